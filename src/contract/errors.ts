@@ -1,0 +1,119 @@
+/**
+ * The one table of errors: code, HTTP status, message. A message says what was wrong, with which value, and
+ * what to do. Errors become HTTP once, at the edge of the API, and keep their `cause`.
+ *
+ * The Docker CLI derives its exit codes 126 and 127 from phrases in the message ("permission denied",
+ * "is a directory", "executable file not found", "no such file or directory"): the start errors keep them.
+ */
+
+type Details = Readonly<Record<string, string | number>>;
+
+interface ErrorEntry {
+  /** HTTP status of the Docker Engine API for this error. */
+  readonly status: number;
+  /** The message; `{name}` is filled from the details. */
+  readonly message: string;
+}
+
+export const errorTable = {
+  invalidParameter: { status: 400, message: "invalid {what} {value}: {why}" },
+  invalidReference: { status: 400, message: "invalid reference format: {value}: {why}" },
+  invalidIsolation: { status: 400, message: "invalid isolation {value}: use one of {accepted}" },
+  unsupported: { status: 400, message: "{what} is not supported{where}: {why}" },
+  noSuchWorkload: { status: 404, message: "No such container: {name}" },
+  noSuchImage: { status: 404, message: "No such image: {name}" },
+  noSuchExec: { status: 404, message: "No such exec instance: {name}" },
+  noSuchRoute: { status: 404, message: "page not found: {value}" },
+  ambiguousName: { status: 400, message: "multiple {what} match {value}: give more characters of the id" },
+  nameInUse: {
+    status: 409,
+    message:
+      "the name {name} is already in use by container {id}: remove or rename that container, or choose another name",
+  },
+  workloadRunning: { status: 409, message: "container {name} is {state}: {why}" },
+  workloadNotRunning: { status: 409, message: "container {name} is not running" },
+  workloadPaused: { status: 409, message: "container {name} is paused: unpause it first" },
+  notModified: { status: 304, message: "{what}" },
+  imageInUse: {
+    status: 409,
+    message: "image {name} is in use by container {id}: remove the container first, or force",
+  },
+  conflict: { status: 409, message: "{what}" },
+  commandNotFound: {
+    status: 400,
+    message: "exec: {command}: executable file not found in $PATH: no such file or directory",
+  },
+  commandNotExecutable: { status: 400, message: "exec: {command}: permission denied: {why}" },
+  workingDirectoryInvalid: { status: 400, message: "working directory {path}: {why}" },
+  noSuchUser: {
+    status: 400,
+    message: "unable to find user {user}: no matching entries in the image's passwd file",
+  },
+  startFailed: { status: 500, message: "the {wall} wall could not start container {name}: {why}" },
+  monitorLost: {
+    status: 500,
+    message: "the monitor of container {name} is gone, so its exit code is unknown: start it again",
+  },
+  vmLost: {
+    status: 500,
+    message: "the virtual machine of container {name} ended without an exit status: {why}",
+  },
+  agentFailed: { status: 500, message: "the agent in the virtual machine of container {name} {why}" },
+  kvmRequired: {
+    status: 400,
+    message: "the vm wall needs KVM here (vm.requireKvm is set) but this host has none that works: {why}",
+  },
+  hostMissing: { status: 500, message: "{what} is missing: {remedy}" },
+  corrupt: { status: 400, message: "{what} is corrupt: {why}" },
+  tooLarge: { status: 400, message: "{what} is too large: {value} is over the limit of {limit}" },
+  registry: { status: 500, message: "registry {host}: {why}" },
+  unauthorized: { status: 401, message: "registry {host} refused the credentials: {why}" },
+  digestMismatch: {
+    status: 500,
+    message: "{what} does not match its digest: expected {expected}, got {actual}: try again",
+  },
+  noSpace: {
+    status: 500,
+    message: "no space left on device while writing {what}: free some space under {path}",
+  },
+  rootLocked: {
+    status: 500,
+    message: "another daemon uses {path}: stop it, or give this one another --root",
+  },
+  notWritable: { status: 500, message: "cannot write to {path}: {why}" },
+  daemonUnreachable: { status: 500, message: "cannot reach the hull daemon at {path}: {why}" },
+  internal: { status: 500, message: "{what}" },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** An error from the table. `details` fill the message and travel to clients beside it. */
+export class HullError extends Error {
+  override readonly name = "HullError";
+  readonly code: ErrorCode;
+  readonly details: Details;
+
+  constructor(code: ErrorCode, details: Details = {}, options?: ErrorOptions) {
+    super(fillMessage(errorTable[code].message, details), options);
+    this.code = code;
+    this.details = details;
+  }
+
+  get status(): number {
+    return errorTable[this.code].status;
+  }
+}
+
+export function isHullError(error: unknown, code?: ErrorCode): error is HullError {
+  return error instanceof HullError && (code === undefined || error.code === code);
+}
+
+/** The message of anything that was thrown, on one line. */
+export function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replaceAll(/\s*\n\s*/g, "; ");
+}
+
+function fillMessage(template: string, details: Details): string {
+  return template.replaceAll(/\{(\w+)\}/g, (_, key: string) => String(details[key] ?? ""));
+}

@@ -1,0 +1,110 @@
+/**
+ * The contract of the image store: what the rest of Hull may ask of images. See store.ts for the one that
+ * keeps them on disk.
+ *
+ * An image is visible only once all of its blobs and layers are on disk and verified; a failed pull, load or
+ * import leaves the store as it was.
+ */
+
+/** `sha256:` and 64 lower-case hexadecimal digits. */
+export type Digest = `sha256:${string}`;
+
+export interface ImageStore {
+  /** By reference (`name[:tag][@digest]`), by id or by an unambiguous prefix of one. Makes `hull/tiny` when it is asked for. Throws `noSuchImage`, `ambiguousName`, `invalidReference`. */
+  resolve(reference: string): Promise<Image>;
+  list(): Promise<Image[]>;
+  /** Pulls one image from a registry; `onProgress` gets Docker's progress events. */
+  pull(reference: string, options: PullOptions): Promise<Image>;
+  /** A root file system as one tar (plain, gzip, xz or zstd) becomes a one-layer image. */
+  importTar(tar: ReadableStream<Uint8Array>, options: ImportOptions): Promise<Image>;
+  /** A `docker save` archive or an OCI layout archive; returns what was loaded. */
+  load(archive: ReadableStream<Uint8Array>, onProgress: (event: ProgressEvent) => void): Promise<Image[]>;
+  /** Gives an image one more reference; a reference that another image had moves. */
+  tag(image: string, reference: string): Promise<void>;
+  /** Removes a reference, and the image when it was the last one. `inUse` names ids of images that workloads use. */
+  remove(
+    reference: string,
+    options: { force: boolean; inUse: (id: Digest) => string | undefined },
+  ): Promise<RemovedImage[]>;
+  /** Keeps an image's layers on disk until released, whatever `remove` does. */
+  lease(id: Digest): Disposable;
+  close(): Promise<void>;
+}
+
+export interface Image {
+  /** Digest of the image's config. */
+  readonly id: Digest;
+  /** `name:tag`, familiar form (`alpine:latest`, not `docker.io/library/alpine:latest`). */
+  readonly references: readonly string[];
+  /** `name@sha256:…` of the manifests it was pulled by. */
+  readonly digests: readonly string[];
+  readonly config: ImageConfig;
+  /** Bottom first. */
+  readonly layers: readonly LayerFile[];
+  /** Bytes of all layers on disk. */
+  readonly sizeBytes: number;
+}
+
+export interface LayerFile {
+  /** Digest of the uncompressed tar. */
+  readonly diffId: Digest;
+  /** The EROFS file. */
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+/** The parts of an OCI image config (image-spec, config.md) that Hull acts on. */
+export interface ImageConfig {
+  readonly architecture: string;
+  readonly os: string;
+  /** RFC 3339, or empty. */
+  readonly created: string;
+  readonly author: string;
+  readonly env: readonly string[];
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly exposedPorts: readonly string[];
+  readonly volumes: readonly string[];
+  readonly stopSignal: string;
+  readonly history: readonly {
+    readonly created: string;
+    readonly createdBy: string;
+    readonly comment: string;
+    readonly emptyLayer: boolean;
+  }[];
+}
+
+export interface PullOptions {
+  /** `os/architecture[/variant]`; empty: the host's. */
+  readonly platform: string;
+  readonly auth?: RegistryAuth;
+  readonly onProgress: (event: ProgressEvent) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface RegistryAuth {
+  readonly username: string;
+  readonly password: string;
+  readonly identityToken?: string;
+}
+
+export interface ImportOptions {
+  /** Reference for the new image; empty: none. */
+  readonly reference: string;
+  readonly message: string;
+  /** Dockerfile instructions applied to the config (`CMD ["sh"]`, `ENV A=b`…). */
+  readonly changes: readonly string[];
+  readonly platform: string;
+}
+
+/** One line of Docker's JSON progress stream. */
+export interface ProgressEvent {
+  readonly status: string;
+  readonly id?: string;
+  readonly progressDetail?: { readonly current?: number; readonly total?: number };
+}
+
+export type RemovedImage = { readonly untagged: string } | { readonly deleted: Digest };

@@ -1,0 +1,189 @@
+/**
+ * The contract of a wall.
+ *
+ * Life cycle of a sandbox, the live side of one workload:
+ *
+ *   create -> (attach)* -> start -> (signal | exec | resize | pause/resume | stats | attach)* -> wait -> remove
+ *
+ * - `create` makes everything up to, but not including, the workload's first instruction. When it throws,
+ *   nothing of the attempt is left.
+ * - `attach` may be called from `create` on; an attachment made before `start` sees every byte.
+ * - `start` resolves when the workload's program has been executed (so `commandNotFound` and the like are
+ *   thrown by it), and may be called once. After a failed start the caller calls `remove`.
+ * - `wait` may be called at any time, any number of times, and resolves once the workload has ended and all of
+ *   its output is in the log. It rejects with `monitorLost` or `vmLost` when the exit status cannot be known;
+ *   losing the monitor is never disguised as an exit code.
+ * - `remove` ends whatever still runs and takes away all that `create` made, except the writable layer and the
+ *   log. It is idempotent and works in every state, half-made ones and those left by a dead daemon included.
+ * - A sandbox outlives the daemon: `recover` finds it again from the same spec. What `recover` returns behaves
+ *   like what `create` returned. It resolves to undefined when there is nothing (never made, removed, or gone
+ *   with a reboot). A sandbox that ended while no daemon was there is found, and its `wait` resolves.
+ *
+ * Calls for different sandboxes may run at once; for one sandbox the engine holds a lock around create, start
+ * and remove. signal, exec, resize, stats and attach may run at once with anything.
+ *
+ * Stated differences between walls are data (`WallFeatures`), not methods. One conformance suite
+ * (conformance.ts) runs against every wall.
+ */
+import type { WallKind, WallLabel } from "../contract/isolation.ts";
+
+export interface Wall {
+  readonly kind: WallKind;
+  /** What this wall can do here, found by looking, not by assuming. Cheap after the first call. */
+  features(): Promise<WallFeatures>;
+  create(spec: SandboxSpec): Promise<Sandbox>;
+  recover(spec: SandboxSpec): Promise<Sandbox | undefined>;
+  /** Lets go of what the wall holds for the daemon (sockets, watches, idle mounts); running sandboxes go on. */
+  close(): Promise<void>;
+}
+
+export interface WallFeatures {
+  readonly label: WallLabel;
+  /** Why the wall cannot be used here (no QEMU, no kernel…), with the command that mends it; undefined if it can. */
+  readonly unavailable?: string;
+  /** One sentence shown with every create, e.g. that TCG is not a security boundary. */
+  readonly warning?: string;
+  /** Whether the workload shares the host's kernel. */
+  readonly sharesKernel: boolean;
+}
+
+export interface Sandbox {
+  readonly spec: SandboxSpec;
+  /** Process id on the host: the workload's PID 1 for a container, QEMU for a VM; undefined when not running. */
+  pid(): number | undefined;
+  start(): Promise<void>;
+  attach(options: AttachOptions): Promise<Attachment>;
+  /** Sends a signal (Linux number) to the workload's PID 1. */
+  signal(signal: number): Promise<void>;
+  exec(spec: ExecSpec): Promise<ExecSession>;
+  /** Sets the size of the workload's terminal. */
+  resize(size: TerminalSize): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  stats(): Promise<SandboxStats>;
+  /** The processes behind the wall, as they are numbered there. */
+  processes(): Promise<ProcessRow[]>;
+  wait(): Promise<ExitStatus>;
+  remove(): Promise<void>;
+}
+
+/** All that a wall needs to know about one workload. Plain data: it is recorded, and `recover` gets it back. */
+export interface SandboxSpec {
+  /** 64 lower-case hexadecimal digits. */
+  readonly id: string;
+  /** For messages. */
+  readonly name: string;
+  /** Existing directory that outlives reboots; the wall keeps the writable layer in it (`upper/`, `disk.img`…). */
+  readonly directory: string;
+  /** Directory for sockets, mounts and the bundle; short path, made by the wall, gone after a reboot. */
+  readonly runtimeDirectory: string;
+  /** EROFS files, bottom layer first. They stay readable and unchanged for as long as the sandbox lives. */
+  readonly layers: readonly string[];
+  readonly process: ProcessSpec;
+  readonly hostname: string;
+  /** Refuses writes to the root file system (`--read-only`). */
+  readonly readOnlyRoot: boolean;
+  readonly resources: Resources;
+  /** File that receives the output in the format of log.ts; appended to when it exists. */
+  readonly logPath: string;
+}
+
+export interface Resources {
+  /** Bytes. A container's limit; a VM's memory size. 0: no limit for a container, the default size for a VM. */
+  readonly memoryBytes: number;
+  /** CPUs, as a number with a fraction (`--cpus`). 0: no limit for a container, the default count for a VM. */
+  readonly cpus: number;
+  /** Most processes at once; 0: no limit. */
+  readonly pids: number;
+}
+
+export interface ProcessSpec {
+  /** Program and arguments; the program is looked up in `PATH` of `env`, behind the wall. */
+  readonly args: readonly string[];
+  /** `NAME=value`, complete. */
+  readonly env: readonly string[];
+  /** Absolute; made when it does not exist. */
+  readonly cwd: string;
+  /** `""`, `name`, `uid`, `name:group`, `uid:gid`…; resolved against the image's /etc/passwd and /etc/group. */
+  readonly user: string;
+  /** Capability names (`CAP_CHOWN`), the bounding set; an unprivileged user keeps none of them effective. */
+  readonly capabilities: readonly string[];
+  /** Gives the process a terminal; its output is then one stream, `stdout`. */
+  readonly terminal: boolean;
+  /** Keeps standard input open for attachments; otherwise it reads end of file. */
+  readonly stdin: boolean;
+  /** The end of the first attachment that wrote to standard input ends it (Docker's StdinOnce). */
+  readonly stdinOnce: boolean;
+  /** First size of the terminal. */
+  readonly size?: TerminalSize;
+}
+
+export interface ExecSpec {
+  /** 64 lower-case hexadecimal digits. */
+  readonly id: string;
+  readonly process: ProcessSpec;
+  /** Whether the session comes with an attachment that sees the output from its first byte (false: `exec -d`). */
+  readonly attach: boolean;
+}
+
+export interface ExecSession {
+  readonly attachment: Attachment | undefined;
+  /** As numbered on the host for a container, in the guest for a VM. */
+  readonly pid: number;
+  resize(size: TerminalSize): Promise<void>;
+  wait(): Promise<ExitStatus>;
+}
+
+export interface AttachOptions {
+  /** Whether this attachment writes to standard input. */
+  readonly stdin: boolean;
+}
+
+export interface OutputChunk {
+  readonly stream: "stdout" | "stderr";
+  readonly data: Uint8Array;
+}
+
+/** A live connection to a workload's standard streams. Several may be open at once; each sees all the output. */
+export interface Attachment {
+  /** Ends after the last byte once the process has ended, or after `detach`. To be consumed once. */
+  readonly output: AsyncIterable<OutputChunk>;
+  /** Resolves when more may be written (back-pressure). Writes after the process's end are dropped. */
+  write(data: Uint8Array): Promise<void>;
+  /** End of standard input. */
+  endInput(): Promise<void>;
+  /** Lets go; the workload goes on. */
+  detach(): void;
+}
+
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+export interface ExitStatus {
+  /** 0-255; 128 + signal when a signal ended the workload. */
+  readonly code: number;
+  /** The kernel's out-of-memory killer ended a process of the workload. */
+  readonly oomKilled: boolean;
+  /** Milliseconds since the epoch. */
+  readonly finishedAt: number;
+}
+
+export interface SandboxStats {
+  /** Bytes the host spends: the cgroup's usage for a container, QEMU and its helpers included for a VM. */
+  readonly memoryBytes: number;
+  /** Bytes; 0 when unlimited. */
+  readonly memoryLimitBytes: number;
+  /** Processor time used since the start, in nanoseconds. */
+  readonly cpuNanoseconds: number;
+  /** Processes behind the wall. */
+  readonly pids: number;
+}
+
+export interface ProcessRow {
+  readonly pid: number;
+  readonly parentPid: number;
+  readonly user: string;
+  readonly command: string;
+}
