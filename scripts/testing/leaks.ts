@@ -1,0 +1,63 @@
+/** What a run of the suite may leave on the machine: looked at before and after. */
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+
+/** Names of things found on the machine, each with what kind of thing it is. */
+export type Snapshot = ReadonlySet<string>;
+
+/** Hull's default places: the suite works with others, so none of them may appear. */
+const defaultPlaces = ["/run/hull", "/var/lib/hull", "/etc/hull"];
+
+export async function takeSnapshot(): Promise<Snapshot> {
+  const found = new Set<string>();
+  for (const line of (await readFile("/proc/self/mountinfo", "utf8")).split("\n")) {
+    const place = line.split(" ")[4];
+    if (place !== undefined) found.add(`mount on ${place}`);
+  }
+  for (const name of await entriesOf("/run/netns")) found.add(`network namespace ${name}`);
+  for (const name of await entriesOf("/sys/class/net")) found.add(`network link ${name}`);
+  for (const path of await controlGroups("/sys/fs/cgroup", 6)) found.add(`control group ${path}`);
+  for (const place of defaultPlaces) if (existsSync(place)) found.add(`directory ${place}`);
+  return found;
+}
+
+/** What is in `after` and was not in `before`. */
+export function newIn(after: Snapshot, before: Snapshot): string[] {
+  return [...after].filter((thing) => !before.has(thing)).sort();
+}
+
+/** Ids of the processes that carry `marker` (`NAME=value`) in their environment. */
+export async function markedProcesses(marker: string): Promise<{ pid: number; command: string }[]> {
+  const found: { pid: number; command: string }[] = [];
+  for (const entry of await entriesOf("/proc")) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    try {
+      const environment = await readFile(`/proc/${pid}/environ`, "latin1");
+      if (!environment.split("\0").includes(marker)) continue;
+      const command = (await readFile(`/proc/${pid}/cmdline`, "utf8")).replaceAll("\0", " ").trim();
+      found.push({ pid, command });
+    } catch {
+      // Gone, or not ours to look at.
+    }
+  }
+  return found;
+}
+
+/** Control groups that Hull or a runtime made: their names hold `hull`, or are a workload's id. */
+async function controlGroups(directory: string, depth: number): Promise<string[]> {
+  if (depth === 0) return [];
+  const found: string[] = [];
+  for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
+    if (!entry.isDirectory()) continue;
+    const path = join(directory, entry.name);
+    if (/hull|conmon|crun|libpod/.test(entry.name) || /[0-9a-f]{64}/.test(basename(path))) found.push(path);
+    found.push(...(await controlGroups(path, depth - 1)));
+  }
+  return found;
+}
+
+async function entriesOf(directory: string): Promise<string[]> {
+  return await readdir(directory).catch(() => []);
+}
