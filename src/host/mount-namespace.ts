@@ -1,0 +1,108 @@
+/**
+ * The daemon's own mount namespace. What Hull mounts (layers, roots of containers) is seen by Hull and by the
+ * workloads it starts, never by the host, and is gone with the last of them.
+ *
+ * A namespace belongs to a thread, and a JavaScript runtime has many: so the main thread enters a new one, sets
+ * it up, and executes the same program again, whose threads then all start inside. It keeps receiving the
+ * host's mounts (it is the host's slave) but gives none back.
+ */
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  symlinkSync,
+} from "node:fs";
+import { HullError } from "../contract/errors.ts";
+import { detectCgroupLayout } from "./cgroup.ts";
+import { execute } from "./execute.ts";
+import { mount, mountFlag, unmount } from "./mount.ts";
+import { namespaceFlag, namespaceOf, unshare } from "./namespace.ts";
+import { errnoNameOf } from "./system-error.ts";
+
+export interface PrivateMountsOptions {
+  /** Made when missing; mounts below these stay inside the namespace. */
+  readonly stateDirectory: string;
+  readonly rootDirectory: string;
+}
+
+/** Names the namespace that the program was started again in; anything else found there is somebody else's. */
+const marker = "HULL_MOUNT_NAMESPACE";
+const cgroupRoot = "/sys/fs/cgroup";
+
+/**
+ * To be called first thing in the program. Returns inside the private namespace; when called outside of it,
+ * starts the program again and does not return. Throws `hostMissing` without the privilege.
+ */
+export function enterPrivateMountNamespace(options: PrivateMountsOptions): void {
+  if (inPrivateMountNamespace()) return;
+  try {
+    unshare(namespaceFlag.mount);
+  } catch (error) {
+    if (errnoNameOf(error) !== "EPERM") throw error;
+    throw new HullError(
+      "hostMissing",
+      { what: "the privilege to make mounts (CAP_SYS_ADMIN)", remedy: "run the daemon as root" },
+      { cause: error },
+    );
+  }
+  mount({ source: "none", target: "/", flags: mountFlag.slave | mountFlag.recursive });
+  for (const directory of new Set([options.stateDirectory, options.rootDirectory])) {
+    mkdirSync(directory, { recursive: true });
+    mount({ source: directory, target: directory, flags: mountFlag.bind | mountFlag.recursive });
+    mount({ source: "none", target: directory, flags: mountFlag.private | mountFlag.recursive });
+  }
+  hideUnifiedHierarchy(options.stateDirectory);
+  startAgain({ [marker]: namespaceOf("mnt", "self") });
+}
+
+/** Whether this program was started again in a namespace of its own. */
+export function inPrivateMountNamespace(): boolean {
+  return process.env[marker] === namespaceOf("mnt", "self");
+}
+
+/**
+ * crun refuses a hybrid host whose v2 hierarchy has controllers (often just hugetlb, which nobody mounted as
+ * v1). In this namespace such a host shows its v1 hierarchies only, which makes it a plain v1 host to crun. The
+ * host's own view stays as it is. On a v2 or a plain v1 host there is nothing to do.
+ */
+function hideUnifiedHierarchy(stateDirectory: string): void {
+  const layout = detectCgroupLayout();
+  if (layout.kind !== "hybrid" || layout.v2?.controllers.length === 0) return;
+  const hidden = layout.v2?.mountPoint;
+  const view = `${stateDirectory}/cgroup-view`;
+  mkdirSync(view, { recursive: true });
+  mount({
+    source: "cgroup",
+    target: view,
+    type: "tmpfs",
+    flags: mountFlag.noSuid | mountFlag.noDev | mountFlag.noExec,
+    data: "mode=755",
+  });
+  for (const name of readdirSync(cgroupRoot)) {
+    const path = `${cgroupRoot}/${name}`;
+    if (path === hidden) continue;
+    // `cpu -> cpu,cpuacct` and the like.
+    if (lstatSync(path).isSymbolicLink()) symlinkSync(readlinkSync(path), `${view}/${name}`);
+    else {
+      mkdirSync(`${view}/${name}`);
+      mount({ source: path, target: `${view}/${name}`, flags: mountFlag.bind });
+    }
+  }
+  if (hidden !== undefined && !hidden.startsWith(`${cgroupRoot}/`)) unmount(hidden);
+  mount({ source: view, target: cgroupRoot, flags: mountFlag.move });
+  rmdirSync(view);
+}
+
+/**
+ * Executes the running program again with the very arguments the kernel gave it, whichever way it was started
+ * (as a script of the runtime, or as a compiled single file, whose `process.argv` has a made-up path).
+ */
+function startAgain(extraEnvironment: Readonly<Record<string, string>>): never {
+  const args = readFileSync("/proc/self/cmdline", "utf8").split("\0").slice(0, -1);
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) env[name] = value;
+  execute("/proc/self/exe", args, { ...env, ...extraEnvironment });
+}

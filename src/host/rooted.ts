@@ -1,0 +1,96 @@
+/**
+ * Files below a root that is not trusted: an image's own tree, or a running container's. Every path is resolved
+ * by openat2(2) with RESOLVE_IN_ROOT, so links and `..` end inside the root, and magic links (/proc/…/fd) are
+ * never followed.
+ */
+import { ptr } from "bun:ffi";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { addressOf, check, cString, libc, systemCall } from "./libc.ts";
+import { errnoNameOf, SystemError } from "./system-error.ts";
+
+const resolveInRoot = 0x10;
+const resolveNoMagicLinks = 0x02;
+const pathOnly = 0o10000000;
+const closeOnExec = 0o2000000;
+
+/** Opens `path` as seen from `root` and returns the descriptor, which the caller owns. */
+function openInRoot(root: number, path: string, flags: number): number {
+  // struct open_how: flags, mode, resolve.
+  const how = new BigUint64Array([
+    BigInt(flags | closeOnExec),
+    0n,
+    BigInt(resolveInRoot | resolveNoMagicLinks),
+  ]);
+  const name = cString(path);
+  return check(
+    libc.syscall(systemCall.openat2, root, addressOf(name), addressOf(how), how.byteLength, 0, 0),
+    "open",
+    path,
+  );
+}
+
+/** Reads a regular file of at most `limit` bytes; undefined when there is none at that path. */
+export function readFileInRoot(root: string, path: string, limit: number): Buffer | undefined {
+  const directory = openSync(root, constants.O_DIRECTORY | constants.O_RDONLY);
+  try {
+    // O_NONBLOCK: a fifo in the file's place must not hold the daemon up.
+    const file = openInRoot(directory, path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const status = fstatSync(file);
+      if (!status.isFile()) return undefined;
+      if (status.size > limit)
+        throw new RangeError(`${path} in the image has ${status.size} bytes, over the limit of ${limit}`);
+      const content = Buffer.alloc(limit);
+      let length = 0;
+      for (;;) {
+        const count = readSync(file, content, length, content.length - length, length);
+        length += count;
+        if (count === 0 || length === content.length) return content.subarray(0, length);
+      }
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoNameOf(error) ?? "")) return undefined;
+    throw error;
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** Makes a directory and its parents (mode 0755) where they are missing; throws ENOTDIR when a file is in the way. */
+export function makeDirectoryInRoot(root: string, path: string): void {
+  const open: number[] = [openSync(root, constants.O_DIRECTORY | constants.O_RDONLY)];
+  const rootDescriptor = open[0] ?? -1;
+  try {
+    const parts = path.split("/").filter((part) => part !== "" && part !== ".");
+    let reached = "";
+    let parent = rootDescriptor;
+    for (const part of parts) {
+      const next = `${reached}/${part}`;
+      parent = openOrMake(rootDescriptor, parent, next, part);
+      open.push(parent);
+      reached = next;
+    }
+  } finally {
+    for (const descriptor of open) closeSync(descriptor);
+  }
+}
+
+function openOrMake(root: number, parent: number, path: string, name: string): number {
+  const flags = constants.O_DIRECTORY | pathOnly;
+  try {
+    return openInRoot(root, path, flags);
+  } catch (error) {
+    if (errnoNameOf(error) !== "ENOENT") throw error;
+  }
+  const nameBuffer = cString(name);
+  try {
+    check(libc.mkdirat(parent, ptr(nameBuffer), 0o755), "mkdir", path);
+  } catch (error) {
+    // A dangling link is in the way: the name exists, its target does not.
+    if (error instanceof SystemError && error.code === "EEXIST") throw new SystemError("mkdir", path, 20);
+    throw error;
+  }
+  return openInRoot(root, path, flags);
+}
