@@ -1,0 +1,138 @@
+/** /images of the Engine API. */
+import type {
+  ImageDeleteItem,
+  ImageHistoryItem,
+  ImageInspect,
+  ImageSummary,
+  ProgressLine,
+  RegistryAuthHeader,
+} from "../contract/docker.ts";
+import { ApiError } from "./api-error.ts";
+import { type Filters, filtersQuery } from "./filters.ts";
+import { jsonLines } from "./json-lines.ts";
+import { checked } from "./lazy-schemas.ts";
+import type { QueryValue, Transport, Upload } from "./transport.ts";
+
+/** Bytes to send; with a size they are sent as they are, without one in chunks. */
+export interface Source {
+  readonly data: AsyncIterable<Uint8Array>;
+  readonly size?: number | undefined;
+}
+
+export interface ImportOptions {
+  readonly repository?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly message?: string | undefined;
+  /** Dockerfile instructions applied to the image's configuration. */
+  readonly changes?: readonly string[] | undefined;
+  readonly platform?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PullOptions {
+  readonly platform?: string | undefined;
+  readonly auth?: RegistryAuthHeader | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `name`: a reference, an id, or an unambiguous prefix of one. */
+export class Images {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  async list(
+    options: { readonly all?: boolean | undefined; readonly filters?: Filters | undefined } = {},
+  ): Promise<ImageSummary[]> {
+    const query = { all: options.all, filters: filtersQuery(options.filters), digests: true };
+    return checked("imageList", await this.#transport.json("GET", "/images/json", { query }));
+  }
+
+  async inspect(name: string): Promise<ImageInspect> {
+    return checked("imageInspect", await this.#transport.json("GET", `${at(name)}/json`));
+  }
+
+  async history(name: string): Promise<ImageHistoryItem[]> {
+    return checked("imageHistory", await this.#transport.json("GET", `${at(name)}/history`));
+  }
+
+  async tag(name: string, repository: string, tag: string): Promise<void> {
+    await this.#transport.call("POST", `${at(name)}/tag`, { query: { repo: repository, tag } });
+  }
+
+  async remove(
+    name: string,
+    options: { readonly force?: boolean | undefined; readonly noPrune?: boolean | undefined } = {},
+  ): Promise<ImageDeleteItem[]> {
+    const query = { force: options.force, noprune: options.noPrune };
+    return checked("imageDelete", await this.#transport.json("DELETE", at(name), { query }));
+  }
+
+  /** Yields what happens; throws `ApiError` when the pull fails, at whatever point. */
+  pull(
+    reference: { readonly name: string; readonly tag: string },
+    options: PullOptions = {},
+  ): AsyncGenerator<ProgressLine, void, void> {
+    const query = { fromImage: reference.name, tag: reference.tag, platform: options.platform };
+    const auth = options.auth === undefined ? {} : { "X-Registry-Auth": authHeader(options.auth) };
+    return this.#progress("/images/create", query, auth, undefined, options.signal);
+  }
+
+  /** Makes an image of a root file system's tar. The last line's `status` is the image's id. */
+  import(source: Source, options: ImportOptions = {}): AsyncGenerator<ProgressLine, void, void> {
+    const query = {
+      fromSrc: "-",
+      repo: options.repository,
+      tag: options.tag,
+      message: options.message,
+      changes: options.changes,
+      platform: options.platform,
+    };
+    return this.#progress("/images/create", query, {}, upload(source), options.signal);
+  }
+
+  /** Loads the images of a `docker save` or OCI archive. */
+  load(
+    source: Source,
+    options: { readonly quiet?: boolean | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<ProgressLine, void, void> {
+    return this.#progress(
+      "/images/load",
+      { quiet: options.quiet ?? false },
+      {},
+      upload(source),
+      options.signal,
+    );
+  }
+
+  async *#progress(
+    path: string,
+    query: Readonly<Record<string, QueryValue>>,
+    headers: Readonly<Record<string, string>>,
+    body: Upload | undefined,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<ProgressLine, void, void> {
+    const answer = await this.#transport.request("POST", path, { query, headers, upload: body, signal });
+    for await (const value of jsonLines(answer)) {
+      const line = await checked("progressLine", value);
+      // The head had been sent with a good status when it went wrong.
+      if (line.error !== undefined) throw new ApiError(line.errorDetail?.code ?? 500, line.error);
+      yield line;
+    }
+  }
+}
+
+/** References keep their slashes: the API's routes take them so. */
+function at(name: string): string {
+  return `/images/${name.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+function upload(source: Source): Upload {
+  return { data: source.data, size: source.size, contentType: "application/x-tar" };
+}
+
+function authHeader(auth: RegistryAuthHeader): string {
+  return Buffer.from(JSON.stringify(auth)).toString("base64url");
+}

@@ -1,0 +1,78 @@
+/** The client of Hull's daemon. */
+
+import { defaults } from "../contract/defaults.ts";
+import { apiVersion } from "../contract/docker.ts";
+import { Box, createRequestOf, type RunOptions } from "./box.ts";
+import { Containers } from "./containers.ts";
+import { Images } from "./images.ts";
+import { System } from "./system.ts";
+import { Transport } from "./transport.ts";
+
+export { ApiError, ConnectionError, ProtocolError } from "./api-error.ts";
+export type { Box, ExecOptions, ExecResult, RunOptions } from "./box.ts";
+export type {
+  AttachOptions,
+  Containers,
+  ExecState,
+  ExitResult,
+  ListOptions,
+  LogsOptions,
+  PendingExit,
+  TerminalSize,
+} from "./containers.ts";
+export type { Filters } from "./filters.ts";
+export type { Images, ImportOptions, PullOptions, Source } from "./images.ts";
+export { splitReference } from "./reference.ts";
+export { encodeFrame, type OutputChunk, StreamError } from "./stdcopy.ts";
+export type { StandardStreams } from "./streams.ts";
+export type { EventsOptions, System } from "./system.ts";
+
+export interface ConnectOptions {
+  /** Path of the daemon's unix socket. */
+  readonly socket?: string | undefined;
+}
+
+export interface Hull extends Disposable {
+  readonly socket: string;
+  readonly containers: Containers;
+  readonly images: Images;
+  readonly system: System;
+  /** Makes and starts a workload; when starting fails, nothing of it is left. */
+  run(options: RunOptions): Promise<Box>;
+  /** Closes idle connections. */
+  close(): void;
+}
+
+/** Nothing is connected to yet: each request connects when it is made. */
+export function connect(options: ConnectOptions = {}): Hull {
+  const socket = options.socket ?? defaults.socket;
+  const transport = new Transport(socket, apiVersion);
+  const unversioned = new Transport(socket, "");
+  const containers = new Containers(transport);
+  const close = () => {
+    transport.close();
+    unversioned.close();
+  };
+  return {
+    socket,
+    containers,
+    images: new Images(transport),
+    system: new System(transport, unversioned),
+    run: (request) => run(containers, request),
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+async function run(containers: Containers, options: RunOptions): Promise<Box> {
+  const { name, platform } = options;
+  const created = await containers.create(createRequestOf(options), { name, platform });
+  const box = new Box(containers, created.Id, created.Warnings, options.terminal ?? false);
+  try {
+    await containers.start(box.id);
+  } catch (error) {
+    await box.remove().catch(() => undefined);
+    throw error;
+  }
+  return box;
+}

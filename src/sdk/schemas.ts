@@ -1,0 +1,170 @@
+/**
+ * Schemas of the answers that callers act on, as far as they are read: the rest of an answer passes through
+ * unchanged. Loaded on first use.
+ */
+import * as v from "valibot";
+import type {
+  ContainerInspect,
+  ContainerStats,
+  ContainerSummary,
+  ContainerTop,
+  DoctorReport,
+  EventMessage,
+  ImageDeleteItem,
+  ImageHistoryItem,
+  ImageInspect,
+  ImageSummary,
+  ProgressLine,
+  SystemDiskUsage,
+  SystemInfo,
+  SystemVersion,
+} from "../contract/docker.ts";
+import { ProtocolError } from "./api-error.ts";
+
+const strings = v.array(v.string());
+const labels = v.nullish(v.record(v.string(), v.string()));
+
+const containerState = v.looseObject({
+  Status: v.string(),
+  Running: v.boolean(),
+  ExitCode: v.number(),
+  StartedAt: v.string(),
+  FinishedAt: v.string(),
+});
+
+const containerSummary = v.looseObject({
+  Id: v.string(),
+  Names: strings,
+  Image: v.string(),
+  Command: v.string(),
+  Created: v.number(),
+  State: v.string(),
+  Status: v.string(),
+  Labels: labels,
+});
+
+const imageSummary = v.looseObject({
+  Id: v.string(),
+  RepoTags: v.nullish(strings),
+  RepoDigests: v.nullish(strings),
+  Created: v.number(),
+  Size: v.number(),
+});
+
+const cpuStats = v.looseObject({
+  cpu_usage: v.looseObject({ total_usage: v.number() }),
+  system_cpu_usage: v.optional(v.number()),
+  online_cpus: v.optional(v.number()),
+});
+
+const schemas = {
+  containerInspect: v.looseObject({
+    Id: v.string(),
+    Name: v.string(),
+    State: containerState,
+    Config: v.looseObject({
+      Tty: v.boolean(),
+      OpenStdin: v.boolean(),
+    }),
+    HostConfig: v.looseObject({ AutoRemove: v.boolean() }),
+  }),
+  containerList: v.array(containerSummary),
+  containerTop: v.looseObject({ Titles: strings, Processes: v.nullable(v.array(strings)) }),
+  containerStats: v.looseObject({
+    read: v.string(),
+    cpu_stats: cpuStats,
+    precpu_stats: v.looseObject({ cpu_usage: v.optional(v.looseObject({ total_usage: v.number() })) }),
+    memory_stats: v.looseObject({ usage: v.optional(v.number()), limit: v.optional(v.number()) }),
+    pids_stats: v.looseObject({ current: v.optional(v.number()) }),
+  }),
+  imageList: v.array(imageSummary),
+  imageInspect: v.looseObject({ Id: v.string(), Size: v.number(), Os: v.string(), Architecture: v.string() }),
+  imageHistory: v.array(
+    v.looseObject({
+      Id: v.string(),
+      Created: v.number(),
+      CreatedBy: v.string(),
+      Size: v.number(),
+      Comment: v.string(),
+    }),
+  ),
+  imageDelete: v.array(v.looseObject({ Untagged: v.optional(v.string()), Deleted: v.optional(v.string()) })),
+  progressLine: v.looseObject({
+    stream: v.optional(v.string()),
+    status: v.optional(v.string()),
+    id: v.optional(v.string()),
+    error: v.optional(v.string()),
+    progressDetail: v.nullish(
+      v.looseObject({ current: v.optional(v.number()), total: v.optional(v.number()) }),
+    ),
+  }),
+  event: v.looseObject({
+    Type: v.string(),
+    Action: v.string(),
+    Actor: v.looseObject({ ID: v.string(), Attributes: v.nullish(v.record(v.string(), v.string())) }),
+    time: v.number(),
+    timeNano: v.number(),
+  }),
+  version: v.looseObject({
+    Version: v.string(),
+    ApiVersion: v.string(),
+    Os: v.string(),
+    Arch: v.string(),
+    KernelVersion: v.optional(v.string()),
+  }),
+  info: v.looseObject({
+    ServerVersion: v.string(),
+    Containers: v.number(),
+    Images: v.number(),
+    NCPU: v.number(),
+    MemTotal: v.number(),
+  }),
+  diskUsage: v.looseObject({
+    LayersSize: v.number(),
+    Images: v.nullish(v.array(imageSummary)),
+    Containers: v.nullish(v.array(containerSummary)),
+  }),
+  doctor: v.looseObject({
+    healthy: v.boolean(),
+    checks: v.array(
+      v.object({
+        name: v.string(),
+        status: v.picklist(["ok", "warning", "missing"]),
+        found: v.string(),
+        meaning: v.string(),
+        remedy: v.string(),
+      }),
+    ),
+  }),
+};
+
+interface Answers {
+  containerInspect: ContainerInspect;
+  containerList: ContainerSummary[];
+  containerTop: ContainerTop;
+  containerStats: ContainerStats;
+  imageList: ImageSummary[];
+  imageInspect: ImageInspect;
+  imageHistory: ImageHistoryItem[];
+  imageDelete: ImageDeleteItem[];
+  progressLine: ProgressLine;
+  event: EventMessage;
+  version: SystemVersion;
+  info: SystemInfo;
+  diskUsage: SystemDiskUsage;
+  doctor: DoctorReport;
+}
+
+export type AnswerName = keyof Answers;
+
+export function checkAnswer<Name extends AnswerName>(name: Name, value: unknown): Answers[Name] {
+  const schema: v.GenericSchema = schemas[name];
+  const result = v.safeParse(schema, value);
+  if (!result.success) {
+    const [issue] = result.issues;
+    const where = v.getDotPath(issue) ?? "";
+    throw new ProtocolError(`the daemon's answer (${name}) is not of the API: ${where} ${issue.message}`);
+  }
+  // The schema has seen what callers act on; the members it does not name are passed on as the API describes them.
+  return value as Answers[Name];
+}
