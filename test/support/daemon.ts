@@ -135,9 +135,14 @@ export class TestDaemon implements AsyncDisposable {
     await this.start();
   }
 
+  /** The command line of the CLI against this daemon. */
+  command(args: readonly string[]): string[] {
+    return [hullProgram, "--socket", this.socket, ...args];
+  }
+
   /** Runs one command of the CLI against this daemon, to its end. */
   async hull(args: readonly string[], options: HullOptions = {}): Promise<HullResult> {
-    return await runProgram([hullProgram, "--socket", this.socket, ...args], options);
+    return await runProgram(this.command(args), options);
   }
 
   /** Runs a command that must succeed; returns its standard output without the last newline. */
@@ -152,12 +157,12 @@ export class TestDaemon implements AsyncDisposable {
 
   /** Starts a command that goes on beside the test. */
   spawnHull(args: readonly string[], options: Pick<HullOptions, "env" | "cwd"> = {}): RunningHull {
-    return spawnProgram([hullProgram, "--socket", this.socket, ...args], options);
+    return spawnProgram(this.command(args), options);
   }
 
   /** Runs a command of the CLI in a terminal of its own. */
   terminal(args: readonly string[], options: TerminalOptions = {}): Terminal {
-    return openTerminal([hullProgram, "--socket", this.socket, ...args], options);
+    return openTerminal(this.command(args), options);
   }
 
   /** Runs the real docker CLI against this daemon. */

@@ -1,0 +1,119 @@
+/**
+ * The peer to measure against: Debian's dockerd with its containerd and runc, unpacked into the cache (never
+ * installed) and started on a root, a socket and a control group of its own, without a network.
+ */
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runProgram } from "../test/support/daemon.ts";
+import { until } from "../test/support/until.ts";
+
+const cache = join(import.meta.dir, "../.cache/dockerd");
+const controlGroup = "hull-bench-docker";
+
+export interface Dockerd extends AsyncDisposable {
+  /** Runs the docker client against it; throws when it fails. */
+  docker(args: readonly string[], stdin?: Uint8Array): Promise<string>;
+  /** The command line of a docker client that talks to it. */
+  command(args: readonly string[]): string[];
+  /** Process ids of dockerd and containerd. */
+  readonly pids: readonly number[];
+}
+
+export async function startDockerd(): Promise<Dockerd> {
+  await unpack();
+  const directory = await mkdtemp(join(tmpdir(), "d-"));
+  const socket = join(directory, "d.sock");
+  const env = { ...process.env, PATH: `${cache}/usr/bin:${cache}/usr/sbin:${process.env.PATH}` };
+  const places = ["--data-root", join(directory, "root"), "--exec-root", join(directory, "exec")];
+  const network = ["--bridge=none", "--iptables=false", "--ip6tables=false"];
+  const child = Bun.spawn(
+    [
+      join(cache, "usr/sbin/dockerd"),
+      ...[...places, ...network, "--cgroup-parent", controlGroup],
+      ...["--pidfile", join(directory, "pid"), "-H", `unix://${socket}`],
+    ],
+    { env, stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let log = "";
+  void (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stderr) log += decoder.decode(chunk, { stream: true });
+  })();
+  const dispose = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    await child.exited;
+    await removeControlGroups("/sys/fs/cgroup", 6);
+    await rm(directory, { recursive: true, force: true });
+  };
+  const command = (args: readonly string[]): string[] => [
+    join(cache, "usr/bin/docker"),
+    "-H",
+    `unix://${socket}`,
+    ...args,
+  ];
+  const docker = async (args: readonly string[], stdin?: Uint8Array): Promise<string> => {
+    const result = await runProgram(command(args), stdin === undefined ? {} : { stdin });
+    if (result.code !== 0)
+      throw new Error(`docker ${args.join(" ")} ended with ${result.code}: ${result.stderr}`);
+    return result.stdout.trim();
+  };
+  try {
+    await until(
+      () => `dockerd answers; it says:\n${log}`,
+      async () => {
+        if (child.exitCode !== null) throw new Error(`dockerd ended:\n${log}`);
+        return existsSync(socket) && (await runProgram(command(["version"]))).code === 0;
+      },
+    );
+    return {
+      docker,
+      command,
+      pids: [child.pid, ...(await childrenOf(child.pid))],
+      [Symbol.asyncDispose]: dispose,
+    };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+async function unpack(): Promise<void> {
+  if (existsSync(join(cache, "usr/sbin/dockerd"))) return;
+  const scratch = await mkdtemp(join(tmpdir(), "dockerd-"));
+  try {
+    const packages = ["docker.io", "containerd", "runc"];
+    const download = await runProgram(["apt-get", "download", "-q", ...packages], {
+      cwd: scratch,
+      timeoutMs: 300_000,
+    });
+    if (download.code !== 0) throw new Error(`apt-get download: ${download.stderr}`);
+    await mkdir(cache, { recursive: true });
+    for (const file of await readdir(scratch)) {
+      const unpacked = await runProgram(["dpkg-deb", "-x", join(scratch, file), cache]);
+      if (unpacked.code !== 0) throw new Error(`dpkg-deb: ${unpacked.stderr}`);
+    }
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const children = await Bun.file(`/proc/${pid}/task/${pid}/children`).text();
+  return children
+    .split(" ")
+    .filter((each) => each !== "")
+    .map(Number);
+}
+
+/** dockerd leaves the parent group that it made. */
+async function removeControlGroups(directory: string, depth: number): Promise<void> {
+  if (depth === 0) return;
+  for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
+    if (!entry.isDirectory()) continue;
+    const path = join(directory, entry.name);
+    await removeControlGroups(path, depth - 1);
+    if (entry.name === controlGroup) await rmdir(path).catch(() => undefined);
+  }
+}

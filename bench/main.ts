@@ -1,0 +1,60 @@
+/**
+ * The figures that Hull promises, as ratios measured in one run: starting a workload against a bare OCI runtime
+ * and against Docker, the daemon's memory against Docker's, and the speed of making layers.
+ *
+ *   scripts/bun bench/main.ts [--runs N]
+ */
+import { parseArgs } from "node:util";
+import { startDaemon } from "../test/support/daemon.ts";
+import { makeBundle } from "./bundle.ts";
+import { startDockerd } from "./dockerd.ts";
+import { measureLayerConversion } from "./layer-conversion.ts";
+import { memoryOfProcesses, raceCommands, reportBound } from "./measure.ts";
+import { tinyTar } from "./tiny-tar.ts";
+
+const { values } = parseArgs({ options: { runs: { type: "string", default: "20" } } });
+const runs = Number(values.runs);
+
+const kept: boolean[] = [];
+{
+  await using daemon = await startDaemon();
+  await using dockerd = await startDockerd();
+  await using bundle = await makeBundle();
+  await dockerd.docker(["import", "-", "tiny"], await tinyTar());
+  await daemon.hullOk(["run", "--rm", "hull/tiny", "true"]);
+
+  const times = await raceCommands(
+    [
+      { name: "crun", command: (run) => bundle.command(`bench${run}`) },
+      { name: "hull", command: () => daemon.command(["run", "--rm", "hull/tiny", "true"]) },
+      {
+        name: "docker",
+        command: () => dockerd.command(["run", "--rm", "--network", "none", "tiny", "true"]),
+      },
+    ],
+    runs,
+  );
+  const [crunTime, hullTime, dockerTime] = ["crun", "hull", "docker"].map(
+    (name) => times.get(name) ?? Number.NaN,
+  );
+  console.log(
+    `true, started and removed, medians of ${runs}: ${[...times].map(([name, ms]) => `${name} ${ms.toFixed(1)} ms`).join(", ")}`,
+  );
+  kept.push(reportBound("hull run against crun run", Number(hullTime) / Number(crunTime), { most: 4 }, "×"));
+  kept.push(
+    reportBound("hull run against docker run", Number(hullTime) / Number(dockerTime), { most: 0.25 }, "×"),
+  );
+
+  const ours = await memoryOfProcesses([daemon.pid]);
+  const theirs = await memoryOfProcesses(dockerd.pids);
+  const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+  console.log(
+    `idle daemons, PSS (anonymous): hull ${megabytes(ours.pss)} (${megabytes(ours.anonymous)}), dockerd + containerd ${megabytes(theirs.pss)} (${megabytes(theirs.anonymous)})`,
+  );
+  kept.push(
+    reportBound("daemon memory against dockerd + containerd", ours.pss / theirs.pss, { most: 0.5 }, "×"),
+  );
+}
+const conversion = await measureLayerConversion();
+kept.push(reportBound("layer conversion, gunzip included", conversion, { least: 150 }, " MB/s of tar"));
+process.exit(kept.every(Boolean) ? 0 : 1);
