@@ -91,6 +91,8 @@ function hideUnifiedHierarchy(stateDirectory: string): void {
       mount({ source: path, target: `${view}/${name}`, flags: mountFlag.bind });
     }
   }
+  // The old tree goes first, or it would stay in the mount table below the view.
+  unmount(cgroupRoot);
   if (hidden !== undefined && !hidden.startsWith(`${cgroupRoot}/`)) unmount(hidden);
   mount({ source: view, target: cgroupRoot, flags: mountFlag.move });
   rmdirSync(view);

@@ -1,0 +1,325 @@
+/**
+ * Containers made by an OCI runtime (crun, or another by setting) and watched by conmon. Serves the container
+ * wall, whose workloads they are, and the vm wall, whose QEMU runs in one.
+ *
+ * Life cycle:
+ *
+ *   create -> (attach)* -> start -> (signal | exec | resize | pause/resume | attach)* -> wait -> delete
+ *
+ * - `create` writes `config.json` into the bundle directory and returns with the container's first process
+ *   waiting for `start`. Of a failed attempt nothing is left but the bundle directory. The runtime looks the
+ *   program up here already, so `commandNotFound` and the like are thrown by `create`.
+ * - `start` runs the program, once.
+ * - `wait` resolves when the process has ended and its output is in the log; it rejects with `monitorLost` when
+ *   conmon died first. A monitor's death is noticed at once by the daemon that started it, and within a second
+ *   by one that found it.
+ * - `delete` ends whatever still runs, takes the container and its control group away and empties the bundle
+ *   directory. Idempotent, in every state.
+ * - `recover` finds a container of an earlier daemon by its bundle directory: running, ended, or lost.
+ *
+ * Containers and exec sessions outlive the daemon; a session's attachment does not.
+ *
+ * Everything of one container lies in its bundle directory: config.json, pid, conmon.pid, attach (socket), ctl
+ * (fifo for the terminal's size), exit/ID (exit code), exec/ID/ (the same for each exec session).
+ */
+import { existsSync } from "node:fs";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { HullError } from "../../contract/errors.ts";
+import {
+  type CgroupLayout,
+  cgroupProcesses,
+  detectCgroupLayout,
+  readCgroupUsage,
+} from "../../host/cgroup.ts";
+import { identifyProcess, isRunning, type ProcessIdentity, signalProcess } from "../../host/process.ts";
+import { type RunResult, run } from "../../host/spawn.ts";
+import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
+import type { Attachment, AttachOptions, ExecSession, ExitStatus, TerminalSize } from "../wall.ts";
+import { type ConnectedAttachment, openAttachment } from "./attachment.ts";
+import type { OciConfig, OciProcess } from "./config.ts";
+import { execInContainer } from "./exec.ts";
+import {
+  attachSocketOf,
+  findMonitor,
+  type MonitoredEnd,
+  RuntimeRefusal,
+  readPidFile,
+  startMonitor,
+  watchMonitor,
+  writeTerminalSize,
+} from "./monitor.ts";
+import { explainRuntimeFailure, type FailureContext } from "./runtime-error.ts";
+
+export interface OciRuntimeOptions {
+  /** Absolute paths of the programs. */
+  readonly runtime: string;
+  readonly conmon: string;
+  /** Where the runtime keeps its own state; gone after a reboot. */
+  readonly runtimeRoot: string;
+}
+
+export interface ContainerOptions {
+  /** The container's id, unique on the host. */
+  readonly id: string;
+  /** The workload's name and wall, for messages. */
+  readonly name: string;
+  readonly wall: "container" | "vm";
+  /** Directory of the container, made when missing; deleted with the container. */
+  readonly bundle: string;
+  /** The control group, as in the config's `cgroupsPath`. */
+  readonly cgroup: string;
+  /** File for the output in the format of log.ts; undefined: none is kept. */
+  readonly logPath: string | undefined;
+  readonly terminal: boolean;
+  readonly stdin: boolean;
+  readonly stdinOnce: boolean;
+  /** As given by the user, for messages. */
+  readonly user: string;
+  /** Descriptors the container's process gets as 3, 4…; they may be closed once `create` has returned. */
+  readonly preserveDescriptors?: readonly number[];
+}
+
+export interface ContainerExecOptions {
+  /** Unique in the container. */
+  readonly id: string;
+  readonly process: OciProcess;
+  readonly stdin: boolean;
+  readonly attach: boolean;
+  readonly user: string;
+}
+
+export class OciRuntime {
+  readonly options: OciRuntimeOptions;
+  #layout: CgroupLayout | undefined;
+
+  constructor(options: OciRuntimeOptions) {
+    this.options = options;
+  }
+
+  get cgroups(): CgroupLayout {
+    this.#layout ??= detectCgroupLayout();
+    return this.#layout;
+  }
+
+  /** Arguments of the runtime that come before its command. */
+  get arguments(): string[] {
+    return [`--root=${this.options.runtimeRoot}`];
+  }
+
+  /** Runs one of the runtime's commands. */
+  command(...args: string[]): Promise<RunResult> {
+    return run([this.options.runtime, ...this.arguments, ...args]);
+  }
+
+  async create(config: OciConfig, options: ContainerOptions): Promise<OciContainer> {
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => this.#discard(options));
+    await this.#writeBundle(config, options);
+    try {
+      const monitor = await startMonitor({
+        conmon: this.options.conmon,
+        runtime: this.options.runtime,
+        runtimeArgs: this.arguments,
+        directory: options.bundle,
+        containerId: options.id,
+        logPath: options.logPath,
+        terminal: options.terminal,
+        stdin: options.stdin,
+        leaveStdinOpen: !options.stdinOnce,
+        preserveDescriptors: options.preserveDescriptors ?? [],
+      });
+      const container = new OciContainer(this, options, identifyProcess(monitor.pid), monitor.ended);
+      undo.move();
+      return container;
+    } catch (error) {
+      if (!(error instanceof RuntimeRefusal)) throw error;
+      throw explainRuntimeFailure(error.message, failureContext(options, config.process));
+    }
+  }
+
+  /** What there is of a container; undefined when its bundle directory does not exist. */
+  recover(options: ContainerOptions): OciContainer | undefined {
+    if (!existsSync(`${options.bundle}/config.json`)) return undefined;
+    return new OciContainer(
+      this,
+      options,
+      this.#findProcess(options),
+      watchMonitor(options.bundle, options.id),
+    );
+  }
+
+  /** Ends and takes away all that there is of a container, known or not. */
+  async delete(options: Pick<ContainerOptions, "id" | "bundle" | "cgroup">): Promise<void> {
+    await this.#discard(options);
+    await rm(options.bundle, { recursive: true, force: true });
+  }
+
+  async #writeBundle(config: OciConfig, options: ContainerOptions): Promise<void> {
+    try {
+      // What an earlier run left must not be taken for the end of this one.
+      await Promise.all(
+        ["exit", "exec", "pid", "conmon.pid"].map((name) =>
+          rm(`${options.bundle}/${name}`, { recursive: true, force: true }),
+        ),
+      );
+      await mkdir(options.bundle, { recursive: true, mode: 0o700 });
+      await writeFile(`${options.bundle}/config.json`, JSON.stringify(config), { mode: 0o600 });
+    } catch (error) {
+      throw explainWriteError(error, "the container's configuration", options.bundle);
+    }
+  }
+
+  /** The container's first process, known by its control group: a pid file alone could name a stranger. */
+  #findProcess(options: ContainerOptions): ProcessIdentity | undefined {
+    const pid = readPidFile(`${options.bundle}/pid`);
+    if (pid === undefined || !cgroupProcesses(this.cgroups, options.cgroup).includes(pid)) return undefined;
+    return identifyProcess(pid);
+  }
+
+  async #discard(options: Pick<ContainerOptions, "id" | "bundle" | "cgroup">): Promise<void> {
+    if (existsSync(`${this.options.runtimeRoot}/${options.id}`)) {
+      const result = await this.command("delete", "--force", options.id);
+      if (result.code !== 0 && existsSync(`${this.options.runtimeRoot}/${options.id}`))
+        throw new HullError("internal", {
+          what: `the OCI runtime could not delete container ${options.id}: ${result.stderr.trim()}`,
+        });
+    }
+    const monitor = findMonitor(options.bundle, options.id);
+    if (monitor !== undefined && !(await endsWithin(monitor, 2000))) signalProcess(monitor, 9);
+  }
+}
+
+export class OciContainer {
+  readonly options: ContainerOptions;
+  readonly #runtime: OciRuntime;
+  readonly #process: ProcessIdentity | undefined;
+  readonly #ended: Promise<MonitoredEnd>;
+  readonly #attachments = new Set<ConnectedAttachment>();
+  #exit: Promise<ExitStatus> | undefined;
+  #hasEnded = false;
+
+  constructor(
+    runtime: OciRuntime,
+    options: ContainerOptions,
+    process: ProcessIdentity | undefined,
+    ended: Promise<MonitoredEnd>,
+  ) {
+    this.#runtime = runtime;
+    this.options = options;
+    this.#process = process;
+    this.#ended = ended;
+    void ended.then(() => {
+      this.#hasEnded = true;
+    });
+  }
+
+  /** The first process, as numbered on the host; undefined once it has ended. */
+  pid(): number | undefined {
+    return this.#process !== undefined && isRunning(this.#process) ? this.#process.pid : undefined;
+  }
+
+  async start(): Promise<void> {
+    const result = await this.#runtime.command("start", this.options.id);
+    if (result.code === 0) return;
+    throw explainRuntimeFailure(result.stderr, failureContext(this.options, { args: [], cwd: "" }));
+  }
+
+  async attach(options: AttachOptions): Promise<Attachment> {
+    if (this.#hasEnded) return endedAttachment;
+    const socket = attachSocketOf(this.options.bundle);
+    const { stdin, stdinOnce } = this.options;
+    const writes = options.stdin && stdin;
+    let attachment: ConnectedAttachment;
+    try {
+      attachment = await openAttachment(socket, {
+        stdin: writes,
+        lingerAfterDetach: stdin && stdinOnce && !writes,
+      });
+    } catch (error) {
+      // The monitor is gone; whether with an exit code is for `wait` to say.
+      if (["ENOENT", "ECONNREFUSED"].includes(errnoNameOf(error) ?? "")) return endedAttachment;
+      throw error;
+    }
+    this.#attachments.add(attachment);
+    void attachment.closed.then(() => this.#attachments.delete(attachment));
+    return attachment;
+  }
+
+  /** Sends a signal to the first process; without effect once it has ended. */
+  signal(signal: number): boolean {
+    return this.#process !== undefined && signalProcess(this.#process, signal);
+  }
+
+  exec(options: ContainerExecOptions): Promise<ExecSession> {
+    return execInContainer(this.#runtime, this.options, options);
+  }
+
+  resize(size: TerminalSize): Promise<void> {
+    return writeTerminalSize(this.options.bundle, size.rows, size.columns);
+  }
+
+  pause(): Promise<void> {
+    return this.#freeze("pause");
+  }
+
+  resume(): Promise<void> {
+    return this.#freeze("resume");
+  }
+
+  wait(): Promise<ExitStatus> {
+    this.#exit ??= this.#awaitExit();
+    return this.#exit;
+  }
+
+  async delete(): Promise<void> {
+    // conmon may be blocked in a write to an attachment that nobody reads; it has to see the end of it.
+    for (const attachment of this.#attachments) attachment.close();
+    await this.#runtime.delete(this.options);
+  }
+
+  async #freeze(command: "pause" | "resume"): Promise<void> {
+    const result = await this.#runtime.command(command, this.options.id);
+    if (result.code === 0) return;
+    throw new HullError("internal", {
+      what: `the OCI runtime could not ${command} container ${this.options.name}: ${result.stderr.trim()}`,
+    });
+  }
+
+  async #awaitExit(): Promise<ExitStatus> {
+    const end = await this.#ended;
+    if (end === undefined) throw new HullError("monitorLost", { name: this.options.name });
+    const usage = readCgroupUsage(this.#runtime.cgroups, this.options.cgroup);
+    // conmon notes an out-of-memory event as well, which is all there is once the group is gone.
+    const oomKilled = usage === undefined ? existsSync(`${this.options.bundle}/oom`) : usage.oomKills > 0;
+    return { code: end.code, oomKilled, finishedAt: end.finishedAt };
+  }
+}
+
+/** An attachment to something that has ended: no output, and input goes nowhere. */
+const endedAttachment: Attachment = {
+  output: {
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
+  },
+  write: () => Promise.resolve(),
+  endInput: () => Promise.resolve(),
+  detach: () => undefined,
+};
+
+function failureContext(
+  options: ContainerOptions,
+  process: Pick<OciProcess, "args" | "cwd">,
+): FailureContext {
+  return {
+    name: options.name,
+    wall: options.wall,
+    command: process.args[0] ?? "",
+    cwd: process.cwd,
+    user: options.user,
+  };
+}
+
+async function endsWithin(process: ProcessIdentity, milliseconds: number): Promise<boolean> {
+  for (const deadline = Date.now() + milliseconds; Date.now() < deadline; await Bun.sleep(2))
+    if (!isRunning(process)) return true;
+  return false;
+}
