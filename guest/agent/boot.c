@@ -1,0 +1,66 @@
+#include "boot.h"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "common.h"
+#include "files.h"
+
+// `list` names the modules in the order of their dependencies. Each is deleted once loaded: the initramfs is memory.
+static int load_modules(void) {
+  cleanup_file FILE *list = fopen("/modules/list", "re");
+  char name[128];
+  while (list && fgets(name, sizeof name, list)) {
+    name[strcspn(name, "\n")] = 0;
+    char path[160];
+    snprintf(path, sizeof path, "/modules/%s", name);
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0) {
+      console("cannot load the module %s: %s", name, strerror(errno));
+      return -1;
+    }
+    unlink(path);
+  }
+  return list ? 0 : -1;
+}
+
+static int mount_at(const char *type, const char *target, unsigned long flags, const char *data) {
+  if (mkdir(target, 0755) < 0 && errno != EEXIST) return -1;
+  if (mount(type, target, type, flags, data) == 0 || errno == EBUSY) return 0;
+  console("cannot mount %s: %s", target, strerror(errno));
+  return -1;
+}
+
+// The kernel's first root cannot be given to pivot_root as the old root, a tmpfs mounted over it can.
+static int move_root(void) {
+  if (mount_at("tmpfs", "/base", 0, "mode=755") < 0) return -1;
+  if (chdir("/base") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0) return -1;
+  return 0;
+}
+
+static int bring_up_loopback(void) {
+  cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+  return fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &request);
+}
+
+int boot(void) {
+  umask(022);
+  // A process of the workload that sees a child of the agent before its exec must not look into it.
+  if (prctl(PR_SET_DUMPABLE, 0) < 0) return -1;
+  if (load_modules() < 0 || move_root() < 0) return -1;
+  const unsigned long safe = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (mount_at("proc", "/proc", safe, NULL) < 0 || mount_at("sysfs", "/sys", safe, NULL) < 0) return -1;
+  if (mount_at("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, NULL) < 0) return -1;
+  if (mount_at("cgroup2", "/sys/fs/cgroup", safe, NULL) < 0) return -1;
+  write_file("/proc/self/oom_score_adj", "-1000");
+  // As systemd does: unprivileged pings, and fewer surprises for programs that expect the usual.
+  write_file("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+  return bring_up_loopback();
+}

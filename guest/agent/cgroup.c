@@ -1,0 +1,64 @@
+#include "cgroup.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "files.h"
+
+#define GROUP "/sys/fs/cgroup/workload"
+
+// What /proc/meminfo calls MemAvailable: the most that can be given to the workload.
+static uint64_t memory_available(void) {
+  cleanup_file FILE *file = fopen("/proc/meminfo", "re");
+  char line[128];
+  unsigned long long kilobytes = 0;
+  while (file && fgets(line, sizeof line, file))
+    if (sscanf(line, "MemAvailable: %llu", &kilobytes) == 1) break;
+  return kilobytes * 1024;
+}
+
+static uint64_t value_of(const char *path, const char *key) {
+  cleanup_file FILE *file = fopen(path, "re");
+  char line[128];
+  size_t length = strlen(key);
+  while (file && fgets(line, sizeof line, file)) {
+    if (!length) return strtoull(line, NULL, 10);
+    if (strncmp(line, key, length) == 0 && line[length] == ' ') return strtoull(line + length, NULL, 10);
+  }
+  return 0;
+}
+
+int cgroup_set_up(const struct cgroup_limits *limits, struct failure *failure) {
+  if (write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids +cpu") < 0)
+    return fail_errno(failure, "cannot enable control groups");
+  if (mkdir(GROUP, 0755) < 0 && errno != EEXIST) return fail_errno(failure, "cannot make a control group");
+  uint64_t available = memory_available();
+  char value[64];
+  if (available > limits->memory_reserve * 2) {
+    snprintf(value, sizeof value, "%llu", (unsigned long long)(available - limits->memory_reserve));
+    if (write_file(GROUP "/memory.max", value) < 0) return fail_errno(failure, "cannot limit memory");
+  }
+  if (limits->cpu_quota) {
+    snprintf(value, sizeof value, "%u 100000", limits->cpu_quota);
+    if (write_file(GROUP "/cpu.max", value) < 0) return fail_errno(failure, "cannot limit processor time");
+  }
+  if (limits->pids) {
+    snprintf(value, sizeof value, "%llu", (unsigned long long)limits->pids);
+    if (write_file(GROUP "/pids.max", value) < 0) return fail_errno(failure, "cannot limit processes");
+  }
+  return 0;
+}
+
+int cgroup_open(void) { return open(GROUP, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
+
+bool cgroup_out_of_memory(void) {
+  return value_of(GROUP "/memory.events", "oom_kill") > 0 || value_of("/proc/vmstat", "oom_kill") > 0;
+}
+
+void cgroup_kill(void) { write_file(GROUP "/cgroup.kill", "1"); }
+
+void cgroup_usage(struct cgroup_usage *usage) {
+  usage->processes = value_of(GROUP "/pids.current", "");
+  usage->memory = value_of(GROUP "/memory.current", "");
+  usage->processor_nanoseconds = value_of(GROUP "/cpu.stat", "usage_usec") * 1000;
+}

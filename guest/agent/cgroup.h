@@ -1,0 +1,21 @@
+// The workload's control group: its limits, what it uses, and whether it ran out of memory.
+#pragma once
+#include "common.h"
+
+struct cgroup_limits {
+  uint64_t memory_reserve;  // bytes of the machine's memory that the workload must leave
+  uint32_t cpu_quota;       // microseconds of each 100000; 0: none
+  uint64_t pids;            // 0: no limit
+};
+
+int cgroup_set_up(const struct cgroup_limits *limits, struct failure *failure);
+// A descriptor of the workload's group for clone3, or -1.
+int cgroup_open(void);
+bool cgroup_out_of_memory(void);
+// Ends every process of the workload.
+void cgroup_kill(void);
+
+struct cgroup_usage {
+  uint64_t processes, memory, processor_nanoseconds;
+};
+void cgroup_usage(struct cgroup_usage *usage);

@@ -1,0 +1,22 @@
+// What happens between fork and exec.
+#pragma once
+#include "common.h"
+
+// Written by the child to a close-on-exec pipe if it fails; nothing is written if the program runs.
+struct child_report {
+  uint8_t result;
+  char message[239];
+};
+
+struct child_plan {
+  char **args, **env;
+  char *cwd, *user;
+  uint64_t capabilities;
+  bool terminal;
+  bool main;            // becomes PID 1 of the workload's name spaces; the others join them
+  int standard[3];      // the standard streams; with a terminal all three are its other end
+  int report_fd;
+};
+
+// Never returns: executes the program or reports why not.
+void child_run(struct child_plan *plan) __attribute__((noreturn));

@@ -1,0 +1,206 @@
+#include "mounts.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "disks.h"
+#include "files.h"
+
+#define WRITABLE "/writable"
+
+static int make_directory(const char *path, mode_t mode) { return mkdir(path, mode) < 0 && errno != EEXIST ? -1 : 0; }
+
+// The overlay's root directory is the upper one: it starts as a copy of the image's.
+static int copy_attributes(unsigned layers, const char *path) {
+  char top[32];
+  snprintf(top, sizeof top, "/l/%u", layers - 1);
+  struct stat status;
+  if (layers == 0) return 0;
+  if (stat(top, &status) < 0 || chown(path, status.st_uid, status.st_gid) < 0) return -1;
+  struct timespec times[2] = {status.st_atim, status.st_mtim};
+  return chmod(path, status.st_mode & 07777) < 0 || utimensat(AT_FDCWD, path, times, 0) < 0 ? -1 : 0;
+}
+
+static int mount_layers(unsigned layers, char *options, size_t size, struct failure *failure) {
+  size_t used = snprintf(options, size, "lowerdir=");
+  for (unsigned layer = layers; layer-- > 0;) {
+    char serial[32], device[64], target[32];
+    snprintf(serial, sizeof serial, "layer%u", layer);
+    snprintf(target, sizeof target, "/l/%u", layer);
+    if (disks_find(serial, device, sizeof device) < 0) return fail_errno(failure, "the disk of layer %u is missing", layer);
+    if (make_directory(target, 0755) < 0 || mount(device, target, "erofs", MS_RDONLY, NULL) < 0)
+      return fail_errno(failure, "cannot mount layer %u", layer);
+    used += snprintf(options + used, size - used, "%s%s", target, layer ? ":" : "");
+    if (used > size - 64) return fail(failure, 5, "%u layers are too many", layers);
+  }
+  snprintf(options + used, size - used, ",upperdir=" WRITABLE "/upper,workdir=" WRITABLE "/work");
+  return 0;
+}
+
+int mounts_root(unsigned layers, struct failure *failure) {
+  // The kernel takes one page of options.
+  char device[64], options[4096];
+  if (layers == 0) return fail(failure, 5, "the image has no layers");
+  if (make_directory("/l", 0755) < 0 || make_directory(WRITABLE, 0755) < 0 || make_directory(MOUNTS_ROOT, 0755) < 0)
+    return fail_errno(failure, "cannot make directories");
+  if (mount_layers(layers, options, sizeof options, failure) < 0) return -1;
+  if (disks_find("writable", device, sizeof device) < 0) return fail_errno(failure, "the writable disk is missing");
+  // The image of the disk is sparse: its inode tables are zero already, and freed blocks go back to the host.
+  if (mount(device, WRITABLE, "ext4", MS_NOATIME, "noinit_itable,discard") < 0)
+    return fail_errno(failure, "cannot mount the writable disk");
+  if (mkdir(WRITABLE "/upper", 0755) == 0) {
+    if (copy_attributes(layers, WRITABLE "/upper") < 0) return fail_errno(failure, "cannot set up the writable disk");
+  } else if (errno != EEXIST) {
+    return fail_errno(failure, "cannot set up the writable disk");
+  }
+  if (make_directory(WRITABLE "/work", 0755) < 0) return fail_errno(failure, "cannot set up the writable disk");
+  if (mount("overlay", MOUNTS_ROOT, "overlay", 0, options) < 0)
+    return fail_errno(failure, "cannot mount the root file system");
+  return 0;
+}
+
+static int open_below(int root, const char *path, uint64_t flags, mode_t mode) {
+  struct open_how how = {.flags = flags | O_CLOEXEC, .mode = flags & O_CREAT ? mode : 0, .resolve = RESOLVE_IN_ROOT};
+  return syscall(SYS_openat2, root, path, &how, sizeof how);
+}
+
+// Makes the directory `path` below `root` with its parents; symbolic links on the way stay below the root.
+static int make_directories_below(int root, const char *path) {
+  for (const char *name = path + strspn(path, "/"); *name;) {
+    const char *end = name + strcspn(name, "/");
+    cleanup_free char *parent = strndup(path, name - path), *own = strndup(name, end - name);
+    if (!parent || !own) return -1;
+    cleanup_close int fd = open_below(root, *parent ? parent : "/", O_PATH | O_DIRECTORY, 0);
+    if (fd < 0 || (mkdirat(fd, own, 0755) < 0 && errno != EEXIST)) return -1;
+    name = end + strspn(end, "/");
+  }
+  return 0;
+}
+
+static int open_directory_below(int root, const char *path) {
+  int fd = open_below(root, path, O_PATH | O_DIRECTORY, 0);
+  if (fd >= 0 || errno != ENOENT || make_directories_below(root, path) < 0) return fd;
+  return open_below(root, path, O_PATH | O_DIRECTORY, 0);
+}
+
+static int mount_on(int fd, const char *source, const char *type, unsigned long flags, const char *data) {
+  char target[64];
+  snprintf(target, sizeof target, "/proc/self/fd/%d", fd);
+  return mount(source, target, type, flags, data);
+}
+
+static int populate_devices(const char *at) {
+  static const struct {
+    const char *name;
+    unsigned minor, major;
+  } devices[] = {{"null", 3, 1}, {"zero", 5, 1}, {"full", 7, 1}, {"random", 8, 1}, {"urandom", 9, 1}, {"tty", 0, 5}};
+  static const char *links[][2] = {{"pts/ptmx", "ptmx"},
+                                   {"/proc/self/fd", "fd"},
+                                   {"/proc/self/fd/0", "stdin"},
+                                   {"/proc/self/fd/1", "stdout"},
+                                   {"/proc/self/fd/2", "stderr"},
+                                   {"/proc/kcore", "core"}};
+  char path[64];
+  for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+    snprintf(path, sizeof path, "%s/%s", at, devices[i].name);
+    if (mknod(path, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor)) < 0 || chmod(path, 0666) < 0) return -1;
+  }
+  for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+    snprintf(path, sizeof path, "%s/%s", at, links[i][1]);
+    if (symlink(links[i][0], path) < 0) return -1;
+  }
+  return 0;
+}
+
+int mounts_devices(int root, struct failure *failure) {
+  if (make_directory("/d", 0755) < 0 || mount("tmpfs", "/d", "tmpfs", MS_NOSUID, "mode=755,size=65536k") < 0 ||
+      populate_devices("/d") < 0 || mkdir("/d/pts", 0755) < 0 || mkdir("/d/shm", 0755) < 0 ||
+      mkdir("/d/mqueue", 0755) < 0)
+    return fail_errno(failure, "cannot make /dev");
+  if (mount("devpts", "/d/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5") < 0 ||
+      mount("shm", "/d/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=65536k") < 0)
+    return fail_errno(failure, "cannot mount in /dev");
+  cleanup_close int terminals = open("/d/pts", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  cleanup_close int target = open_directory_below(root, "/dev");
+  if (terminals < 0 || target < 0 || mount_on(target, "/d", NULL, MS_MOVE, NULL) < 0)
+    return fail_errno(failure, "cannot mount /dev");
+  return steal_fd(&terminals);
+}
+
+// Opens the file at `path`, made if it is missing; a dangling link's directories are made too.
+static int open_target(int root, const char *path) {
+  int fd = open_below(root, path, O_RDONLY | O_CREAT | O_NONBLOCK | O_NOCTTY, 0644);
+  if (fd >= 0 || errno != ENOENT) return fd;
+  char parent[512], link[512];
+  snprintf(parent, sizeof parent, "%s", path);
+  char *slash = strrchr(parent, '/');
+  if (!slash) return -1;
+  *slash = 0;
+  cleanup_close int directory = open_directory_below(root, *parent ? parent : "/");
+  if (directory < 0) return -1;
+  ssize_t length = readlinkat(directory, slash + 1, link, sizeof link - 1);
+  if (length > 0) {
+    link[length] = 0;
+    char target[1100];
+    snprintf(target, sizeof target, "%s/%s", link[0] == '/' ? "" : parent, link);
+    char *end = strrchr(target, '/');
+    *end = 0;
+    cleanup_close int made = open_directory_below(root, *target ? target : "/");
+    if (made < 0) return -1;
+  }
+  return open_below(root, path, O_RDONLY | O_CREAT | O_NONBLOCK | O_NOCTTY, 0644);
+}
+
+int mounts_bind_file(int root, size_t index, const char *path, const char *content, size_t length, bool read_only,
+                     struct failure *failure) {
+  char source[32];
+  snprintf(source, sizeof source, "/f/%zu", index);
+  if (make_directory("/f", 0755) < 0 || create_file(source, content, length) < 0)
+    return fail_errno(failure, "cannot make the content of %s", path);
+  cleanup_close int target = open_target(root, path);
+  if (target < 0 || mount_on(target, source, NULL, MS_BIND, NULL) < 0) return fail_errno(failure, "cannot bind %s", path);
+  if (!read_only) return 0;
+  cleanup_close int bound = open_below(root, path, O_PATH, 0);
+  if (bound < 0 || mount_on(bound, NULL, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+    return fail_errno(failure, "cannot make %s read-only", path);
+  return 0;
+}
+
+static int mount_here(const char *type, const char *path, unsigned long flags, struct failure *failure) {
+  if (make_directory(path, 0755) < 0 || mount(type, path, type, flags, NULL) < 0)
+    return fail_errno(failure, "cannot mount %s", path);
+  return 0;
+}
+
+int mounts_enter(bool read_only, bool terminal, struct failure *failure) {
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return fail_errno(failure, "cannot make mounts private");
+  // With both arguments the same, the old root ends up on top of the new one and is let go of there.
+  if (chdir(MOUNTS_ROOT) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+    return fail_errno(failure, "cannot enter the root file system");
+  const unsigned long safe = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (mount_here("proc", "/proc", safe, failure) < 0 || mount_here("sysfs", "/sys", safe | MS_RDONLY, failure) < 0 ||
+      mount_here("cgroup2", "/sys/fs/cgroup", safe | MS_RDONLY, failure) < 0 ||
+      mount_here("mqueue", "/dev/mqueue", safe, failure) < 0)
+    return -1;
+  if (terminal) {
+    char name[64];
+    if (ttyname_r(0, name, sizeof name) != 0 || create_file("/dev/console", "", 0) < 0 ||
+        mount(name, "/dev/console", NULL, MS_BIND, NULL) < 0)
+      return fail_errno(failure, "cannot bind /dev/console");
+  }
+  if (read_only && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+    return fail_errno(failure, "cannot make the root file system read-only");
+  return 0;
+}
+
+void mounts_take_down(void) {
+  umount2(MOUNTS_ROOT, MNT_DETACH);
+  // What a process in an uninterruptible wait still holds can at least no longer be written to.
+  if (umount2(WRITABLE, 0) < 0 && mount(NULL, WRITABLE, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+    console("cannot let go of the writable disk: %s", strerror(errno));
+  sync();
+}

@@ -1,0 +1,122 @@
+#include "workload.h"
+
+#include <fcntl.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "cgroup.h"
+#include "mounts.h"
+#include "protocol.h"
+
+static bool ready, read_only_root;
+static char *hostname;
+static int root_fd = -1, terminals_fd = -1, group_fd = -1, init_fd = -1, own_pids_fd = -1;
+
+static int seed_random(const char *seed, size_t length) {
+  cleanup_close int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+  cleanup_free struct rand_pool_info *pool = must_allocate(sizeof *pool + length);
+  pool->entropy_count = length * 8;
+  pool->buf_size = length;
+  memcpy(pool->buf, seed, length);
+  return fd < 0 ? -1 : ioctl(fd, RNDADDENTROPY, pool);
+}
+
+static int set_up_files(struct reader *fields, struct failure *failure) {
+  size_t count = read_number(fields, 4);
+  for (size_t i = 0; i < count && !fields->bad; i++) {
+    cleanup_free char *path = read_string(fields, NULL);
+    size_t length;
+    cleanup_free char *content = read_string(fields, &length);
+    if (fields->bad) break;
+    if (mounts_bind_file(root_fd, i, path, content, length, read_only_root, failure) < 0) return -1;
+  }
+  return fields->bad ? fail(failure, RESULT_INVALID, "the set-up request is malformed") : 0;
+}
+
+int workload_set_up(struct reader *fields, struct failure *failure) {
+  if (ready || hostname) return fail(failure, RESULT_INVALID, "the root file system is set up already");
+  unsigned layers = read_number(fields, 4);
+  hostname = read_string(fields, NULL);
+  read_only_root = read_number(fields, 1) != 0;
+  struct cgroup_limits limits = {.memory_reserve = read_number(fields, 8)};
+  limits.cpu_quota = read_number(fields, 4);
+  limits.pids = read_number(fields, 8);
+  uint64_t now = read_number(fields, 8);
+  size_t seed_length;
+  cleanup_free char *seed = read_string(fields, &seed_length);
+  if (fields->bad || seed_length > 4096) return fail(failure, RESULT_INVALID, "the set-up request is malformed");
+  struct timespec clock = {.tv_sec = now / 1000000000, .tv_nsec = now % 1000000000};
+  if (clock_settime(CLOCK_REALTIME, &clock) < 0) return fail_errno(failure, "cannot set the clock");
+  if (seed_random(seed, seed_length) < 0) return fail_errno(failure, "cannot seed the random numbers");
+  if (mounts_root(layers, failure) < 0) return -1;
+  root_fd = open(MOUNTS_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root_fd < 0) return fail_errno(failure, "cannot open the root file system");
+  terminals_fd = mounts_devices(root_fd, failure);
+  if (terminals_fd < 0 || set_up_files(fields, failure) < 0) return -1;
+  if (cgroup_set_up(&limits, failure) < 0) return -1;
+  group_fd = cgroup_open();
+  own_pids_fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+  if (group_fd < 0 || own_pids_fd < 0) return fail_errno(failure, "cannot open a name space");
+  ready = true;
+  return 0;
+}
+
+bool workload_ready(void) { return ready; }
+int workload_root(void) { return root_fd; }
+
+int workload_open_terminal(void) { return openat(terminals_fd, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC); }
+
+pid_t workload_clone(bool main) {
+  struct clone_args arguments = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = group_fd};
+  if (main) arguments.flags |= CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
+  // Joining a PID name space concerns the children to come, so the agent joins and comes back.
+  if (!main && setns(init_fd, CLONE_NEWPID) < 0) return -1;
+  pid_t pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+  int saved = errno;
+  if (!main && pid != 0 && setns(own_pids_fd, CLONE_NEWPID) < 0) {
+    console("cannot return to the agent's own name space: %s", strerror(errno));
+    abort();
+  }
+  errno = saved;
+  return pid;
+}
+
+void workload_set_init(pid_t pid) { init_fd = syscall(SYS_pidfd_open, pid, 0); }
+
+uint32_t workload_inner_pid(pid_t pid) {
+  char path[64], line[256];
+  snprintf(path, sizeof path, "/proc/%d/status", pid);
+  cleanup_file FILE *file = fopen(path, "re");
+  unsigned outer, inner = 0;
+  while (file && fgets(line, sizeof line, file))
+    if (sscanf(line, "NSpid: %u %u", &outer, &inner) == 2) break;
+  return inner;
+}
+
+int workload_enter_first(bool terminal, struct failure *failure) {
+  if (unshare(CLONE_NEWCGROUP) < 0) return fail_errno(failure, "cannot make a control group name space");
+  if (sethostname(hostname, strlen(hostname)) < 0) return fail_errno(failure, "cannot set the host name %s", hostname);
+  return mounts_enter(read_only_root, terminal, failure);
+}
+
+int workload_join(struct failure *failure) {
+  if (setns(init_fd, CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) < 0)
+    return fail_errno(failure, "cannot join the workload");
+  return 0;
+}
+
+void workload_take_down(void) {
+  cgroup_kill();
+  if (root_fd >= 0) close(root_fd);
+  if (terminals_fd >= 0) close(terminals_fd);
+  root_fd = terminals_fd = -1;
+  mounts_take_down();
+}

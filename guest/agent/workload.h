@@ -1,0 +1,24 @@
+// The workload's root file system and name spaces.
+#pragma once
+#include <sys/types.h>
+
+#include "fields.h"
+
+// The second phase: what a set-up request says about the image.
+int workload_set_up(struct reader *fields, struct failure *failure);
+bool workload_ready(void);
+// Starts a process like fork: the main one in new name spaces, the others in its PID name space.
+pid_t workload_clone(bool main);
+void workload_set_init(pid_t pid);
+int workload_open_terminal(void);
+// The number that the process has behind the wall.
+uint32_t workload_inner_pid(pid_t pid);
+// The image's root, for looking up files.
+int workload_root(void);
+
+// In the child: enters the workload's name spaces and root.
+int workload_enter_first(bool terminal, struct failure *failure);
+int workload_join(struct failure *failure);
+
+// Writes everything back and lets go of the disks.
+void workload_take_down(void);

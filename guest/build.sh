@@ -1,0 +1,141 @@
+#!/bin/bash
+# Builds what a VM boots from: guest/build.sh [OUTDIR]. Writes only OUTDIR (.cache/guest of the checkout if not
+# given) and a temporary directory; nothing is installed. Does nothing when nothing has changed.
+#
+#   vmlinux         the kernel of Debian's linux-image-amd64, as an ELF file that QEMU starts without its decompressor
+#   initramfs.cpio  the agent and the modules it loads
+#   manifest.json   versions of both
+#
+# HULL_KERNEL_DEB names a kernel package to use instead of the one apt finds.
+set -euo pipefail
+
+guest=$(cd "$(dirname "$0")" && pwd)
+out=${1:-$(dirname "$guest")/.cache/guest}
+
+# What a VM needs, in an order in which it can be loaded. Dependencies are found in the modules themselves; what is
+# named here although nothing depends on it by name is needed through the crypto interface (crc32c by libcrc32c).
+modules="virtio_pci virtio_blk virtio_console crc32c_generic erofs overlay ext4"
+
+say() { printf 'guest: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+need() {
+  command -v "$1" >/dev/null || fail "$1 is missing: run apt-get install $2"
+}
+
+sum_of() { cat "$@" | sha256sum | cut -c1-64; }
+
+kernel_package() {
+  apt-cache depends --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances \
+    linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1
+}
+
+# Leaves the path of a kernel package in $deb.
+fetch_kernel() {
+  if [ -n "${HULL_KERNEL_DEB:-}" ]; then
+    deb=$HULL_KERNEL_DEB
+    return
+  fi
+  need apt-get apt
+  local name
+  name=$(kernel_package)
+  [ -n "$name" ] || fail "apt knows no linux-image-amd64: run apt-get update"
+  say "downloading $name"
+  mkdir "$temporary/deb"
+  (cd "$temporary/deb" && apt-get download -q -o APT::Sandbox::User=root "$name" >&2) || fail "cannot download $name: run apt-get update and try again"
+  deb=$(echo "$temporary"/deb/*.deb)
+}
+
+number_at() { od -An -v -t "u$2" -j "$(($3))" -N "$2" "$1" | tr -d ' '; }
+
+# The payload of a bzImage. Source: Linux, Documentation/arch/x86/boot.rst (setup_sects, payload_offset, payload_length).
+extract_vmlinux() {
+  local image=$1 sectors offset length
+  sectors=$(number_at "$image" 1 0x1f1)
+  offset=$(number_at "$image" 4 0x248)
+  length=$(number_at "$image" 4 0x24c)
+  # The payload's last four bytes are its unpacked size, which is not xz's. tail is cut short by head.
+  (set +o pipefail && tail -c "+$(((sectors + 1) * 512 + offset + 1))" "$image" | head -c "$((length - 4))" | xz -dc > "$2") ||
+    fail "the kernel in $image is not packed with xz"
+  [ "$(number_at "$2" 4 0)" = $((0x464c457f)) ] || fail "the kernel in $image is not an ELF file"
+}
+
+find_module() {
+  local pattern=${1//[-_]/[-_]}
+  find "$tree" -name "$pattern.ko" -print -quit
+}
+
+# Prints the files of the modules named and of those they depend on, each after its dependencies.
+resolve_modules() {
+  local name file depends
+  for name; do
+    case " $resolved " in *" ${name//-/_} "*) continue ;; esac
+    resolved="$resolved ${name//-/_}"
+    file=$(find_module "$name")
+    [ -n "$file" ] || fail "the kernel has no module $name"
+    depends=$(tr '\0' '\n' < "$file" | sed -n 's/^depends=//p' | head -n 1)
+    # shellcheck disable=SC2086
+    resolve_modules ${depends//,/ }
+    echo "$file" >> "$order"
+  done
+}
+
+build_kernel() {
+  local unpacked=$temporary/unpacked tree order resolved="" file
+  fetch_kernel
+  say "unpacking the kernel"
+  dpkg-deb -x "$deb" "$unpacked"
+  rm -rf "$out/kernel"
+  mkdir -p "$out/kernel/modules"
+  extract_vmlinux "$(echo "$unpacked"/boot/vmlinuz-*)" "$temporary/vmlinux"
+  tree=$unpacked/lib/modules order=$temporary/order
+  : > "$order"
+  # shellcheck disable=SC2086
+  resolve_modules $modules
+  while read -r file; do
+    # Without debug information and signature: a guest has no use for either, and pays for both at boot.
+    strip --strip-debug -o "$out/kernel/modules/${file##*/}" "$file"
+    echo "${file##*/}" >> "$out/kernel/modules/list"
+  done < "$order"
+  basename "$unpacked"/boot/vmlinuz-* | sed 's/^vmlinuz-//' > "$out/kernel/release"
+  dpkg-deb -f "$deb" Version > "$out/kernel/package"
+  mv "$temporary/vmlinux" "$out/vmlinux"
+  echo "$kernel_sum" > "$out/kernel/stamp"
+}
+
+build_initramfs() {
+  local root=$temporary/root
+  say "compiling the agent"
+  mkdir -p "$root/dev" "$root/modules"
+  # shellcheck disable=SC2086
+  ${CC:-cc} -std=gnu2x -D_GNU_SOURCE -static -Os -Wall -Wextra -Werror -ffunction-sections -Wl,--gc-sections -s \
+    -o "$root/init" "$guest"/agent/*.c
+  cp "$out"/kernel/modules/* "$root/modules/"
+  (cd "$root" && find . -print | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet) > "$temporary/initramfs.cpio"
+  mv "$temporary/initramfs.cpio" "$out/initramfs.cpio"
+  local protocol
+  protocol=$(sed -n 's/^#define PROTOCOL_VERSION //p' "$guest/agent/protocol.h")
+  printf '{ "kernel": "%s", "kernelPackage": "%s", "protocol": %s, "sources": "%s" }\n' \
+    "$(cat "$out/kernel/release")" "$(cat "$out/kernel/package")" "$protocol" "$agent_sum" > "$temporary/manifest.json"
+  mv "$temporary/manifest.json" "$out/manifest.json"
+}
+
+kernel_sum=$(sum_of "$guest/build.sh")
+agent_sum=$(sum_of "$guest/build.sh" "$guest"/agent/*)
+kernel_done=$([ -s "$out/vmlinux" ] && cat "$out/kernel/stamp" 2>/dev/null || true)
+if [ "$kernel_done" = "$kernel_sum" ] && [ -s "$out/initramfs.cpio" ] &&
+  grep -qs "\"$agent_sum\"" "$out/manifest.json"; then
+  exit 0
+fi
+
+need dpkg-deb dpkg
+need xz xz-utils
+need cpio cpio
+need strip binutils
+need "${CC:-cc}" "gcc libc6-dev"
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+mkdir -p "$out"
+[ "$kernel_done" = "$kernel_sum" ] || build_kernel
+build_initramfs
+say "built in $out"
