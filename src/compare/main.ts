@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { HullError } from "../contract/errors.ts";
 import type { WallKind } from "../contract/isolation.ts";
-import type { Hull } from "../sdk/main.ts";
+import { ApiError, type Hull, splitReference } from "../sdk/main.ts";
 import { formatBytes, formatMilliseconds, renderJson, renderTable, type WallResult } from "./report.ts";
 import { measureRun, type RunMeasurement } from "./runs.ts";
 
@@ -27,6 +27,7 @@ export async function compare(hull: Hull, options: CompareOptions, output: Compa
   const { image, runs, json } = options;
   if (!Number.isInteger(runs) || runs < 1)
     throw new HullError("invalidParameter", { what: "number of runs", value: runs, why: "give 1 or more" });
+  await prepareImage(hull, image, output);
   const measured: Record<WallKind, RunMeasurement[]> = { container: [], vm: [] };
   for (let run = 1; run <= runs; run++) {
     for (const wall of walls) {
@@ -44,6 +45,17 @@ export async function compare(hull: Hull, options: CompareOptions, output: Compa
     vm: summarize("vm", measured.vm),
   };
   output.report(json ? renderJson(comparison) : renderTable(comparison));
+}
+
+/** Pulling or making an image is no part of what is measured. */
+async function prepareImage(hull: Hull, image: string, output: CompareOutput): Promise<void> {
+  try {
+    await hull.images.inspect(image);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 404)) throw error;
+    output.progress(`pulling ${image}`);
+    for await (const _ of hull.images.pull(splitReference(image)));
+  }
 }
 
 function summarize(wall: WallKind, measurements: readonly RunMeasurement[]): WallResult {
