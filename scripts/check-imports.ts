@@ -43,6 +43,9 @@ const dynamicExceptions = new Set([
   "src/cli/compare.ts > src/compare/main.ts",
 ]);
 
+/** Starts the daemon, which is the same program, when none answers; the client loads nothing of src/host. */
+const processException = "src/cli/start-daemon.ts";
+
 interface Import {
   readonly from: string;
   readonly to: string;
