@@ -46,7 +46,7 @@ export async function* filterThrough(
   const fed = feed();
   const complaint = readText(stderr);
   try {
-    for await (const chunk of stdout) yield chunk;
+    for await (const chunk of stdout ?? []) yield chunk;
     await child.exited;
     await fed;
     if (sourceFailure !== undefined) throw sourceFailure.error;

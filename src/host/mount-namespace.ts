@@ -9,12 +9,14 @@
 import {
   lstatSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   rmdirSync,
   symlinkSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { HullError } from "../contract/errors.ts";
 import { detectCgroupLayout } from "./cgroup.ts";
 import { execute } from "./execute.ts";
@@ -31,12 +33,18 @@ export interface PrivateMountsOptions {
 /** Names the namespace that the program was started again in; anything else found there is somebody else's. */
 const marker = "HULL_MOUNT_NAMESPACE";
 const cgroupRoot = "/sys/fs/cgroup";
+let startedInside: boolean | undefined;
 
 /**
  * To be called first thing in the program. Returns inside the private namespace; when called outside of it,
  * starts the program again and does not return. Throws `hostMissing` without the privilege.
  */
 export function enterPrivateMountNamespace(options: PrivateMountsOptions): void {
+  startAgainInPrivateMounts([options.stateDirectory, options.rootDirectory]);
+}
+
+/** As `enterPrivateMountNamespace`, for any number of directories that nobody else's mounts shall reach. */
+export function startAgainInPrivateMounts(directories: readonly string[]): void {
   if (inPrivateMountNamespace()) return;
   try {
     unshare(namespaceFlag.mount);
@@ -49,18 +57,20 @@ export function enterPrivateMountNamespace(options: PrivateMountsOptions): void 
     );
   }
   mount({ source: "none", target: "/", flags: mountFlag.slave | mountFlag.recursive });
-  for (const directory of new Set([options.stateDirectory, options.rootDirectory])) {
+  for (const directory of new Set(directories)) {
     mkdirSync(directory, { recursive: true });
     mount({ source: directory, target: directory, flags: mountFlag.bind | mountFlag.recursive });
     mount({ source: "none", target: directory, flags: mountFlag.private | mountFlag.recursive });
   }
-  hideUnifiedHierarchy(options.stateDirectory);
+  hideUnifiedHierarchy();
   startAgain({ [marker]: namespaceOf("mnt", "self") });
 }
 
-/** Whether this program was started again in a namespace of its own. */
+/** Whether this program was started again in a namespace of its own. Programs it starts do not inherit the mark. */
 export function inPrivateMountNamespace(): boolean {
-  return process.env[marker] === namespaceOf("mnt", "self");
+  startedInside ??= process.env[marker] === namespaceOf("mnt", "self");
+  delete process.env[marker];
+  return startedInside;
 }
 
 /**
@@ -68,12 +78,11 @@ export function inPrivateMountNamespace(): boolean {
  * v1). In this namespace such a host shows its v1 hierarchies only, which makes it a plain v1 host to crun. The
  * host's own view stays as it is. On a v2 or a plain v1 host there is nothing to do.
  */
-function hideUnifiedHierarchy(stateDirectory: string): void {
+function hideUnifiedHierarchy(): void {
   const layout = detectCgroupLayout();
   if (layout.kind !== "hybrid" || layout.v2?.controllers.length === 0) return;
   const hidden = layout.v2?.mountPoint;
-  const view = `${stateDirectory}/cgroup-view`;
-  mkdirSync(view, { recursive: true });
+  const view = mkdtempSync(`${tmpdir()}/hull-cgroup-`);
   mount({
     source: "cgroup",
     target: view,

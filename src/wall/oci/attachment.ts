@@ -177,3 +177,13 @@ class ConmonAttachment implements ConnectedAttachment {
     this.#wakeWriter?.();
   }
 }
+
+/** An attachment to something that has ended: no output, and input goes nowhere. */
+export const endedAttachment: Attachment = {
+  output: {
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
+  },
+  write: () => Promise.resolve(),
+  endInput: () => Promise.resolve(),
+  detach: () => undefined,
+};

@@ -35,7 +35,7 @@ import { identifyProcess, isRunning, type ProcessIdentity, signalProcess } from 
 import { type RunResult, run } from "../../host/spawn.ts";
 import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
 import type { Attachment, AttachOptions, ExecSession, ExitStatus, TerminalSize } from "../wall.ts";
-import { type ConnectedAttachment, openAttachment } from "./attachment.ts";
+import { type ConnectedAttachment, endedAttachment, openAttachment } from "./attachment.ts";
 import type { OciConfig, OciProcess } from "./config.ts";
 import { execInContainer } from "./exec.ts";
 import {
@@ -294,16 +294,6 @@ export class OciContainer {
     return { code: end.code, oomKilled, finishedAt: end.finishedAt };
   }
 }
-
-/** An attachment to something that has ended: no output, and input goes nowhere. */
-const endedAttachment: Attachment = {
-  output: {
-    [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
-  },
-  write: () => Promise.resolve(),
-  endInput: () => Promise.resolve(),
-  detach: () => undefined,
-};
 
 function failureContext(
   options: ContainerOptions,
