@@ -1,0 +1,161 @@
+/**
+ * A new file that is written from front to back: small writes are gathered, and the disk works while the caller
+ * goes on. Stretches of zeros are left as holes, so a file of zeros costs no disk whatever its size.
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { HullError, messageOf } from "../../contract/errors.ts";
+
+const bufferBytes = 1024 * 1024;
+/** Full buffers that may wait for the disk before `drain` makes the caller wait. */
+const maxWaiting = 4;
+const zeros = Buffer.alloc(bufferBytes);
+
+interface Piece {
+  readonly buffer: Buffer;
+  readonly length: number;
+  readonly position: number;
+}
+
+export class BufferedFile implements AsyncDisposable {
+  readonly path: string;
+  readonly #file: FileHandle;
+  #buffer: Buffer = Buffer.allocUnsafe(bufferBytes);
+  #fill = 0;
+  #start = 0;
+  #waiting: Piece[] = [];
+  #spare: Buffer[] = [];
+  #pump: Promise<void> | undefined;
+  #failure: unknown;
+  #closed = false;
+
+  private constructor(path: string, file: FileHandle) {
+    this.path = path;
+    this.#file = file;
+  }
+
+  /** The file must not exist. */
+  static async create(path: string): Promise<BufferedFile> {
+    try {
+      return new BufferedFile(path, await open(path, "wx", 0o644));
+    } catch (error) {
+      throw writeError(path, error);
+    }
+  }
+
+  /** Where the next byte goes. */
+  get position(): number {
+    return this.#start + this.#fill;
+  }
+
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const taken = Math.min(bufferBytes - this.#fill, bytes.length - at);
+      this.#buffer.set(taken === bytes.length ? bytes : bytes.subarray(at, at + taken), this.#fill);
+      this.#fill += taken;
+      at += taken;
+      if (this.#fill === bufferBytes) this.#queue();
+    }
+  }
+
+  /** Leaves a hole up to `position`, which must not lie before the current one. */
+  skipTo(position: number): void {
+    const gap = position - this.position;
+    if (gap < 0) throw new Error(`cannot go back from ${this.position} to ${position} in ${this.path}`);
+    if (gap <= bufferBytes - this.#fill - 1) {
+      this.#buffer.fill(0, this.#fill, this.#fill + gap);
+      this.#fill += gap;
+    } else {
+      this.#queue();
+      this.#start = position;
+    }
+  }
+
+  /** To be called after every bounded lot of writes: waits until the disk has caught up. */
+  async drain(): Promise<void> {
+    while (this.#waiting.length > maxWaiting && this.#failure === undefined) await this.#pump;
+    if (this.#failure !== undefined) throw writeError(this.path, this.#failure);
+  }
+
+  /** Everything written so far is in the file. */
+  async flush(): Promise<void> {
+    this.#queue();
+    await this.#pump;
+    if (this.#failure !== undefined) throw writeError(this.path, this.#failure);
+  }
+
+  /** Overwrites bytes that were flushed. */
+  async rewrite(bytes: Uint8Array, position: number): Promise<void> {
+    try {
+      await writeAll(this.#file, bytes, position);
+    } catch (error) {
+      throw writeError(this.path, error);
+    }
+  }
+
+  /** Flushes, makes the file durable and closes it. */
+  async finish(): Promise<void> {
+    await this.flush();
+    try {
+      // A hole at the end exists only once the size says so.
+      await this.#file.truncate(this.position);
+      await this.#file.sync();
+    } catch (error) {
+      throw writeError(this.path, error);
+    }
+    await this[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#waiting = [];
+    await this.#pump;
+    await this.#file.close();
+  }
+
+  #queue(): void {
+    if (this.#fill > 0) {
+      const holds = this.#buffer.compare(zeros, 0, this.#fill, 0, this.#fill) !== 0;
+      if (holds) {
+        this.#waiting.push({ buffer: this.#buffer, length: this.#fill, position: this.#start });
+        this.#buffer = this.#spare.pop() ?? Buffer.allocUnsafe(bufferBytes);
+        this.#pump ??= this.#work();
+      }
+      this.#start += this.#fill;
+      this.#fill = 0;
+    }
+  }
+
+  async #work(): Promise<void> {
+    try {
+      for (let piece = this.#waiting.shift(); piece !== undefined; piece = this.#waiting.shift()) {
+        await writeAll(this.#file, piece.buffer.subarray(0, piece.length), piece.position);
+        if (this.#spare.length < maxWaiting) this.#spare.push(piece.buffer);
+      }
+    } catch (error) {
+      this.#failure = error;
+      this.#waiting = [];
+    } finally {
+      this.#pump = undefined;
+    }
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}
+
+/** What a failure of the file system means to the user. */
+export function writeError(path: string, error: unknown): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOSPC" || code === "EDQUOT")
+    return new HullError("noSpace", { what: path, path }, { cause: error });
+  if (code === "EFBIG")
+    return new HullError("tooLarge", { what: path, value: "its size", limit: "the file system" });
+  if (code === "EROFS" || code === "EACCES" || code === "EPERM" || code === "EIO")
+    return new HullError("notWritable", { path, why: messageOf(error) }, { cause: error });
+  return error;
+}

@@ -1,0 +1,160 @@
+/**
+ * Blobs and layers on disk, named by what is in them. A file is written under `temp/`, made durable, and only then
+ * renamed to its name: what has a name is whole. What a crash leaves under `temp/` goes at the next start.
+ *
+ *   ROOT/content/blobs/sha256/HEX   as they came from a registry or an archive
+ *   ROOT/content/temp/              half-made
+ *   ROOT/layers/HEX.erofs           HEX is of the uncompressed tar
+ */
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { HullError } from "../../contract/errors.ts";
+import type { Digest } from "../image-store.ts";
+import { BufferedFile, writeError } from "./buffered-file.ts";
+
+const layerSuffix = ".erofs";
+
+export class ContentStore {
+  readonly #blobs: string;
+  readonly #temp: string;
+  readonly #layers: string;
+
+  private constructor(root: string) {
+    this.#blobs = join(root, "content/blobs/sha256");
+    this.#temp = join(root, "content/temp");
+    this.#layers = join(root, "layers");
+  }
+
+  static async open(root: string): Promise<ContentStore> {
+    const store = new ContentStore(root);
+    try {
+      await rm(store.#temp, { recursive: true, force: true });
+      for (const path of [store.#blobs, store.#temp, store.#layers]) await mkdir(path, { recursive: true });
+    } catch (error) {
+      throw writeError(root, error);
+    }
+    return store;
+  }
+
+  blobPath(digest: Digest): string {
+    return join(this.#blobs, hexOf(digest));
+  }
+
+  layerPath(diffId: Digest): string {
+    return join(this.#layers, `${hexOf(diffId)}${layerSuffix}`);
+  }
+
+  /** Bytes of a blob; undefined when it is not here. */
+  async blobSize(digest: Digest): Promise<number | undefined> {
+    return sizeOf(this.blobPath(digest));
+  }
+
+  async layerSize(diffId: Digest): Promise<number | undefined> {
+    return sizeOf(this.layerPath(diffId));
+  }
+
+  async readBlob(digest: Digest): Promise<Buffer> {
+    return readFile(this.blobPath(digest));
+  }
+
+  /** A new file that gets its name by `publish`. */
+  async create(): Promise<PendingFile> {
+    return PendingFile.create(join(this.#temp, randomUUID()));
+  }
+
+  async publishBlob(file: PendingFile, digest: Digest): Promise<void> {
+    await file.publish(this.blobPath(digest), this.#blobs);
+  }
+
+  async publishLayer(file: PendingFile, diffId: Digest): Promise<void> {
+    await file.publish(this.layerPath(diffId), this.#layers);
+  }
+
+  /** Stores bytes that are in memory already; returns their digest. */
+  async putBlob(bytes: Uint8Array): Promise<Digest> {
+    const digest = digestOf(bytes);
+    await using file = await this.create();
+    file.out.write(bytes);
+    await this.publishBlob(file, digest);
+    return digest;
+  }
+
+  /** Removes every blob and layer that is not named. */
+  async keepOnly(blobs: ReadonlySet<Digest>, layers: ReadonlySet<Digest>): Promise<void> {
+    for (const name of await readdir(this.#blobs))
+      if (!blobs.has(`sha256:${name}`)) await unlink(join(this.#blobs, name));
+    for (const name of await readdir(this.#layers)) {
+      if (!name.endsWith(layerSuffix)) continue;
+      if (!layers.has(`sha256:${name.slice(0, -layerSuffix.length)}`)) await unlink(join(this.#layers, name));
+    }
+  }
+}
+
+/** A file under `temp/`: gone when disposed of, unless it was published. */
+export class PendingFile implements AsyncDisposable {
+  readonly out: BufferedFile;
+  #published = false;
+
+  private constructor(out: BufferedFile) {
+    this.out = out;
+  }
+
+  static async create(path: string): Promise<PendingFile> {
+    return new PendingFile(await BufferedFile.create(path));
+  }
+
+  /** Durable first, then visible, then durably visible. */
+  async publish(path: string, directory: string): Promise<void> {
+    await this.out.finish();
+    try {
+      await rename(this.out.path, path);
+      this.#published = true;
+      const handle = await open(directory);
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      throw writeError(path, error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.out[Symbol.asyncDispose]();
+    if (!this.#published) await rm(this.out.path, { force: true });
+  }
+}
+
+export function digestOf(bytes: Uint8Array): Digest {
+  return `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
+}
+
+export function isDigest(text: string): text is Digest {
+  return /^sha256:[0-9a-f]{64}$/.test(text);
+}
+
+/** A digest that came from outside. */
+export function parseDigest(text: string, what: string): Digest {
+  if (!isDigest(text))
+    throw new HullError("corrupt", {
+      what,
+      why: `${JSON.stringify(text.slice(0, 100))} is not a sha256 digest`,
+    });
+  return text;
+}
+
+function hexOf(digest: Digest): string {
+  if (!isDigest(digest)) throw new Error(`${String(digest)} is not a digest`);
+  return digest.slice("sha256:".length);
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * Keeps collection away from work in progress: a pull's layers belong to no image until its end. Any number of
+ * works go on at once; collection waits until none does, and new ones wait for it.
+ */
+export class Gate {
+  #working = 0;
+  #collecting: Promise<void> | undefined;
+  #wanted = false;
+  readonly #collect: () => Promise<void>;
+
+  constructor(collect: () => Promise<void>) {
+    this.#collect = collect;
+  }
+
+  /** Runs `work`; what became garbage before or during it is collected afterwards when nothing else goes on. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#collecting !== undefined) await this.#collecting;
+    this.#working++;
+    try {
+      return await work();
+    } finally {
+      this.#working--;
+      await this.#collectWhenIdle();
+    }
+  }
+
+  /** Something may have become garbage. Resolves when it was collected or is left to work in progress. */
+  async request(): Promise<void> {
+    this.#wanted = true;
+    await this.#collectWhenIdle();
+  }
+
+  /** Waits for a collection that goes on. */
+  async close(): Promise<void> {
+    while (this.#collecting !== undefined) await this.#collecting;
+  }
+
+  async #collectWhenIdle(): Promise<void> {
+    while (this.#collecting !== undefined) await this.#collecting;
+    if (!this.#wanted || this.#working > 0) return;
+    this.#wanted = false;
+    this.#collecting = this.#collect().finally(() => {
+      this.#collecting = undefined;
+    });
+    await this.#collecting;
+  }
+}

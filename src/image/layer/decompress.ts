@@ -1,0 +1,130 @@
+/** Telling how a stream is compressed by its first bytes, and undoing it. */
+import { once } from "node:events";
+import type { Transform } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { HullError, messageOf } from "../../contract/errors.ts";
+import { FilterFailure, filterThrough } from "../../host/filter-process.ts";
+
+export type Compression = "none" | "gzip" | "zstd" | "xz";
+
+/** Larger than zlib's own default: it is called less often. */
+const outputBytes = 256 * 1024;
+
+const magics: readonly (readonly [Compression | "bzip2", readonly number[]])[] = [
+  ["gzip", [0x1f, 0x8b]],
+  ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
+  ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  ["bzip2", [0x42, 0x5a, 0x68]],
+];
+const longestMagic = 6;
+
+export interface Decompressed {
+  readonly compression: Compression;
+  readonly stream: AsyncIterable<Uint8Array>;
+}
+
+/** `what` names the data in errors. The source is read to its end, also behind the end of the compressed data. */
+export async function decompress(what: string, source: AsyncIterable<Uint8Array>): Promise<Decompressed> {
+  const { head, whole } = await peek(source, longestMagic);
+  const compression = compressionOf(head);
+  switch (compression) {
+    case "none":
+      return { compression, stream: whole };
+    case "gzip":
+      return { compression, stream: through(what, whole, () => createGunzip({ chunkSize: outputBytes })) };
+    case "zstd":
+      return {
+        compression,
+        stream: through(what, whole, () => createZstdDecompress({ chunkSize: outputBytes })),
+      };
+    case "xz":
+      return { compression, stream: throughXz(what, whole) };
+    default:
+      throw new HullError("unsupported", {
+        what: "bzip2",
+        where: ` in ${what}`,
+        why: "use gzip, xz, zstd or no compression",
+      });
+  }
+}
+
+export function compressionOf(head: Uint8Array): Compression | "bzip2" {
+  for (const [name, magic] of magics) if (magic.every((byte, index) => head[index] === byte)) return name;
+  return "none";
+}
+
+/** The first bytes of a stream, and a stream that still has them. */
+async function peek(
+  source: AsyncIterable<Uint8Array>,
+  bytes: number,
+): Promise<{ head: Uint8Array; whole: AsyncIterable<Uint8Array> }> {
+  const iterator = source[Symbol.asyncIterator]();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  while (length < bytes) {
+    const next = await iterator.next();
+    if (next.done === true) break;
+    chunks.push(next.value);
+    length += next.value.length;
+  }
+  const head = Buffer.concat(chunks);
+  async function* whole(): AsyncGenerator<Uint8Array> {
+    try {
+      if (head.length > 0) yield head;
+      for (let next = await iterator.next(); next.done !== true; next = await iterator.next())
+        yield next.value;
+    } finally {
+      await iterator.return?.();
+    }
+  }
+  return { head, whole: whole() };
+}
+
+async function* through(
+  what: string,
+  source: AsyncIterable<Uint8Array>,
+  make: () => Transform,
+): AsyncGenerator<Uint8Array> {
+  const stream = make();
+  const closed = new Promise<void>((resolve) => stream.once("close", () => resolve()));
+  let failure: unknown;
+  stream.on("error", (error) => {
+    failure ??= new HullError("corrupt", { what, why: messageOf(error) }, { cause: error });
+  });
+  let stopped = false;
+  const feed = async () => {
+    try {
+      for await (const chunk of source) {
+        if (stopped) return;
+        // What follows the end of the compressed data is read and dropped.
+        if (stream.destroyed || stream.writableEnded) continue;
+        if (!stream.write(chunk)) await Promise.race([once(stream, "drain"), closed]).catch(() => undefined);
+      }
+      if (!stream.destroyed) stream.end();
+    } catch (error) {
+      failure ??= error;
+      stream.destroy();
+    }
+  };
+  const fed = feed();
+  try {
+    for await (const chunk of stream) yield chunk;
+  } catch (error) {
+    failure ??= error;
+  } finally {
+    stopped = true;
+    stream.destroy();
+  }
+  await fed;
+  if (failure !== undefined) throw failure;
+}
+
+async function* throughXz(what: string, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* filterThrough(["xz", "-dc"], source);
+  } catch (error) {
+    if (error instanceof FilterFailure)
+      throw new HullError("corrupt", { what, why: messageOf(error) }, { cause: error });
+    throw error;
+  }
+}

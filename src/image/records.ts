@@ -1,0 +1,204 @@
+/** What the store knows about images: a database beside the content. */
+import { Database } from "bun:sqlite";
+import * as v from "valibot";
+import { HullError, messageOf } from "../contract/errors.ts";
+import { isDigest } from "./content/content-store.ts";
+import type { Digest } from "./image-store.ts";
+import type { LayerRecord } from "./layer/ingest.ts";
+
+export interface ImageRecord {
+  readonly id: Digest;
+  /** The manifest of this platform's image. */
+  readonly manifest: Digest;
+  /** The config's JSON. */
+  readonly config: string;
+  readonly layers: readonly LayerRecord[];
+  /** Removed by name, but its layers are leased: it is in no list and resolves to nothing. */
+  readonly hidden: boolean;
+}
+
+/** `canonical` is `docker.io/library/alpine`. */
+export interface NamedReference {
+  readonly canonical: string;
+  readonly tag: string;
+}
+
+export interface NamedDigest {
+  readonly canonical: string;
+  readonly digest: Digest;
+}
+
+const digest = v.custom<Digest>((value) => typeof value === "string" && isDigest(value));
+const layersSchema = v.array(
+  v.object({
+    diffId: digest,
+    blob: digest,
+    blobBytes: v.number(),
+    compression: v.picklist(["none", "gzip", "zstd", "xz"]),
+    layerBytes: v.number(),
+  }),
+);
+const imageRow = v.pipe(
+  v.object({ id: digest, manifest: digest, config: v.string(), layers: v.string(), hidden: v.number() }),
+  v.transform((row) => ({
+    ...row,
+    hidden: row.hidden !== 0,
+    layers: v.parse(layersSchema, JSON.parse(row.layers)),
+  })),
+);
+const referenceRow = v.object({ canonical: v.string(), tag: v.string() });
+const digestRow = v.object({ canonical: v.string(), digest });
+const imageIdRow = v.object({ image: digest });
+
+/** Each step takes the database from one version of the tables to the next; `user_version` counts them. */
+const migrations = [
+  `CREATE TABLE images (
+     id TEXT PRIMARY KEY, manifest TEXT NOT NULL, config TEXT NOT NULL, layers TEXT NOT NULL,
+     hidden INTEGER NOT NULL DEFAULT 0, added INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE tags (
+     canonical TEXT NOT NULL, tag TEXT NOT NULL, image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+     PRIMARY KEY (canonical, tag)
+   ) STRICT;
+   CREATE TABLE digests (
+     canonical TEXT NOT NULL, digest TEXT NOT NULL, image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+     PRIMARY KEY (canonical, digest)
+   ) STRICT;
+   CREATE INDEX tags_image ON tags (image);
+   CREATE INDEX digests_image ON digests (image);`,
+];
+
+export class ImageRecords implements Disposable {
+  readonly #db: Database;
+
+  constructor(path: string) {
+    try {
+      this.#db = new Database(path, { create: true, strict: true });
+      this.#db.run("PRAGMA journal_mode = WAL");
+      this.#db.run("PRAGMA synchronous = FULL");
+      this.#db.run("PRAGMA foreign_keys = ON");
+      this.#migrate(path);
+    } catch (error) {
+      if (error instanceof HullError) throw error;
+      throw new HullError("internal", { what: `cannot open ${path}: ${messageOf(error)}` }, { cause: error });
+    }
+  }
+
+  #migrate(path: string): void {
+    const { user_version: version } = v.parse(
+      v.object({ user_version: v.number() }),
+      this.#db.query("PRAGMA user_version").get(),
+    );
+    if (version > migrations.length)
+      throw new HullError("internal", { what: `${path} was written by a newer hull: use that one` });
+    for (const [index, step] of migrations.entries()) {
+      if (index < version) continue;
+      this.#db.transaction(() => {
+        this.#db.run(step);
+        this.#db.run(`PRAGMA user_version = ${index + 1}`);
+      })();
+    }
+  }
+
+  /** All or nothing. */
+  transaction<T>(work: () => T): T {
+    return this.#db.transaction(work)();
+  }
+
+  /** Adds an image, or shows a hidden one again. */
+  put(image: Omit<ImageRecord, "hidden">): void {
+    this.#db
+      .query(
+        `INSERT INTO images (id, manifest, config, layers, added) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (id) DO UPDATE SET hidden = 0, manifest = ?2, layers = ?4`,
+      )
+      .run(image.id, image.manifest, image.config, JSON.stringify(image.layers), Date.now());
+  }
+
+  hide(id: Digest): void {
+    this.#db.query("UPDATE images SET hidden = 1 WHERE id = ?1").run(id);
+  }
+
+  delete(id: Digest): void {
+    this.#db.query("DELETE FROM images WHERE id = ?1").run(id);
+  }
+
+  get(id: Digest): ImageRecord | undefined {
+    const row = this.#db.query("SELECT * FROM images WHERE id = ?1").get(id);
+    return row === null ? undefined : v.parse(imageRow, row);
+  }
+
+  /** Newest first. */
+  all(): ImageRecord[] {
+    return v.parse(v.array(imageRow), this.#db.query("SELECT * FROM images ORDER BY added DESC, id").all());
+  }
+
+  /** Ids that start with `prefix` (hexadecimal digits), two at most. */
+  idsWithPrefix(prefix: string): Digest[] {
+    const rows = this.#db
+      .query("SELECT id AS image FROM images WHERE hidden = 0 AND substr(id, 8, ?2) = ?1 LIMIT 2")
+      .all(prefix, prefix.length);
+    return v.parse(v.array(imageIdRow), rows).map((row) => row.image);
+  }
+
+  byTag(reference: NamedReference): Digest | undefined {
+    const row = this.#db
+      .query("SELECT image FROM tags WHERE canonical = ?1 AND tag = ?2")
+      .get(reference.canonical, reference.tag);
+    return row === null ? undefined : v.parse(imageIdRow, row).image;
+  }
+
+  byDigest(named: NamedDigest): Digest | undefined {
+    const row = this.#db
+      .query("SELECT image FROM digests WHERE canonical = ?1 AND digest = ?2")
+      .get(named.canonical, named.digest);
+    return row === null ? undefined : v.parse(imageIdRow, row).image;
+  }
+
+  tagsOf(id: Digest): NamedReference[] {
+    const rows = this.#db
+      .query("SELECT canonical, tag FROM tags WHERE image = ?1 ORDER BY canonical, tag")
+      .all(id);
+    return v.parse(v.array(referenceRow), rows);
+  }
+
+  digestsOf(id: Digest): NamedDigest[] {
+    const rows = this.#db
+      .query("SELECT canonical, digest FROM digests WHERE image = ?1 ORDER BY canonical, digest")
+      .all(id);
+    return v.parse(v.array(digestRow), rows);
+  }
+
+  /** A reference that another image had moves. */
+  setTag(reference: NamedReference, id: Digest): void {
+    this.#db
+      .query(
+        "INSERT INTO tags (canonical, tag, image) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET image = ?3",
+      )
+      .run(reference.canonical, reference.tag, id);
+  }
+
+  setDigest(named: NamedDigest, id: Digest): void {
+    this.#db
+      .query(
+        "INSERT INTO digests (canonical, digest, image) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET image = ?3",
+      )
+      .run(named.canonical, named.digest, id);
+  }
+
+  dropTag(reference: NamedReference): void {
+    this.#db
+      .query("DELETE FROM tags WHERE canonical = ?1 AND tag = ?2")
+      .run(reference.canonical, reference.tag);
+  }
+
+  dropDigest(named: NamedDigest): void {
+    this.#db
+      .query("DELETE FROM digests WHERE canonical = ?1 AND digest = ?2")
+      .run(named.canonical, named.digest);
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close();
+  }
+}

@@ -1,0 +1,44 @@
+/** The last step of every pull, import and load: the config and the manifest are stored, then the image is recorded. */
+import { HullError } from "../contract/errors.ts";
+import { parseConfig } from "./config.ts";
+import { type ContentStore, digestOf } from "./content/content-store.ts";
+import type { Digest } from "./image-store.ts";
+import type { LayerRecord } from "./layer/ingest.ts";
+import { formatManifest } from "./manifest.ts";
+import type { ImageRecords, NamedDigest, NamedReference } from "./records.ts";
+
+export interface NewImage {
+  /** The config's JSON, byte for byte: its digest is the image's id. */
+  readonly config: Uint8Array;
+  /** The manifest as it was pulled or loaded; one is made when there is none. */
+  readonly manifest: Uint8Array | undefined;
+  readonly layers: readonly LayerRecord[];
+  readonly references: readonly NamedReference[];
+  readonly digests: readonly NamedDigest[];
+}
+
+/** Returns the image's id. All layers are in the content store. Throws `corrupt` when they are not the config's. */
+export async function registerImage(
+  content: ContentStore,
+  records: ImageRecords,
+  image: NewImage,
+): Promise<Digest> {
+  const id = digestOf(image.config);
+  const config = Buffer.from(image.config).toString("utf8");
+  const { diffIds } = parseConfig(config, `the image config ${id}`);
+  const actual = image.layers.map((layer) => layer.diffId);
+  if (diffIds.length !== actual.length || diffIds.some((diffId, index) => diffId !== actual[index]))
+    throw new HullError("corrupt", {
+      what: `the image ${id}`,
+      why: `its config names ${diffIds.length} layers which are not the ${actual.length} that it has`,
+    });
+  await content.putBlob(image.config);
+  const manifest = image.manifest ?? Buffer.from(formatManifest(image.config, id, image.layers));
+  const manifestDigest = await content.putBlob(manifest);
+  records.transaction(() => {
+    records.put({ id, manifest: manifestDigest, config, layers: image.layers });
+    for (const reference of image.references) records.setTag(reference, id);
+    for (const named of image.digests) records.setDigest(named, id);
+  });
+  return id;
+}

@@ -1,0 +1,204 @@
+/** The image store on disk: records in ROOT/images.db, blobs and layers as content/content-store.ts lays them out. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { tinyImage } from "../contract/defaults.ts";
+import { HullError, messageOf } from "../contract/errors.ts";
+import { formatConfig, parseConfig } from "./config.ts";
+import { ContentStore } from "./content/content-store.ts";
+import { findImage } from "./find.ts";
+import { Gate } from "./gate.ts";
+import type {
+  Digest,
+  Image,
+  ImageStore,
+  ImportOptions,
+  ProgressEvent,
+  PullOptions,
+  RemovedImage,
+} from "./image-store.ts";
+import { importTar, tagReference } from "./import.ts";
+import { ingestLayer } from "./layer/ingest.ts";
+import { hostPlatform } from "./platform.ts";
+import { type ImageRecord, ImageRecords } from "./records.ts";
+import { canonicalName, familiarName, parseReference } from "./reference.ts";
+import { registerImage } from "./registration.ts";
+import { removeImage } from "./remove.ts";
+import { writeTar } from "./tar/writer.ts";
+import { makeTiny, tinyReference } from "./tiny.ts";
+
+/** Opens the store under `root`, making it when there is none. One process at a time; the caller holds the lock. */
+export async function openImageStore(root: string): Promise<ImageStore> {
+  try {
+    await mkdir(root, { recursive: true });
+  } catch (error) {
+    throw new HullError("notWritable", { path: root, why: messageOf(error) }, { cause: error });
+  }
+  const content = await ContentStore.open(root);
+  const store = new DiskImageStore(content, new ImageRecords(join(root, "images.db")));
+  await store.collect();
+  return store;
+}
+
+class DiskImageStore implements ImageStore {
+  readonly #content: ContentStore;
+  readonly #records: ImageRecords;
+  readonly #gate = new Gate(() => this.collect());
+  readonly #leases = new Map<Digest, number>();
+  #makingTiny: Promise<void> | undefined;
+  /** Hidden images may belong to workloads that were not looked at yet, until something was leased or removed. */
+  #leasesKnown = false;
+
+  constructor(content: ContentStore, records: ImageRecords) {
+    this.#content = content;
+    this.#records = records;
+  }
+
+  async resolve(reference: string): Promise<Image> {
+    await this.#ensureTiny(reference);
+    return this.#image(findImage(this.#records, reference).id);
+  }
+
+  async list(): Promise<Image[]> {
+    return this.#records
+      .all()
+      .filter((record) => !record.hidden)
+      .map((record) => this.#imageOf(record));
+  }
+
+  async pull(_reference: string, _options: PullOptions): Promise<Image> {
+    throw new HullError("unsupported", { what: "pull", where: "", why: "not yet" });
+  }
+
+  async importTar(tar: ReadableStream<Uint8Array>, options: ImportOptions): Promise<Image> {
+    const id = await this.#gate.run(() => importTar(this.#content, this.#records, tar, options));
+    return this.#image(id);
+  }
+
+  async load(
+    _archive: ReadableStream<Uint8Array>,
+    _onProgress: (event: ProgressEvent) => void,
+  ): Promise<Image[]> {
+    throw new HullError("unsupported", { what: "load", where: "", why: "not yet" });
+  }
+
+  async tag(image: string, reference: string): Promise<void> {
+    const named = tagReference(reference);
+    await this.#ensureTiny(image);
+    this.#records.setTag(named, findImage(this.#records, image).id);
+  }
+
+  async remove(
+    reference: string,
+    options: { force: boolean; inUse: (id: Digest) => string | undefined },
+  ): Promise<RemovedImage[]> {
+    const removed = removeImage(this.#records, reference, {
+      ...options,
+      leased: (id) => this.#leases.has(id),
+    });
+    if (removed.some((item) => "deleted" in item)) await this.#gate.request();
+    return removed;
+  }
+
+  lease(id: Digest): Disposable {
+    if (this.#records.get(id) === undefined) throw new HullError("noSuchImage", { name: id });
+    this.#leasesKnown = true;
+    this.#leases.set(id, (this.#leases.get(id) ?? 0) + 1);
+    let released = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (released) return;
+        released = true;
+        const left = (this.#leases.get(id) ?? 1) - 1;
+        if (left > 0) this.#leases.set(id, left);
+        else this.#leases.delete(id);
+        if (left === 0 && this.#records.get(id)?.hidden === true) void this.#gate.request();
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#gate.close();
+    this.#records[Symbol.dispose]();
+  }
+
+  /** Removes what no image needs. Only to be called when nothing is being pulled, loaded or imported. */
+  async collect(): Promise<void> {
+    const blobs = new Set<Digest>();
+    const layers = new Set<Digest>();
+    for (const record of this.#records.all()) {
+      if (record.hidden && this.#leasesKnown && !this.#leases.has(record.id)) {
+        this.#records.delete(record.id);
+        continue;
+      }
+      blobs.add(record.id);
+      blobs.add(record.manifest);
+      for (const named of this.#records.digestsOf(record.id)) blobs.add(named.digest);
+      for (const layer of record.layers) {
+        blobs.add(layer.blob);
+        layers.add(layer.diffId);
+      }
+    }
+    await this.#content.keepOnly(blobs, layers);
+  }
+
+  #image(id: Digest): Image {
+    const record = this.#records.get(id);
+    if (record === undefined) throw new HullError("noSuchImage", { name: id });
+    return this.#imageOf(record);
+  }
+
+  #imageOf(record: ImageRecord): Image {
+    const layers = record.layers.map((layer) => ({
+      diffId: layer.diffId,
+      path: this.#content.layerPath(layer.diffId),
+      sizeBytes: layer.layerBytes,
+    }));
+    return {
+      id: record.id,
+      references: this.#records.tagsOf(record.id).map((tag) => `${familiarName(tag.canonical)}:${tag.tag}`),
+      digests: this.#records
+        .digestsOf(record.id)
+        .map((named) => `${familiarName(named.canonical)}@${named.digest}`),
+      config: parseConfig(record.config, `the image config ${record.id}`).config,
+      layers,
+      sizeBytes: layers.reduce((sum, layer) => sum + layer.sizeBytes, 0),
+    };
+  }
+
+  /** Makes the embedded image when it is asked for by name and is not there. */
+  async #ensureTiny(text: string): Promise<void> {
+    if (
+      !text.includes(tinyImage) ||
+      !isTiny(text) ||
+      this.#records.byTag(tagReference(tinyReference)) !== undefined
+    )
+      return;
+    this.#makingTiny ??= this.#gate
+      .run(() => this.#makeTiny())
+      .finally(() => {
+        this.#makingTiny = undefined;
+      });
+    await this.#makingTiny;
+  }
+
+  async #makeTiny(): Promise<void> {
+    const { config, members } = await makeTiny();
+    async function* tar(): AsyncGenerator<Uint8Array> {
+      yield* writeTar(members);
+    }
+    const layer = await ingestLayer(this.#content, tar(), { what: tinyImage });
+    await registerImage(this.#content, this.#records, {
+      config: Buffer.from(formatConfig(config, hostPlatform(), [layer.diffId])),
+      manifest: undefined,
+      layers: [layer],
+      references: [tagReference(tinyReference)],
+      digests: [],
+    });
+  }
+}
+
+function isTiny(text: string): boolean {
+  const reference = parseReference(text);
+  const wanted = parseReference(tinyReference);
+  return canonicalName(reference) === canonicalName(wanted) && reference.tag === wanted.tag;
+}
