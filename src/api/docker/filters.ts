@@ -1,0 +1,54 @@
+/** Docker's `filters` parameter: a map of names to values that are to be matched; an unknown name is refused. */
+import * as v from "valibot";
+import { HullError } from "../../contract/errors.ts";
+import { type Exchange, parseWith } from "../exchange.ts";
+
+export type Filters = ReadonlyMap<string, readonly string[]>;
+
+/** Values as a list, or in the older spelling as a map to true. */
+const schema = v.record(v.string(), v.union([v.array(v.string()), v.record(v.string(), v.boolean())]));
+
+export function parseFilters(exchange: Exchange, known: readonly string[]): Filters {
+  const text = exchange.text("filters");
+  if (text === "") return new Map();
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new HullError(
+      "invalidParameter",
+      { what: "filters", value: text, why: "it is not JSON" },
+      { cause: error },
+    );
+  }
+  const filters = new Map<string, readonly string[]>();
+  for (const [name, values] of Object.entries(parseWith(schema, value ?? {}, "filters"))) {
+    if (!known.includes(name))
+      throw new HullError("invalidParameter", {
+        what: "filter",
+        value: name,
+        why: `use one of ${known.join(", ")}`,
+      });
+    filters.set(name, Array.isArray(values) ? values : Object.keys(values));
+  }
+  return filters;
+}
+
+/** Whether any of a filter's values matches; a filter that was not given lets everything through. */
+export function passes(filters: Filters, name: string, matches: (value: string) => boolean): boolean {
+  const values = filters.get(name);
+  return values === undefined || values.length === 0 || values.some(matches);
+}
+
+/** `key` or `key=value` against labels; all the values have to match. */
+export function passesLabels(
+  filters: Filters,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  return (filters.get(name) ?? []).every((value) => {
+    const equals = value.indexOf("=");
+    const key = equals < 0 ? value : value.slice(0, equals);
+    return Object.hasOwn(labels, key) && (equals < 0 || labels[key] === value.slice(equals + 1));
+  });
+}

@@ -1,0 +1,198 @@
+/** The images that are here: list, inspect, history, tag, delete, prune. */
+import type { ImageDeleteItem, ImageHistoryItem, ImageInspect, ImageSummary } from "../../contract/docker.ts";
+import { HullError } from "../../contract/errors.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { Image, RemovedImage } from "../../image/image-store.ts";
+import type { Exchange } from "../exchange.ts";
+import type { Route } from "../server.ts";
+import { storageDriver } from "./container-views.ts";
+import { type Filters, parseFilters, passes, passesLabels } from "./filters.ts";
+
+export function imageRoutes(engine: Engine): Route[] {
+  return [
+    { method: "GET", path: "/images/json", handle: (exchange) => list(engine, exchange) },
+    { method: "GET", path: "/images/*", handle: (exchange) => read(engine, exchange) },
+    { method: "POST", path: "/images/prune", handle: (exchange) => prune(engine, exchange) },
+    { method: "POST", path: "/images/*", handle: (exchange) => tag(engine, exchange) },
+    {
+      method: "DELETE",
+      path: "/images/*",
+      async handle(exchange) {
+        const options = { force: exchange.flag("force") };
+        const removed = await engine.images.remove(exchange.parameter("*"), options);
+        exchange.sendJson(200, removed.map(deleteItemOf));
+      },
+    },
+  ];
+}
+
+function deleteItemOf(item: RemovedImage): ImageDeleteItem {
+  return "untagged" in item ? { Untagged: item.untagged } : { Deleted: item.deleted };
+}
+
+/** An image's name may have slashes, so the verb is what follows the last one. */
+function splitVerb(exchange: Exchange): { name: string; verb: string } {
+  const path = exchange.parameter("*");
+  const slash = path.lastIndexOf("/");
+  return { name: path.slice(0, Math.max(0, slash)), verb: path.slice(slash + 1) };
+}
+
+async function list(engine: Engine, exchange: Exchange): Promise<void> {
+  const filters = parseFilters(exchange, ["before", "dangling", "label", "reference", "since"]);
+  const images = await filtered(engine, filters);
+  exchange.sendJson(200, summariesOf(engine, images));
+}
+
+async function filtered(engine: Engine, filters: Filters): Promise<Image[]> {
+  const createdAt = async (word: string): Promise<number> =>
+    secondsOf((await engine.images.resolve(word)).config.created);
+  const before = await Promise.all((filters.get("before") ?? []).map(createdAt));
+  const since = await Promise.all((filters.get("since") ?? []).map(createdAt));
+  return (await engine.images.list()).filter(
+    (image) =>
+      passes(filters, "dangling", (value) => isTrue(value) === (image.references.length === 0)) &&
+      passes(filters, "reference", (pattern) => image.references.some((one) => matches(one, pattern))) &&
+      passesLabels(filters, "label", image.config.labels) &&
+      before.every((instant) => secondsOf(image.config.created) < instant) &&
+      since.every((instant) => secondsOf(image.config.created) > instant),
+  );
+}
+
+function isTrue(value: string): boolean {
+  return value === "true" || value === "1";
+}
+
+/** `*` matches within a part of the name; a pattern without a tag matches all of them. */
+function matches(reference: string, pattern: string): boolean {
+  const tagged = /:[^/]*$/.test(pattern);
+  const subject = tagged ? reference : reference.replace(/:[^/:]*$/, "");
+  const expression = pattern
+    .replaceAll(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", "[^/]*")
+    .replaceAll("?", "[^/]");
+  return new RegExp(`^${expression}$`).test(subject);
+}
+
+export function summariesOf(engine: Engine, images: readonly Image[]): ImageSummary[] {
+  const users = new Map<string, number>();
+  for (const { record } of engine.list()) users.set(record.image, (users.get(record.image) ?? 0) + 1);
+  return images
+    .map(
+      (image): ImageSummary => ({
+        Id: image.id,
+        ParentId: "",
+        RepoTags: image.references,
+        RepoDigests: image.digests,
+        Created: secondsOf(image.config.created),
+        Size: image.sizeBytes,
+        SharedSize: -1,
+        VirtualSize: image.sizeBytes,
+        Labels: image.config.labels,
+        Containers: users.get(image.id) ?? 0,
+      }),
+    )
+    .sort((one, other) => other.Created - one.Created);
+}
+
+function secondsOf(time: string): number {
+  const milliseconds = Date.parse(time);
+  return Number.isNaN(milliseconds) ? 0 : Math.floor(milliseconds / 1000);
+}
+
+async function read(engine: Engine, exchange: Exchange): Promise<void> {
+  const { name, verb } = splitVerb(exchange);
+  if (verb !== "json" && verb !== "history")
+    throw new HullError("noSuchRoute", { value: `GET /images/${name}/${verb}` });
+  const image = await engine.images.resolve(name);
+  exchange.sendJson(200, verb === "json" ? inspectOf(image) : historyOf(image));
+}
+
+function inspectOf(image: Image): ImageInspect {
+  const { config } = image;
+  const ports = Object.fromEntries(config.exposedPorts.map((port) => [port, {}]));
+  const volumes = Object.fromEntries(config.volumes.map((volume) => [volume, {}]));
+  return {
+    Id: image.id,
+    RepoTags: image.references,
+    RepoDigests: image.digests,
+    Parent: "",
+    Comment: config.history.at(-1)?.comment ?? "",
+    Created: config.created === "" ? "0001-01-01T00:00:00Z" : config.created,
+    DockerVersion: "",
+    Author: config.author,
+    Config: {
+      User: config.user,
+      ...(config.exposedPorts.length === 0 ? {} : { ExposedPorts: ports }),
+      Env: config.env,
+      Entrypoint: config.entrypoint.length === 0 ? null : config.entrypoint,
+      Cmd: config.cmd.length === 0 ? null : config.cmd,
+      ...(config.volumes.length === 0 ? {} : { Volumes: volumes }),
+      WorkingDir: config.workingDir,
+      Labels: config.labels,
+      ...(config.stopSignal === "" ? {} : { StopSignal: config.stopSignal }),
+    },
+    Architecture: config.architecture,
+    Os: config.os,
+    Size: image.sizeBytes,
+    VirtualSize: image.sizeBytes,
+    GraphDriver: { Name: storageDriver, Data: null },
+    RootFS: { Type: "layers", Layers: image.layers.map((layer) => layer.diffId) },
+    Metadata: { LastTagTime: "0001-01-01T00:00:00Z" },
+  };
+}
+
+/** Newest first, as Docker lists it; layers belong to the steps that are not empty, in order. */
+function historyOf(image: Image): ImageHistoryItem[] {
+  const layers = [...image.layers];
+  const { history, created } = image.config;
+  const steps =
+    history.length > 0
+      ? history
+      : layers.map(() => ({ created, createdBy: "", comment: "", emptyLayer: false }));
+  const items = steps.map(
+    (step): ImageHistoryItem => ({
+      Id: "<missing>",
+      Created: secondsOf(step.created),
+      CreatedBy: step.createdBy,
+      Tags: null,
+      Size: step.emptyLayer ? 0 : (layers.shift()?.sizeBytes ?? 0),
+      Comment: step.comment,
+    }),
+  );
+  const last = items.pop();
+  if (last !== undefined)
+    items.push({ ...last, Id: image.id, Tags: image.references.length === 0 ? null : image.references });
+  return items.reverse();
+}
+
+async function tag(engine: Engine, exchange: Exchange): Promise<void> {
+  const { name, verb } = splitVerb(exchange);
+  if (verb === "push")
+    throw new HullError("unsupported", {
+      what: "push",
+      where: "",
+      why: "it comes with a later version of Hull",
+    });
+  if (verb !== "tag") throw new HullError("noSuchRoute", { value: `POST /images/${name}/${verb}` });
+  const repository = exchange.text("repo");
+  const word = exchange.text("tag");
+  await engine.images.tag(name, word === "" ? repository : `${repository}:${word}`);
+  exchange.sendEmpty(201);
+}
+
+/** Images without a reference; with `dangling=false`, all that no workload uses. */
+async function prune(engine: Engine, exchange: Exchange): Promise<void> {
+  const filters = parseFilters(exchange, ["dangling", "label"]);
+  const everything = (filters.get("dangling") ?? []).some((value) => !isTrue(value));
+  const deleted: ImageDeleteItem[] = [];
+  let reclaimed = 0;
+  for (const image of await engine.images.list()) {
+    if (engine.images.userOf(image.id) !== undefined) continue;
+    if (!everything && image.references.length > 0) continue;
+    if (!passesLabels(filters, "label", image.config.labels)) continue;
+    const removed = await engine.images.remove(image.id, { force: true });
+    deleted.push(...removed.map(deleteItemOf));
+    reclaimed += image.sizeBytes;
+  }
+  exchange.sendJson(200, { ImagesDeleted: deleted, SpaceReclaimed: reclaimed });
+}

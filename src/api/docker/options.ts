@@ -1,0 +1,88 @@
+/**
+ * Options of Docker's create request that Hull does not act on. One with the value that clients send anyway is
+ * accepted; any other value is refused by name, never ignored.
+ */
+import { HullError } from "../../contract/errors.ts";
+
+type Members = Readonly<Record<string, unknown>>;
+
+const network =
+  "networks come with a later version of Hull; for now a workload has a loopback interface only";
+const volume = "volumes and bind mounts come with a later version of Hull";
+const device = "devices of the host are not passed through a wall";
+const sharing = "a workload has namespaces of its own, whichever wall it is behind";
+const limit = "Hull limits memory, CPUs and the number of processes only";
+
+/** Values that ask for nothing special, beside the empty ones. */
+const harmless: Readonly<Record<string, readonly unknown[]>> = {
+  CgroupnsMode: ["private"],
+  IpcMode: ["private"],
+  MemorySwappiness: [-1],
+  ShmSize: [64 * 1024 * 1024],
+  UTSMode: ["private"],
+};
+
+/** Options that concern the client alone. */
+const clientSide = new Set(["ContainerIDFile", "ArgsEscaped", "AttachStdin", "AttachStdout", "AttachStderr"]);
+
+const reasons: Readonly<Record<string, string>> = {
+  Binds: volume,
+  Mounts: volume,
+  Tmpfs: volume,
+  Volumes: volume,
+  VolumesFrom: volume,
+  VolumeDriver: volume,
+  PortBindings: network,
+  PublishAllPorts: network,
+  Links: network,
+  Dns: network,
+  DnsOptions: network,
+  DnsSearch: network,
+  ExtraHosts: network,
+  MacAddress: network,
+  Domainname: network,
+  Devices: device,
+  DeviceRequests: device,
+  DeviceCgroupRules: device,
+  Privileged: "it would take the wall away; add single capabilities instead",
+  PidMode: sharing,
+  IpcMode: sharing,
+  UTSMode: sharing,
+  UsernsMode: sharing,
+  CgroupnsMode: sharing,
+  CgroupParent: "Hull places its control groups itself",
+  Runtime: "the OCI runtime is a setting of the daemon; the wall is chosen with Isolation",
+  LogConfig: "there is one log driver, json-file, without options",
+  Healthcheck: "health checks are not run",
+  Init: "run an init program in the image instead",
+  SecurityOpt: "the seccomp profile and the capabilities are the wall's",
+  CpuShares: limit,
+  CpusetCpus: limit,
+  CpusetMems: limit,
+  MemorySwap: limit,
+  MemoryReservation: limit,
+  MemorySwappiness: limit,
+  OomKillDisable: limit,
+  Ulimits: limit,
+  ShmSize: limit,
+};
+
+/** Refuses every member that is not in `known` and does not have a harmless value. */
+export function refuseOthers(members: Members, known: readonly string[], prefix: string): void {
+  for (const [name, value] of Object.entries(members)) {
+    if (known.includes(name) || clientSide.has(name) || isEmpty(value)) continue;
+    if (harmless[name]?.includes(value)) continue;
+    throw new HullError("unsupported", {
+      what: `${prefix}${name}`,
+      where: "",
+      why: reasons[name] ?? "this version of Hull knows no such option",
+    });
+  }
+}
+
+/** What Go clients send for an option that nobody set. */
+export function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null || value === false || value === 0 || value === "") return true;
+  if (Array.isArray(value)) return value.every((item) => item === 0);
+  return typeof value === "object" && Object.values(value).every(isEmpty);
+}

@@ -1,0 +1,28 @@
+/** All routes of the Docker Engine API that Hull speaks. */
+import type { Engine } from "../../engine/engine.ts";
+import type { Route } from "../server.ts";
+import { containerCreateRoutes } from "./container-create.ts";
+import { containerLifeRoutes } from "./container-life.ts";
+import { containerListRoutes } from "./container-list.ts";
+import { containerStatsRoutes } from "./container-stats.ts";
+import { containerStreamRoutes } from "./container-streams.ts";
+import { eventRoutes } from "./events.ts";
+import { execRoutes } from "./exec.ts";
+import { imageTransferRoutes } from "./image-transfer.ts";
+import { imageRoutes } from "./images.ts";
+import { type SystemFacts, systemRoutes } from "./system.ts";
+
+export function dockerRoutes(engine: Engine, facts: SystemFacts): Route[] {
+  return [
+    ...systemRoutes(engine, facts),
+    ...eventRoutes(engine),
+    ...containerCreateRoutes(engine),
+    ...containerListRoutes(engine),
+    ...containerLifeRoutes(engine),
+    ...containerStreamRoutes(engine),
+    ...containerStatsRoutes(engine),
+    ...execRoutes(engine),
+    ...imageTransferRoutes(engine),
+    ...imageRoutes(engine),
+  ];
+}

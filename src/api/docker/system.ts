@@ -1,0 +1,183 @@
+/** GET and HEAD /_ping, GET /version, GET /info, GET /system/df */
+import { existsSync, readFileSync } from "node:fs";
+import { cpus, hostname, release } from "node:os";
+import {
+  apiVersion,
+  minimumApiVersion,
+  type SystemDiskUsage,
+  type SystemInfo,
+  type SystemVersion,
+} from "../../contract/docker.ts";
+import { now, rfc3339 } from "../../engine/clock.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { Exchange } from "../exchange.ts";
+import type { Route } from "../server.ts";
+import { hostMemoryBytes } from "./container-stats.ts";
+import { storageDriver, summaryOf } from "./container-views.ts";
+import { hostArchitecture } from "./create-request.ts";
+import { summariesOf } from "./images.ts";
+import { wallLabels } from "./labels.ts";
+
+export interface SystemFacts {
+  readonly version: string;
+  /** A name for this daemon that stays the same. */
+  readonly id: string;
+}
+
+export function systemRoutes(engine: Engine, facts: SystemFacts): Route[] {
+  return [
+    { method: "GET", path: "/_ping", handle: ping },
+    { method: "HEAD", path: "/_ping", handle: ping },
+    { method: "GET", path: "/version", handle: (exchange) => exchange.sendJson(200, version(facts)) },
+    {
+      method: "GET",
+      path: "/info",
+      handle: async (exchange) => exchange.sendJson(200, await info(engine, facts)),
+    },
+    { method: "GET", path: "/system/df", handle: (exchange) => diskUsage(engine, exchange) },
+  ];
+}
+
+/** Sent with every answer; clients negotiate the version with it. */
+export function commonHeaders(facts: SystemFacts): Readonly<Record<string, string>> {
+  return {
+    "Api-Version": apiVersion,
+    "Docker-Experimental": "false",
+    Ostype: "linux",
+    Server: `Hull/${facts.version} (linux)`,
+    "Cache-Control": "no-cache, no-store, must-revalidate",
+    Pragma: "no-cache",
+  };
+}
+
+function ping(exchange: Exchange): void {
+  exchange.sendText(200, exchange.request.method === "HEAD" ? "" : "OK");
+}
+
+function version(facts: SystemFacts): SystemVersion {
+  const common = {
+    ApiVersion: apiVersion,
+    MinAPIVersion: minimumApiVersion,
+    GitCommit: "",
+    GoVersion: `bun${Bun.version}`,
+    Os: "linux",
+    Arch: hostArchitecture,
+    KernelVersion: release(),
+    BuildTime: "",
+  };
+  return {
+    Platform: { Name: "Hull" },
+    Components: [{ Name: "Engine", Version: facts.version, Details: { ...common, Experimental: "false" } }],
+    Version: facts.version,
+    ...common,
+  };
+}
+
+async function info(engine: Engine, facts: SystemFacts): Promise<SystemInfo> {
+  const workloads = engine.list();
+  const [images, container, vm] = await Promise.all([
+    engine.images.list(),
+    engine.walls.container.features(),
+    engine.walls.vm.features(),
+  ]);
+  const walls = { container, vm };
+  const running = workloads.filter((workload) => workload.state === "running").length;
+  const paused = workloads.filter((workload) => workload.state === "paused").length;
+  const cgroup2 = existsSync("/sys/fs/cgroup/cgroup.controllers");
+  return {
+    ID: facts.id,
+    Containers: workloads.length,
+    ContainersRunning: running,
+    ContainersPaused: paused,
+    ContainersStopped: workloads.length - running - paused,
+    Images: images.length,
+    Driver: storageDriver,
+    DriverStatus: [],
+    DockerRootDir: engine.root,
+    Plugins: { Volume: [], Network: ["none"], Authorization: null, Log: ["json-file"] },
+    MemoryLimit: true,
+    SwapLimit: false,
+    CpuCfsPeriod: true,
+    CpuCfsQuota: true,
+    CPUShares: false,
+    CPUSet: false,
+    PidsLimit: true,
+    OomKillDisable: false,
+    IPv4Forwarding: false,
+    BridgeNfIptables: false,
+    BridgeNfIp6tables: false,
+    Debug: false,
+    NFd: 0,
+    NGoroutines: 0,
+    SystemTime: rfc3339(now()),
+    LoggingDriver: "json-file",
+    CgroupDriver: "cgroupfs",
+    CgroupVersion: cgroup2 ? "2" : "1",
+    NEventsListener: 0,
+    KernelVersion: release(),
+    OperatingSystem: osRelease("PRETTY_NAME"),
+    OSVersion: osRelease("VERSION_ID"),
+    OSType: "linux",
+    Architecture: process.arch === "x64" ? "x86_64" : process.arch === "arm64" ? "aarch64" : process.arch,
+    NCPU: cpus().length,
+    MemTotal: hostMemoryBytes(),
+    IndexServerAddress: "https://index.docker.io/v1/",
+    RegistryConfig: { InsecureRegistryCIDRs: ["127.0.0.0/8", "::1/128"], IndexConfigs: {}, Mirrors: [] },
+    Name: hostname(),
+    Labels: [],
+    ExperimentalBuild: false,
+    ServerVersion: facts.version,
+    Runtimes: { container: { path: "crun" }, vm: { path: "qemu" } },
+    DefaultRuntime: "container",
+    Swarm: { LocalNodeState: "inactive" },
+    LiveRestoreEnabled: true,
+    Isolation: "container",
+    InitBinary: "",
+    SecurityOptions: ["name=seccomp,profile=default"],
+    Warnings: [
+      "the networks default, bridge and none all give a workload a loopback interface only",
+      ...Object.values(walls).flatMap((features) =>
+        [features.unavailable ?? [], features.warning ?? []].flat(),
+      ),
+    ],
+    Hull: {
+      Walls: Object.entries(walls).map(([isolation, features]) => ({
+        Isolation: isolation,
+        Label: features.label,
+        Unavailable: features.unavailable ?? "",
+        Warning: features.warning ?? "",
+        SharesKernel: features.sharesKernel,
+      })),
+    },
+  };
+}
+
+function osRelease(name: string): string {
+  const path = ["/etc/os-release", "/usr/lib/os-release"].find((candidate) => existsSync(candidate));
+  if (path === undefined) return "";
+  const line = readFileSync(path, "utf8")
+    .split("\n")
+    .find((one) => one.startsWith(`${name}=`));
+  return line?.slice(name.length + 1).replaceAll('"', "") ?? "";
+}
+
+async function diskUsage(engine: Engine, exchange: Exchange): Promise<void> {
+  const [images, labels] = await Promise.all([engine.images.list(), wallLabels(engine)]);
+  const layers = new Map<string, number>();
+  for (const image of images) for (const layer of image.layers) layers.set(layer.diffId, layer.sizeBytes);
+  const sizes = new Map(images.map((image) => [image.id, image.sizeBytes]));
+  const containers = await Promise.all(
+    engine.list().map(async (workload) => {
+      const writable = await engine.layerBytes(workload);
+      const all = writable + (sizes.get(workload.record.image) ?? 0);
+      return summaryOf(workload, { label: labels[workload.record.wall], sizes: { writable, all } }, now());
+    }),
+  );
+  exchange.sendJson(200, {
+    LayersSize: [...layers.values()].reduce((sum, bytes) => sum + bytes, 0),
+    Images: summariesOf(engine, images),
+    Containers: containers,
+    Volumes: [],
+    BuildCache: [],
+  } satisfies SystemDiskUsage);
+}

@@ -1,0 +1,55 @@
+/** What the engine's parts share: the outside world, the records, and the workloads in memory. */
+import type { WallKind } from "../contract/isolation.ts";
+import type { Logger } from "../contract/logger.ts";
+import type { ImageStore } from "../image/image-store.ts";
+import type { Sandbox, Wall } from "../wall/wall.ts";
+import type { Events } from "./events.ts";
+import type { Failpoint } from "./failpoint.ts";
+import type { Life, State } from "./record.ts";
+import type { Records } from "./records.ts";
+import type { Workload } from "./workload.ts";
+import type { Workloads } from "./workloads.ts";
+
+export interface EngineContext {
+  readonly root: string;
+  readonly state: string;
+  readonly images: ImageStore;
+  readonly walls: Readonly<Record<WallKind, Wall>>;
+  readonly records: Records;
+  readonly workloads: Workloads;
+  readonly events: Events;
+  readonly log: Logger;
+  readonly failpoint: Failpoint;
+  /** Awaits the end of a sandbox that runs, in the background. */
+  readonly watch: (workload: Workload, sandbox: Sandbox) => void;
+  /** Aborts when the engine closes: what goes on in the background then stops, and records nothing more. */
+  readonly closing: AbortSignal;
+}
+
+/** Records a state and takes it over. */
+export function settle(
+  context: EngineContext,
+  workload: Workload,
+  state: State,
+  change: Partial<Life> = {},
+): void {
+  const life: Life = { ...workload.record.life, ...change };
+  context.records.settle(workload.id, state, life);
+  workload.become(state, life);
+}
+
+/** Emits a container's event with the attributes that Docker's clients look for. */
+export function emit(
+  context: EngineContext,
+  workload: Workload,
+  action: string,
+  attributes: Readonly<Record<string, string>> = {},
+): void {
+  const { record } = workload;
+  context.events.emit("container", action, record.id, {
+    ...record.labels,
+    image: record.request.image,
+    name: record.name,
+    ...attributes,
+  });
+}

@@ -1,0 +1,235 @@
+/**
+ * The engine: workloads behind either wall, one life cycle for both. This is what the API talks to.
+ *
+ * `openEngine` puts in order what an earlier daemon left before it resolves.
+ */
+import { mkdir, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { HullError } from "../contract/errors.ts";
+import type { WallKind } from "../contract/isolation.ts";
+import type { Logger } from "../contract/logger.ts";
+import type { ImageStore } from "../image/image-store.ts";
+import type {
+  Attachment,
+  AttachOptions,
+  OutputChunk,
+  ProcessRow,
+  SandboxStats,
+  TerminalSize,
+  Wall,
+} from "../wall/wall.ts";
+import { pauseWorkload, renameWorkload, unpauseWorkload } from "./changes.ts";
+import { type EngineContext, emit } from "./context.ts";
+import { killWorkload, removeWorkload, restartWorkload, stopWorkload } from "./ending.ts";
+import { Events } from "./events.ts";
+import { Execs } from "./execs.ts";
+import { watchExit } from "./exit.ts";
+import { type Failpoint, noFailpoint } from "./failpoint.ts";
+import { HeldAttachment } from "./held-attachment.ts";
+import { Images } from "./images.ts";
+import { createWorkload, startWorkload } from "./life-cycle.ts";
+import { type LogOptions, readLog } from "./logs.ts";
+import { Records } from "./records.ts";
+import { recoverWorkloads } from "./recover.ts";
+import type { RunRequest } from "./request.ts";
+import type { WaitCondition, WaitOutcome } from "./waiting.ts";
+import type { Workload } from "./workload.ts";
+import { Workloads } from "./workloads.ts";
+
+export interface EngineOptions {
+  readonly root: string;
+  readonly state: string;
+  readonly images: ImageStore;
+  readonly walls: Readonly<Record<WallKind, Wall>>;
+  readonly log: Logger;
+  readonly failpoint?: Failpoint;
+}
+
+export interface StopOptions {
+  /** Seconds; undefined: what the workload was created with; negative: waits for ever. */
+  readonly timeout: number | undefined;
+  /** In place of the workload's own stop signal. */
+  readonly signal?: number | undefined;
+}
+
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  await mkdir(join(options.root, "workloads"), { recursive: true, mode: 0o700 });
+  await mkdir(join(options.state, "w"), { recursive: true, mode: 0o700 });
+  const closing = new AbortController();
+  const context: EngineContext = {
+    ...options,
+    failpoint: options.failpoint ?? noFailpoint,
+    records: new Records(join(options.root, "state.db")),
+    workloads: new Workloads(),
+    events: new Events(),
+    watch: (workload, sandbox) => watchExit(context, workload, sandbox),
+    closing: closing.signal,
+  };
+  try {
+    await recoverWorkloads(context);
+  } catch (error) {
+    context.records[Symbol.dispose]();
+    throw error;
+  }
+  return new Engine(context, closing);
+}
+
+export class Engine implements AsyncDisposable {
+  readonly #context: EngineContext;
+  readonly #closing: AbortController;
+  readonly execs: Execs;
+  readonly images: Images;
+  readonly events: Events;
+  readonly walls: Readonly<Record<WallKind, Wall>>;
+
+  constructor(context: EngineContext, closing: AbortController) {
+    this.#context = context;
+    this.#closing = closing;
+    this.execs = new Execs(context);
+    this.images = new Images(context);
+    this.events = context.events;
+    this.walls = context.walls;
+  }
+
+  get root(): string {
+    return this.#context.root;
+  }
+
+  /** By id, name, or the beginning of an id. */
+  find(word: string): Workload {
+    return this.#context.workloads.find(word);
+  }
+
+  list(): Workload[] {
+    return this.#context.workloads.visible();
+  }
+
+  create(request: RunRequest): Promise<Workload> {
+    return createWorkload(this.#context, request);
+  }
+
+  start(workload: Workload): Promise<void> {
+    return startWorkload(this.#context, workload);
+  }
+
+  stop(workload: Workload, options: StopOptions): Promise<void> {
+    return stopWorkload(this.#context, workload, options);
+  }
+
+  restart(workload: Workload, options: StopOptions): Promise<void> {
+    return restartWorkload(this.#context, workload, options);
+  }
+
+  kill(workload: Workload, signal: number): Promise<void> {
+    return killWorkload(this.#context, workload, signal);
+  }
+
+  remove(workload: Workload, options: { force: boolean }): Promise<void> {
+    return removeWorkload(this.#context, workload, options);
+  }
+
+  pause(workload: Workload): Promise<void> {
+    return pauseWorkload(this.#context, workload);
+  }
+
+  unpause(workload: Workload): Promise<void> {
+    return unpauseWorkload(this.#context, workload);
+  }
+
+  rename(workload: Workload, name: string): Promise<void> {
+    return renameWorkload(this.#context, workload, name);
+  }
+
+  /** Resolves at once when the condition holds already; with undefined when `signal` aborts. */
+  async wait(
+    workload: Workload,
+    condition: WaitCondition,
+    signal: AbortSignal,
+  ): Promise<WaitOutcome | undefined> {
+    const { state } = workload;
+    const resting = !workload.live && state !== "starting" && state !== "restarting";
+    if (condition === "not-running" && resting) return workload.outcome();
+    if (!this.#context.workloads.has(workload.id)) return workload.outcome();
+    return await workload.waiting.until(condition, signal);
+  }
+
+  /** A workload that does not run yet is attached to at its next start, before its first instruction. */
+  async attach(workload: Workload, options: AttachOptions): Promise<Attachment> {
+    using _lock = await workload.lock.acquire();
+    const { state, record, sandbox } = workload;
+    const { name } = record;
+    if (state === "paused") throw new HullError("workloadPaused", { name });
+    if (state === "removing" || state === "dead" || !this.#context.workloads.has(workload.id))
+      throw new HullError("workloadNotRunning", { name });
+    const stdin = options.stdin && record.spec.process.stdin;
+    emit(this.#context, workload, "attach");
+    if (workload.live && sandbox !== undefined) return await sandbox.attach({ stdin });
+    const held = new HeldAttachment({ stdin, onDetach: (attachment) => workload.held.delete(attachment) });
+    workload.held.add(held);
+    return held;
+  }
+
+  logs(
+    workload: Workload,
+    options: Omit<LogOptions, "follow"> & { follow: boolean },
+    signal: AbortSignal,
+  ): AsyncGenerator<OutputChunk> {
+    const follow = options.follow && workload.live ? workload.ended : undefined;
+    return readLog(workload.record.spec.logPath, { ...options, follow }, signal);
+  }
+
+  async resize(workload: Workload, size: TerminalSize): Promise<void> {
+    await this.#running(workload).resize(size);
+    emit(this.#context, workload, "resize", { height: String(size.rows), width: String(size.columns) });
+  }
+
+  async processes(workload: Workload): Promise<ProcessRow[]> {
+    emit(this.#context, workload, "top");
+    return await this.#running(workload).processes();
+  }
+
+  /** Undefined for a workload that does not run. */
+  async stats(workload: Workload): Promise<SandboxStats | undefined> {
+    if (!workload.live) return undefined;
+    try {
+      return await workload.sandbox?.stats();
+    } catch (error) {
+      if (workload.live) throw error;
+      return undefined;
+    }
+  }
+
+  /** Bytes on disk of what the workload wrote. */
+  async layerBytes(workload: Workload): Promise<number> {
+    return await bytesBelow(workload.record.spec.directory, new Set([workload.record.spec.logPath]));
+  }
+
+  /** Lets go of all workloads; they go on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    this.#context.records[Symbol.dispose]();
+  }
+
+  #running(workload: Workload) {
+    const { sandbox } = workload;
+    if (!workload.live || sandbox === undefined)
+      throw new HullError("workloadNotRunning", { name: workload.record.name });
+    return sandbox;
+  }
+}
+
+async function bytesBelow(directory: string, except: ReadonlySet<string>): Promise<number> {
+  let bytes = 0;
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries) {
+    const path = join(directory, entry.name);
+    if (except.has(path)) continue;
+    if (entry.isDirectory()) bytes += await bytesBelow(path, except);
+    else if (entry.isFile())
+      bytes += await stat(path).then(
+        (file) => file.blocks * 512,
+        () => 0,
+      );
+  }
+  return bytes;
+}

@@ -1,0 +1,115 @@
+/**
+ * How a workload comes into being, starts, and goes. The functions named `…Locked` expect the workload's lock
+ * to be held; the others take it.
+ */
+import { type ErrorCode, HullError, isHullError, messageOf } from "../contract/errors.ts";
+import { now } from "./clock.ts";
+import { type EngineContext, settle } from "./context.ts";
+import { execute } from "./execute.ts";
+import { newId, parseName, randomName } from "./names.ts";
+import { performCreate, performOn } from "./perform.ts";
+import { planCreate, planRemove, planStart } from "./plan.ts";
+import type { RunRequest } from "./request.ts";
+import { clearSandbox } from "./resting.ts";
+import type { Workload } from "./workload.ts";
+
+export async function createWorkload(context: EngineContext, request: RunRequest): Promise<Workload> {
+  const name = request.name === undefined ? undefined : parseName(request.name);
+  const { unavailable } = await context.walls[request.wall].features();
+  if (unavailable !== undefined)
+    throw new HullError("unsupported", {
+      what: `the ${request.wall} wall`,
+      where: " here",
+      why: unavailable,
+    });
+  const image = await context.images.resolve(request.image);
+  for (let attempt = 0; ; attempt++) {
+    const facts = {
+      id: newId(),
+      name: name ?? randomName(attempt),
+      now: now(),
+      root: context.root,
+      state: context.state,
+    };
+    let made: Workload | undefined;
+    const perform = performCreate(context, (workload) => {
+      made = workload;
+    });
+    try {
+      await execute(planCreate(request, image, facts), perform, context);
+    } catch (error) {
+      if (name === undefined && isHullError(error, "nameInUse") && attempt < 20) continue;
+      throw error;
+    }
+    if (made === undefined) throw new HullError("internal", { what: "a plan made no workload" });
+    return made;
+  }
+}
+
+export async function startWorkload(context: EngineContext, workload: Workload): Promise<void> {
+  using _lock = await workload.lock.acquire();
+  if (workload.live) throw new HullError("notModified", { what: "the container is running already" });
+  await startLocked(context, workload);
+}
+
+export async function startLocked(context: EngineContext, workload: Workload): Promise<void> {
+  const { record } = workload;
+  requirePresent(workload);
+  workload.restartPause?.abort();
+  workload.restartPause = undefined;
+  if (record.life.sandbox) await clearSandbox(context, workload);
+  try {
+    await execute(planStart(), (step) => performOn(context, workload, step), context);
+  } catch (error) {
+    await startFailed(context, workload, error);
+    throw error;
+  }
+}
+
+async function startFailed(context: EngineContext, workload: Workload, error: unknown): Promise<void> {
+  const rest = workload.record.life.startedAt === undefined ? "created" : "exited";
+  settle(context, workload, rest, { exitCode: exitCodeOf(error), error: messageOf(error) });
+  workload.releaseHeld();
+  workload.waiting.settle("not-running", workload.outcome());
+  if (!workload.record.request.autoRemove) return;
+  try {
+    await removeLocked(context, workload);
+  } catch (removeError) {
+    context.log.error("could not remove a workload that did not start", {
+      id: workload.id,
+      why: messageOf(removeError),
+    });
+  }
+}
+
+const exitCodes: Partial<Record<ErrorCode, number>> = {
+  commandNotFound: 127,
+  commandNotExecutable: 126,
+  workingDirectoryInvalid: 126,
+  noSuchUser: 126,
+};
+
+/** The exit code that shells and Docker give a program that could not be executed. */
+export function exitCodeOf(error: unknown): number {
+  return (isHullError(error) ? exitCodes[error.code] : undefined) ?? 128;
+}
+
+export function requirePresent(workload: Workload): void {
+  const { state, record } = workload;
+  if (state === "removing" || state === "dead")
+    throw new HullError("workloadRunning", {
+      name: record.name,
+      state: state === "dead" ? "dead" : "being removed",
+      why: "it can only be removed",
+    });
+}
+
+/** Takes everything of the workload away. What fails half-way leaves a `dead` workload that can be removed again. */
+export async function removeLocked(context: EngineContext, workload: Workload): Promise<void> {
+  try {
+    await execute(planRemove(workload.record), (step) => performOn(context, workload, step), context);
+  } catch (error) {
+    if (context.workloads.has(workload.id)) settle(context, workload, "dead", { error: messageOf(error) });
+    throw error;
+  }
+}

@@ -1,0 +1,171 @@
+/** Ids and names of workloads. */
+import { HullError } from "../contract/errors.ts";
+
+/** 64 lower-case hexadecimal digits that no other workload or exec has. */
+export function newId(): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
+}
+
+/** The form of an id that people see, and that names its runtime directory. */
+export function shortId(id: string): string {
+  return id.slice(0, 12);
+}
+
+/** Checks a name that a client chose and takes off the leading slash that some send. */
+export function parseName(text: string): string {
+  const name = text.startsWith("/") ? text.slice(1) : text;
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name) || name.length > 255)
+    throw new HullError("invalidParameter", {
+      what: "container name",
+      value: text,
+      why: "a name has 2 to 255 of the characters [a-zA-Z0-9_.-] and begins with a letter or digit",
+    });
+  return name;
+}
+
+const qualities = [
+  "able",
+  "airy",
+  "ample",
+  "apt",
+  "ashen",
+  "azure",
+  "balmy",
+  "bold",
+  "brave",
+  "brisk",
+  "calm",
+  "candid",
+  "civil",
+  "clear",
+  "coral",
+  "crisp",
+  "deft",
+  "dewy",
+  "eager",
+  "early",
+  "fair",
+  "firm",
+  "fleet",
+  "fond",
+  "frank",
+  "fresh",
+  "gentle",
+  "glad",
+  "grand",
+  "hale",
+  "handy",
+  "hardy",
+  "ideal",
+  "jolly",
+  "keen",
+  "kind",
+  "level",
+  "light",
+  "lively",
+  "loyal",
+  "lucid",
+  "mellow",
+  "merry",
+  "mild",
+  "neat",
+  "nimble",
+  "noble",
+  "open",
+  "plain",
+  "prime",
+  "proud",
+  "quick",
+  "quiet",
+  "rapid",
+  "ready",
+  "robust",
+  "sage",
+  "sleek",
+  "snug",
+  "solid",
+  "stout",
+  "sturdy",
+  "sunny",
+  "swift",
+  "tidy",
+  "trim",
+  "true",
+  "vivid",
+  "warm",
+  "wise",
+];
+const vessels = [
+  "argosy",
+  "barge",
+  "bark",
+  "brig",
+  "canoe",
+  "caravel",
+  "carrack",
+  "catboat",
+  "clipper",
+  "cog",
+  "coracle",
+  "corvette",
+  "cutter",
+  "dhow",
+  "dinghy",
+  "dory",
+  "dugout",
+  "felucca",
+  "ferry",
+  "flute",
+  "frigate",
+  "galleon",
+  "galley",
+  "gig",
+  "gondola",
+  "hoy",
+  "hulk",
+  "jollyboat",
+  "junk",
+  "kayak",
+  "keelboat",
+  "ketch",
+  "knarr",
+  "launch",
+  "lighter",
+  "longship",
+  "lugger",
+  "nao",
+  "packet",
+  "pinnace",
+  "pram",
+  "proa",
+  "punt",
+  "raft",
+  "sampan",
+  "schooner",
+  "scow",
+  "scull",
+  "shallop",
+  "skiff",
+  "sloop",
+  "smack",
+  "snow",
+  "tartane",
+  "tender",
+  "tjalk",
+  "trawler",
+  "trireme",
+  "tug",
+  "umiak",
+  "wherry",
+  "xebec",
+  "yacht",
+  "yawl",
+  "zabra",
+];
+
+/** A name for a workload that came without one; later attempts get a number, so that one is found. */
+export function randomName(attempt: number): string {
+  const [first = 0, second = 0, third = 0] = crypto.getRandomValues(new Uint32Array(3));
+  const name = `${qualities[first % qualities.length]}_${vessels[second % vessels.length]}`;
+  return attempt === 0 ? name : `${name}_${third % 10 ** Math.min(attempt, 9)}`;
+}

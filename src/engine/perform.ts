@@ -1,0 +1,159 @@
+/** What each step of a plan does, and how it is undone. */
+import { mkdir, rm } from "node:fs/promises";
+import { HullError, messageOf } from "../contract/errors.ts";
+import { now } from "./clock.ts";
+import { type EngineContext, emit, settle } from "./context.ts";
+import type { PerformStep, Undo } from "./execute.ts";
+import type { Step } from "./plan.ts";
+import { removeSandbox } from "./resting.ts";
+import { Workload } from "./workload.ts";
+
+/** Performs the steps of a workload's creation; the first one brings the workload into being. */
+export function performCreate(context: EngineContext, created: (workload: Workload) => void): PerformStep {
+  let made: Workload | undefined;
+  return async (step) => {
+    if (step.do === "record") {
+      const workload = new Workload(step.record);
+      context.records.insert(step.record);
+      context.workloads.add(workload);
+      made = workload;
+      created(workload);
+      return () => {
+        context.workloads.delete(workload.id);
+        context.records.forget(workload.id);
+      };
+    }
+    if (made === undefined)
+      throw new HullError("internal", { what: `step ${step.name} came before the record` });
+    return await performOn(context, made, step);
+  };
+}
+
+export async function performOn(
+  context: EngineContext,
+  workload: Workload,
+  step: Step,
+): Promise<Undo | undefined> {
+  switch (step.do) {
+    case "record":
+      throw new HullError("internal", { what: "a workload is recorded once" });
+    case "lease-image": {
+      const lease = context.images.lease(workload.record.image);
+      workload.lease = lease;
+      return () => lease[Symbol.dispose]();
+    }
+    case "make-directory":
+      await makeDirectory(step.path);
+      return () => rm(step.path, { recursive: true, force: true });
+    case "settle-created":
+      settle(context, workload, "created");
+      emit(context, workload, "create");
+      return () => emit(context, workload, "destroy");
+    case "settle-starting":
+      return settleStarting(context, workload);
+    case "create-sandbox":
+      return await createSandbox(context, workload);
+    case "connect-attachments":
+      return await connectAttachments(workload);
+    case "start-sandbox":
+      await startSandbox(workload);
+      return undefined;
+    case "settle-running":
+      return settleRunning(context, workload);
+    case "settle-removing":
+      settle(context, workload, "removing");
+      return undefined;
+    case "remove-sandbox":
+      await removeSandbox(context, workload);
+      return undefined;
+    case "remove-directory":
+      await rm(step.path, { recursive: true, force: true });
+      return undefined;
+    case "forget":
+      forget(context, workload);
+      return undefined;
+  }
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOSPC" || code === "EDQUOT")
+      throw new HullError("noSpace", { what: "the writable layer", path }, { cause: error });
+    throw new HullError("notWritable", { path, why: messageOf(error) }, { cause: error });
+  }
+}
+
+function settleStarting(context: EngineContext, workload: Workload): Undo {
+  const { state } = workload;
+  const before = state === "exited" || state === "restarting" ? state : "created";
+  settle(context, workload, "starting", { before, sandbox: true, error: "" });
+  return () =>
+    settle(context, workload, before, { before: undefined, sandbox: workload.sandbox !== undefined });
+}
+
+async function createSandbox(context: EngineContext, workload: Workload): Promise<Undo> {
+  const { record } = workload;
+  const sandbox = await named(workload, context.walls[record.wall].create(record.spec));
+  workload.sandbox = sandbox;
+  return async () => {
+    await sandbox.remove();
+    workload.sandbox = undefined;
+  };
+}
+
+async function connectAttachments(workload: Workload): Promise<Undo> {
+  const { sandbox } = workload;
+  if (sandbox === undefined) throw new HullError("internal", { what: "there is no sandbox to attach to" });
+  const held = [...workload.held];
+  workload.held.clear();
+  for (const attachment of held) await attachment.connect(sandbox);
+  return () => {
+    for (const attachment of held) attachment.detach();
+  };
+}
+
+async function startSandbox(workload: Workload): Promise<void> {
+  if (workload.sandbox === undefined)
+    throw new HullError("internal", { what: "there is no sandbox to start" });
+  await named(workload, workload.sandbox.start());
+}
+
+/** Errors of a wall that are not in the table become ones that say which workload could not start. */
+async function named<T>(workload: Workload, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof HullError) throw error;
+    const { wall, name } = workload.record;
+    throw new HullError("startFailed", { wall, name, why: messageOf(error) }, { cause: error });
+  }
+}
+
+function settleRunning(context: EngineContext, workload: Workload): Undo | undefined {
+  settle(context, workload, "running", {
+    before: undefined,
+    startedAt: now(),
+    finishedAt: undefined,
+    exitCode: 0,
+    oomKilled: false,
+    error: "",
+    stoppedByUser: false,
+  });
+  workload.stopping = false;
+  emit(context, workload, "start");
+  if (workload.sandbox !== undefined) context.watch(workload, workload.sandbox);
+  return undefined;
+}
+
+function forget(context: EngineContext, workload: Workload): void {
+  context.records.forget(workload.id);
+  context.workloads.delete(workload.id);
+  workload.lease?.[Symbol.dispose]();
+  workload.lease = undefined;
+  workload.releaseHeld();
+  emit(context, workload, "destroy");
+  workload.waiting.settle("removed", workload.outcome());
+}

@@ -1,0 +1,198 @@
+/**
+ * Plans: pure functions from a request, an image and facts to typed steps, which execute.ts carries out.
+ *
+ * Every step has a name for failpoints. A step that acquires something comes after the record of it.
+ */
+import { HullError } from "../contract/errors.ts";
+import type { Image } from "../image/image-store.ts";
+import type { ExecSpec, ProcessSpec, SandboxSpec } from "../wall/wall.ts";
+import { capabilitiesOf } from "./capabilities.ts";
+import { shortId } from "./names.ts";
+import { newLife, type WorkloadRecord } from "./record.ts";
+import type { ExecRequest, RunRequest } from "./request.ts";
+import { parseSignal, SIGTERM } from "./signals.ts";
+
+export type Step =
+  | { readonly do: "record"; readonly name: string; readonly record: WorkloadRecord }
+  | { readonly do: "make-directory"; readonly name: string; readonly path: string }
+  | { readonly do: "lease-image"; readonly name: string }
+  | { readonly do: "settle-created"; readonly name: string }
+  | { readonly do: "settle-starting"; readonly name: string }
+  | { readonly do: "create-sandbox"; readonly name: string }
+  | { readonly do: "connect-attachments"; readonly name: string }
+  | { readonly do: "start-sandbox"; readonly name: string }
+  | { readonly do: "settle-running"; readonly name: string }
+  | { readonly do: "settle-removing"; readonly name: string }
+  | { readonly do: "remove-sandbox"; readonly name: string }
+  | { readonly do: "remove-directory"; readonly name: string; readonly path: string }
+  | { readonly do: "forget"; readonly name: string };
+
+/** What a plan needs besides the request and the image; nothing in a plan looks anything up itself. */
+export interface PlanFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly now: number;
+  readonly root: string;
+  readonly state: string;
+}
+
+export function planCreate(request: RunRequest, image: Image, facts: PlanFacts): Step[] {
+  const record = planRecord(request, image, facts);
+  return [
+    { do: "record", name: "create:record", record },
+    { do: "lease-image", name: "create:lease" },
+    { do: "make-directory", name: "create:directory", path: record.spec.directory },
+    { do: "settle-created", name: "create:settle" },
+  ];
+}
+
+export function planStart(): Step[] {
+  return [
+    { do: "settle-starting", name: "start:record" },
+    { do: "create-sandbox", name: "start:create-sandbox" },
+    { do: "connect-attachments", name: "start:attach" },
+    { do: "start-sandbox", name: "start:start-sandbox" },
+    { do: "settle-running", name: "start:settle" },
+  ];
+}
+
+export function planRemove(record: WorkloadRecord): Step[] {
+  return [
+    { do: "settle-removing", name: "remove:record" },
+    { do: "remove-sandbox", name: "remove:sandbox" },
+    { do: "remove-directory", name: "remove:directory", path: record.spec.directory },
+    { do: "forget", name: "remove:forget" },
+  ];
+}
+
+function planRecord(request: RunRequest, image: Image, facts: PlanFacts): WorkloadRecord {
+  const directory = workloadDirectory(facts.root, facts.id);
+  const hostname = request.hostname === "" ? shortId(facts.id) : request.hostname;
+  const spec: SandboxSpec = {
+    id: facts.id,
+    name: facts.name,
+    directory,
+    runtimeDirectory: runtimeDirectory(facts.state, facts.id),
+    layers: image.layers.map((layer) => layer.path),
+    process: planProcess(request, image, hostname),
+    hostname,
+    readOnlyRoot: request.readOnlyRoot,
+    resources: {
+      memoryBytes: request.memoryBytes,
+      cpus: request.nanoCpus / 1e9,
+      pids: request.pidsLimit,
+    },
+    logPath: `${directory}/log`,
+  };
+  const stopSignal = request.stopSignal === "" ? image.config.stopSignal : request.stopSignal;
+  return {
+    id: facts.id,
+    name: facts.name,
+    wall: request.wall,
+    image: image.id,
+    request,
+    spec,
+    stopSignal: stopSignal === "" ? SIGTERM : parseSignal(stopSignal),
+    labels: { ...image.config.labels, ...request.labels },
+    createdAt: facts.now,
+    state: "creating",
+    life: newLife,
+  };
+}
+
+export function workloadDirectory(root: string, id: string): string {
+  return `${root}/workloads/${id}`;
+}
+
+export function runtimeDirectory(state: string, id: string): string {
+  return `${state}/w/${shortId(id)}`;
+}
+
+function planProcess(request: RunRequest, image: Image, hostname: string): ProcessSpec {
+  const { config } = image;
+  const env = [
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    `HOSTNAME=${hostname}`,
+    ...(request.terminal ? ["TERM=xterm"] : []),
+    ...config.env,
+  ];
+  const cwd = request.workingDirectory === "" ? config.workingDir : request.workingDirectory;
+  return {
+    args: planArguments(request, image),
+    env: mergeEnv(env, request.env),
+    cwd: parseWorkingDirectory(cwd === "" ? "/" : cwd),
+    user: request.user === "" ? config.user : request.user,
+    capabilities: capabilitiesOf(request.capAdd, request.capDrop),
+    terminal: request.terminal,
+    stdin: request.stdin,
+    stdinOnce: request.stdinOnce,
+    ...(request.size === undefined ? {} : { size: request.size }),
+  };
+}
+
+/** Docker's rule: an entry point of the request takes the image's command away with the image's entry point. */
+function planArguments(request: RunRequest, image: Image): string[] {
+  const { config } = image;
+  const ownEntrypoint = request.entrypoint !== undefined;
+  const entrypoint = (request.entrypoint ?? config.entrypoint).filter(
+    (part, index, parts) => !(index === 0 && part === "" && parts.length === 1),
+  );
+  const asked = request.command ?? [];
+  const command = asked.length > 0 || ownEntrypoint ? asked : config.cmd;
+  const args = [...entrypoint, ...command];
+  if (args.length === 0)
+    throw new HullError("invalidParameter", {
+      what: "command of image",
+      value: request.image,
+      why: "no command specified: the image has none, so give one",
+    });
+  return args;
+}
+
+/** Later settings win; a bare name takes a variable away. Order of first appearance is kept. */
+export function mergeEnv(base: readonly string[], changes: readonly string[]): string[] {
+  const merged = new Map<string, string>();
+  for (const entry of [...base, ...changes]) {
+    const equals = entry.indexOf("=");
+    if (equals === 0 || entry === "" || entry.includes("\0"))
+      throw new HullError("invalidParameter", {
+        what: "environment variable",
+        value: JSON.stringify(entry),
+        why: "write NAME=value",
+      });
+    if (equals < 0) merged.delete(entry);
+    else merged.set(entry.slice(0, equals), entry);
+  }
+  return [...merged.values()];
+}
+
+function parseWorkingDirectory(path: string): string {
+  if (!path.startsWith("/"))
+    throw new HullError("workingDirectoryInvalid", { path, why: "it needs to be an absolute path" });
+  return path;
+}
+
+export function planExec(
+  request: ExecRequest,
+  workload: WorkloadRecord,
+  id: string,
+): Omit<ExecSpec, "attach"> {
+  const { process } = workload.spec;
+  const terminal = request.terminal && !process.env.some((entry) => entry.startsWith("TERM="));
+  if (request.command.length === 0)
+    throw new HullError("invalidParameter", { what: "exec command", value: "", why: "no command specified" });
+  return {
+    id,
+    process: {
+      args: request.command,
+      env: mergeEnv(terminal ? [...process.env, "TERM=xterm"] : process.env, request.env),
+      cwd: request.workingDirectory === "" ? process.cwd : parseWorkingDirectory(request.workingDirectory),
+      user: request.user === "" ? process.user : request.user,
+      capabilities: process.capabilities,
+      terminal: request.terminal,
+      stdin: request.stdin,
+      stdinOnce: request.stdin,
+      ...(request.size === undefined ? {} : { size: request.size }),
+    },
+  };
+}

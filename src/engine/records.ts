@@ -1,0 +1,280 @@
+/**
+ * The records of workloads: ROOT/state.db, SQLite in WAL mode. A thing is recorded before it is made. Commits
+ * are not synced one by one (`synchronous = NORMAL`): a killed daemon loses nothing, and a power cut takes the
+ * sandboxes with it anyway.
+ */
+import { constants, Database, SQLiteError } from "bun:sqlite";
+import * as v from "valibot";
+import { HullError, messageOf } from "../contract/errors.ts";
+import { shortId } from "./names.ts";
+import { type Life, type State, states, type WorkloadRecord } from "./record.ts";
+
+/** One entry per schema version, in order; never edited once released. */
+const migrations: readonly string[] = [
+  `CREATE TABLE workloads (
+     id TEXT PRIMARY KEY,
+     short TEXT NOT NULL UNIQUE,
+     name TEXT NOT NULL UNIQUE,
+     wall TEXT NOT NULL,
+     image TEXT NOT NULL,
+     created_at REAL NOT NULL,
+     state TEXT NOT NULL,
+     life TEXT NOT NULL,
+     plan TEXT NOT NULL
+   ) STRICT;`,
+];
+
+interface Row {
+  id: string;
+  short: string;
+  name: string;
+  wall: string;
+  image: string;
+  created_at: number;
+  state: string;
+  life: string;
+  plan: string;
+}
+
+export class Records implements Disposable {
+  readonly #database: Database;
+  readonly #insert;
+  readonly #settle;
+  readonly #rename;
+  readonly #forget;
+  readonly #holder;
+
+  constructor(path: string) {
+    this.#database = openDatabase(path);
+    this.#insert = this.#database.query<
+      null,
+      [string, string, string, string, string, number, string, string, string]
+    >(
+      "INSERT INTO workloads (id, short, name, wall, image, created_at, state, life, plan) VALUES (?,?,?,?,?,?,?,?,?)",
+    );
+    this.#settle = this.#database.query<null, [string, string, string]>(
+      "UPDATE workloads SET state = ?, life = ? WHERE id = ?",
+    );
+    this.#rename = this.#database.query<null, [string, string]>("UPDATE workloads SET name = ? WHERE id = ?");
+    this.#forget = this.#database.query<null, [string]>("DELETE FROM workloads WHERE id = ?");
+    this.#holder = this.#database.query<{ id: string }, [string]>("SELECT id FROM workloads WHERE name = ?");
+  }
+
+  /** Adds a record and with it reserves the id and the name. Throws `nameInUse`. */
+  insert(record: WorkloadRecord): void {
+    const { request, spec, stopSignal, labels } = record;
+    this.#reserving(record.name, () =>
+      this.#insert.run(
+        record.id,
+        shortId(record.id),
+        record.name,
+        record.wall,
+        record.image,
+        record.createdAt,
+        record.state,
+        JSON.stringify(record.life),
+        JSON.stringify({ request, spec, stopSignal, labels }),
+      ),
+    );
+  }
+
+  settle(id: string, state: State, life: Life): void {
+    this.#settle.run(state, JSON.stringify(life), id);
+  }
+
+  /** Throws `nameInUse`. */
+  rename(id: string, name: string): void {
+    this.#reserving(name, () => this.#rename.run(name, id));
+  }
+
+  forget(id: string): void {
+    this.#forget.run(id);
+  }
+
+  /** Every record, and the ids of rows that do not parse, with the reason. */
+  load(): { records: WorkloadRecord[]; broken: { id: string; why: string }[] } {
+    const records: WorkloadRecord[] = [];
+    const broken: { id: string; why: string }[] = [];
+    for (const row of this.#database.query<Row, []>("SELECT * FROM workloads ORDER BY created_at").all()) {
+      try {
+        records.push(recordOf(row));
+      } catch (error) {
+        broken.push({ id: row.id, why: messageOf(error) });
+      }
+    }
+    return { records, broken };
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+
+  #reserving(name: string, write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      const holder = this.#holder.get(name)?.id;
+      if (error instanceof SQLiteError && error.code?.startsWith("SQLITE_CONSTRAINT") && holder !== undefined)
+        throw new HullError("nameInUse", { name, id: shortId(holder) }, { cause: error });
+      throw storageError(error);
+    }
+  }
+}
+
+function openDatabase(path: string): Database {
+  let database: Database | undefined;
+  try {
+    database = new Database(path, { create: true, strict: true });
+    database.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 0);
+    database.run("PRAGMA journal_mode = WAL");
+    database.run("PRAGMA synchronous = NORMAL");
+    migrate(database, path);
+    return database;
+  } catch (error) {
+    database?.close();
+    if (error instanceof SQLiteError && (error.code === "SQLITE_NOTADB" || error.code === "SQLITE_CORRUPT"))
+      throw new HullError(
+        "corrupt",
+        {
+          what: `the state file ${path}`,
+          why: `${error.message}: move it away, and what it recorded is cleaned up`,
+        },
+        { cause: error },
+      );
+    throw storageError(error, path);
+  }
+}
+
+function migrate(database: Database, path: string): void {
+  const version =
+    database.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
+  if (version > migrations.length)
+    throw new HullError("conflict", {
+      what: `${path} was written by a newer Hull (schema ${version}, this one knows ${migrations.length}): update Hull, or give it another --root`,
+    });
+  for (const [index, sql] of migrations.entries()) {
+    if (index < version) continue;
+    database.transaction(() => {
+      database.run(sql);
+      database.run(`PRAGMA user_version = ${index + 1}`);
+    })();
+  }
+}
+
+function storageError(error: unknown, path = "the daemon's root"): unknown {
+  if (!(error instanceof SQLiteError)) return error;
+  if (error.code === "SQLITE_FULL")
+    return new HullError("noSpace", { what: "the state file", path }, { cause: error });
+  if (error.code === "SQLITE_READONLY" || error.code === "SQLITE_CANTOPEN")
+    return new HullError("notWritable", { path, why: error.message }, { cause: error });
+  return error;
+}
+
+const text = v.string();
+const texts = v.array(text);
+const count = v.number();
+const size = v.object({ columns: count, rows: count });
+const wall = v.picklist(["container", "vm"]);
+const digest = v.custom<`sha256:${string}`>(
+  (value) => typeof value === "string" && /^sha256:[0-9a-f]{64}$/.test(value),
+);
+
+const requestSchema = v.object({
+  name: v.optional(text),
+  image: text,
+  wall,
+  isolation: text,
+  entrypoint: v.optional(texts),
+  command: v.optional(texts),
+  env: texts,
+  workingDirectory: text,
+  user: text,
+  hostname: text,
+  labels: v.record(text, text),
+  exposedPorts: texts,
+  terminal: v.boolean(),
+  stdin: v.boolean(),
+  stdinOnce: v.boolean(),
+  attached: v.object({ stdin: v.boolean(), stdout: v.boolean(), stderr: v.boolean() }),
+  size: v.optional(size),
+  readOnlyRoot: v.boolean(),
+  memoryBytes: count,
+  nanoCpus: count,
+  pidsLimit: count,
+  capAdd: texts,
+  capDrop: texts,
+  stopSignal: text,
+  stopTimeout: v.optional(count),
+  restart: v.object({
+    name: v.picklist(["no", "always", "unless-stopped", "on-failure"]),
+    maximumRetryCount: count,
+  }),
+  autoRemove: v.boolean(),
+  networkMode: v.picklist(["default", "bridge", "none"]),
+});
+
+const specSchema = v.object({
+  id: text,
+  name: text,
+  directory: text,
+  runtimeDirectory: text,
+  layers: texts,
+  process: v.object({
+    args: texts,
+    env: texts,
+    cwd: text,
+    user: text,
+    capabilities: texts,
+    terminal: v.boolean(),
+    stdin: v.boolean(),
+    stdinOnce: v.boolean(),
+    size: v.exactOptional(size),
+  }),
+  hostname: text,
+  readOnlyRoot: v.boolean(),
+  resources: v.object({ memoryBytes: count, cpus: count, pids: count }),
+  logPath: text,
+});
+
+const lifeSchema = v.object({
+  startedAt: v.exactOptional(count),
+  finishedAt: v.exactOptional(count),
+  exitCode: count,
+  oomKilled: v.boolean(),
+  error: text,
+  restartCount: count,
+  stoppedByUser: v.boolean(),
+  sandbox: v.boolean(),
+  before: v.exactOptional(v.picklist(["created", "exited", "restarting"])),
+});
+
+const planSchema = v.object({
+  request: requestSchema,
+  spec: specSchema,
+  stopSignal: count,
+  labels: v.record(text, text),
+});
+
+/** Members that JSON leaves out when they are undefined. */
+const absent = {
+  name: undefined,
+  entrypoint: undefined,
+  command: undefined,
+  size: undefined,
+  stopTimeout: undefined,
+};
+
+function recordOf(row: Row): WorkloadRecord {
+  const plan = v.parse(planSchema, JSON.parse(row.plan));
+  return {
+    id: row.id,
+    name: row.name,
+    wall: v.parse(wall, row.wall),
+    image: v.parse(digest, row.image),
+    createdAt: row.created_at,
+    state: v.parse(v.picklist(states), row.state),
+    life: v.parse(lifeSchema, JSON.parse(row.life)),
+    ...plan,
+    request: { ...absent, ...plan.request },
+  };
+}

@@ -1,0 +1,37 @@
+/** Bringing a workload to rest: its sandbox taken away, a pending restart given up. The workload's lock is held. */
+import { rm } from "node:fs/promises";
+import { messageOf } from "../contract/errors.ts";
+import { type EngineContext, settle } from "./context.ts";
+import type { Workload } from "./workload.ts";
+
+/** Removes whatever there may be of the sandbox; works on what a dead daemon left too. */
+export async function removeSandbox(context: EngineContext, workload: Workload): Promise<void> {
+  const { record } = workload;
+  if (!record.life.sandbox) return;
+  const sandbox = workload.sandbox ?? (await context.walls[record.wall].recover(record.spec));
+  await sandbox?.remove();
+  workload.sandbox = undefined;
+  await rm(record.spec.runtimeDirectory, { recursive: true, force: true });
+}
+
+/** Takes the ended sandbox away. What cannot be removed now is tried again at the next start or removal. */
+export async function clearSandbox(context: EngineContext, workload: Workload): Promise<void> {
+  try {
+    await removeSandbox(context, workload);
+    settle(context, workload, workload.state, { sandbox: false });
+  } catch (error) {
+    context.log.warn("could not remove a sandbox; it is tried again later", {
+      id: workload.id,
+      why: messageOf(error),
+    });
+  }
+}
+
+/** Gives up a restart that is pending; the lock is held. */
+export function cancelRestart(context: EngineContext, workload: Workload): void {
+  workload.restartPause?.abort();
+  workload.restartPause = undefined;
+  if (workload.state !== "restarting") return;
+  settle(context, workload, "exited");
+  workload.waiting.settle("not-running", workload.outcome());
+}
