@@ -74,13 +74,14 @@ export function inPrivateMountNamespace(): boolean {
 }
 
 /**
- * crun refuses a hybrid host whose v2 hierarchy has controllers (often just hugetlb, which nobody mounted as
- * v1). In this namespace such a host shows its v1 hierarchies only, which makes it a plain v1 host to crun. The
- * host's own view stays as it is. On a v2 or a plain v1 host there is nothing to do.
+ * crun refuses a hybrid host whose v2 hierarchy has controllers, and one may get there at any time (often
+ * hugetlb, when nobody has it mounted as v1). In this namespace a hybrid host shows its v1 hierarchies only,
+ * which makes it a plain v1 host to crun. The host's own view stays as it is. On a v2 or a plain v1 host there
+ * is nothing to do.
  */
 function hideUnifiedHierarchy(): void {
   const layout = detectCgroupLayout();
-  if (layout.kind !== "hybrid" || layout.v2?.controllers.length === 0) return;
+  if (layout.kind !== "hybrid") return;
   const hidden = layout.v2?.mountPoint;
   const view = mkdtempSync(`${tmpdir()}/hull-cgroup-`);
   mount({
