@@ -266,9 +266,9 @@ export class Containers {
   async inspectExec(exec: string): Promise<ExecState> {
     const what = "answer about an exec";
     const fields = fieldsOf(await this.#transport.json("GET", `/exec/${exec}/json`), what);
-    const code = fields["ExitCode"];
+    const code = fields.ExitCode;
     return {
-      running: fields["Running"] === true,
+      running: fields.Running === true,
       exitCode: typeof code === "number" ? code : undefined,
       pid: numberField(fields, "Pid", what),
     };

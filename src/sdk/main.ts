@@ -39,6 +39,8 @@ export interface Hull extends Disposable {
   readonly system: System;
   /** Makes and starts a workload; when starting fails, nothing of it is left. */
   run(options: RunOptions): Promise<Box>;
+  /** Connects, so that a daemon that is not there shows before the first request; the connection is used for it. */
+  open(): Promise<void>;
   /** Closes idle connections. */
   close(): void;
 }
@@ -59,6 +61,7 @@ export function connect(options: ConnectOptions = {}): Hull {
     images: new Images(transport),
     system: new System(transport, unversioned),
     run: (request) => run(containers, request),
+    open: () => transport.open(),
     close,
     [Symbol.dispose]: close,
   };

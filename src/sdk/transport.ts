@@ -130,6 +130,10 @@ export class Transport {
     }
   }
 
+  async open(): Promise<void> {
+    this.#keep(await connectUnix(this.socket));
+  }
+
   /** Closes the connections that wait for more requests. */
   close(): void {
     for (const { stream } of this.#idle.splice(0)) stream.close();

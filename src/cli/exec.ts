@@ -1,0 +1,95 @@
+import { messageOf } from "../contract/errors.ts";
+import type { Hull } from "../sdk/main.ts";
+import type { Context } from "./context.ts";
+import { list, type Options, text, toggle } from "./parse/options.ts";
+import { environmentOf } from "./parse/values.ts";
+import { defaultDetachKeys, parseDetachKeys } from "./session/detach-keys.ts";
+import { join } from "./session/session.ts";
+import { isTerminal, terminalSize } from "./session/terminal.ts";
+import { exitCodes, startFailureCode } from "./start-failure.ts";
+import { defineVerb } from "./verb.ts";
+
+const flags = {
+  interactive: toggle("Send it the client's standard input", "i"),
+  tty: toggle("Give the command a terminal", "t"),
+  detach: toggle("Do not wait for the command", "d"),
+  env: list("NAME=VALUE", "Set a variable; NAME alone passes the client's on", "e"),
+  "env-file": list("FILE", "Set the variables in a file"),
+  workdir: text("DIR", "Working directory", "w"),
+  user: text("USER[:GROUP]", "User, by name or number", "u"),
+  "detach-keys": text("KEYS", `Keys that leave the command running (default ${defaultDetachKeys})`),
+} as const;
+
+type ExecOptions = Options<typeof flags>;
+
+export default defineVerb({
+  usage: "exec [OPTIONS] CONTAINER COMMAND [ARG...]",
+  summary: "Runs a command in a running workload.",
+  flags,
+  arguments: [2],
+  optionsFirst: true,
+  failureCode: exitCodes.ownError,
+  async action(context, { options, args }) {
+    const hull = await context.hull();
+    try {
+      return await execute(context, hull, options, args);
+    } catch (error) {
+      const code = startFailureCode(error);
+      if (code === exitCodes.ownError) throw error;
+      await context.stderr.line(`hull: ${messageOf(error)}`);
+      return code;
+    }
+  },
+});
+
+async function execute(
+  context: Context,
+  hull: Hull,
+  options: ExecOptions,
+  args: readonly string[],
+): Promise<number> {
+  const [name = "", ...command] = args;
+  const terminal = options.tty;
+  const stdin = options.interactive && !options.detach;
+  const inputIsTerminal = stdin && isTerminal(0);
+  if (stdin && terminal && !inputIsTerminal) throw new Error("the input device is not a TTY");
+  const detachKeys = parseDetachKeys(options["detach-keys"] ?? defaultDetachKeys);
+  const exec = await hull.containers.createExec(name, {
+    Cmd: command,
+    Tty: terminal,
+    AttachStdin: stdin,
+    AttachStdout: !options.detach,
+    AttachStderr: !options.detach,
+    Env: environmentOf(options.env, options["env-file"]),
+    WorkingDir: options.workdir,
+    User: options.user,
+    DetachKeys: options["detach-keys"],
+  });
+  if (options.detach) {
+    await hull.containers.startExecDetached(exec, terminal);
+    return 0;
+  }
+  const size = terminal ? terminalSize() : undefined;
+  const streams = await hull.containers.startExec(exec, { terminal, size });
+  const end = await join(context, {
+    streams,
+    input: stdin,
+    stdout: true,
+    stderr: true,
+    terminal,
+    inputIsTerminal,
+    detachKeys,
+    resize: (changed) => hull.containers.resizeExec(exec, changed),
+  });
+  return end === "detached" ? 0 : exitCodeOf(hull, exec);
+}
+
+/** A program may close its output before it ends. */
+async function exitCodeOf(hull: Hull, exec: string): Promise<number> {
+  for (;;) {
+    const { running, exitCode } = await hull.containers.inspectExec(exec);
+    if (!running && exitCode !== undefined) return exitCode;
+    if (!running) throw new Error("the command ended, but its exit code cannot be known");
+    await Bun.sleep(20);
+  }
+}

@@ -1,0 +1,26 @@
+/** Pulling an image with its progress shown. */
+import type { ProgressLine } from "../contract/docker.ts";
+import { type Hull, splitReference } from "../sdk/main.ts";
+import type { Output } from "./print/output.ts";
+import { ProgressPrinter } from "./print/progress.ts";
+
+export async function pullImage(
+  hull: Hull,
+  output: Output,
+  reference: string,
+  options: { readonly platform: string | undefined; readonly quiet?: boolean },
+): Promise<void> {
+  const { name, tag } = splitReference(reference);
+  const lines = hull.images.pull({ name, tag: tag === "" ? "latest" : tag }, { platform: options.platform });
+  if (tag === "" && options.quiet !== true) await output.line("Using default tag: latest");
+  await showProgress(lines, output, options.quiet === true);
+}
+
+export async function showProgress(
+  lines: AsyncIterable<ProgressLine>,
+  output: Output,
+  quiet: boolean,
+): Promise<void> {
+  const printer = new ProgressPrinter(output);
+  for await (const line of lines) if (!quiet) await printer.show(line);
+}

@@ -1,0 +1,82 @@
+/** Every verb, and where its file is: only the one that is called is loaded. */
+import type { Verb } from "./verb.ts";
+
+interface VerbEntry {
+  readonly summary: string;
+  readonly load: () => Promise<{ readonly default: Verb }>;
+}
+
+export const verbs: Readonly<Record<string, VerbEntry>> = {
+  run: { summary: "Create and run a workload from an image", load: () => import("./run.ts") },
+  exec: { summary: "Run a command in a running workload", load: () => import("./exec.ts") },
+  ps: { summary: "List workloads", load: () => import("./ps.ts") },
+  create: { summary: "Create a workload", load: () => import("./create.ts") },
+  start: { summary: "Start stopped workloads", load: () => import("./start.ts") },
+  stop: { summary: "Stop running workloads", load: () => import("./stop.ts") },
+  restart: { summary: "Restart workloads", load: () => import("./restart.ts") },
+  kill: { summary: "Kill running workloads", load: () => import("./kill.ts") },
+  wait: { summary: "Wait until workloads stop, print their exit codes", load: () => import("./wait.ts") },
+  rm: { summary: "Remove workloads", load: () => import("./rm.ts") },
+  attach: { summary: "Connect the terminal to a running workload", load: () => import("./attach.ts") },
+  logs: { summary: "Show what a workload wrote", load: () => import("./logs.ts") },
+  inspect: { summary: "Show all that is known of workloads or images", load: () => import("./inspect.ts") },
+  top: { summary: "List the processes of a workload", load: () => import("./top.ts") },
+  stats: { summary: "Show live resource usage", load: () => import("./stats.ts") },
+  pause: { summary: "Pause all processes of workloads", load: () => import("./pause.ts") },
+  unpause: { summary: "Unpause workloads", load: () => import("./unpause.ts") },
+  rename: { summary: "Rename a workload", load: () => import("./rename.ts") },
+  images: { summary: "List images", load: () => import("./images.ts") },
+  pull: { summary: "Download an image from a registry", load: () => import("./pull.ts") },
+  import: { summary: "Make an image of a root file system's tar", load: () => import("./import.ts") },
+  load: { summary: "Load images from an archive", load: () => import("./load.ts") },
+  tag: { summary: "Give an image one more name", load: () => import("./tag.ts") },
+  rmi: { summary: "Remove images", load: () => import("./rmi.ts") },
+  history: { summary: "Show the history of an image", load: () => import("./history.ts") },
+  events: { summary: "Show what happens, as it happens", load: () => import("./events.ts") },
+  info: { summary: "Show the state of the daemon and its host", load: () => import("./info.ts") },
+  df: { summary: "Show what takes disk space", load: () => import("./df.ts") },
+  version: { summary: "Show versions", load: () => import("./version.ts") },
+  doctor: { summary: "Check all that Hull needs of this host", load: () => import("./doctor.ts") },
+  compare: { summary: "Measure what each wall costs on this host", load: () => import("./compare.ts") },
+  daemon: { summary: "Run the daemon in the foreground", load: () => import("./daemon.ts") },
+};
+
+/** Docker's names in two words, and the flags they imply. */
+const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  container: {
+    ...same(
+      "attach create exec inspect kill logs pause rename restart rm run start stats stop top unpause wait",
+    ),
+    inspect: ["inspect", "--type=container"],
+    ls: ["ps"],
+    list: ["ps"],
+    ps: ["ps"],
+    remove: ["rm"],
+  },
+  image: {
+    ...same("history import load pull tag"),
+    inspect: ["inspect", "--type=image"],
+    ls: ["images"],
+    list: ["images"],
+    rm: ["rmi"],
+    remove: ["rmi"],
+  },
+  system: same("info events df"),
+};
+
+function same(names: string): Record<string, readonly string[]> {
+  return Object.fromEntries(names.split(" ").map((name) => [name, [name]]));
+}
+
+export const groups: readonly string[] = Object.keys(twoWords);
+
+/** The verb that the words ask for and what is left of them; undefined when there is none. */
+export function resolveVerb(words: readonly string[]): { name: string; argv: readonly string[] } | undefined {
+  const [first = "", second = ""] = words;
+  if (Object.hasOwn(verbs, first)) return { name: first, argv: words.slice(1) };
+  const group = Object.hasOwn(twoWords, first) ? twoWords[first] : undefined;
+  const target = group !== undefined && Object.hasOwn(group, second) ? group[second] : undefined;
+  if (target === undefined) return undefined;
+  const [name = "", ...implied] = target;
+  return { name, argv: [...implied, ...words.slice(2)] };
+}
