@@ -1,0 +1,110 @@
+/**
+ * The daemon: wires image store, walls, engine and API together, listens, and shuts down in order. Workloads go
+ * on without it.
+ */
+import { rmSync } from "node:fs";
+import type { Server } from "node:http";
+import { dockerRoutes } from "../api/docker/routes.ts";
+import { commonHeaders } from "../api/docker/system.ts";
+import { hullRoutes } from "../api/hull/routes.ts";
+import { createApiServer } from "../api/server.ts";
+import { messageOf } from "../contract/errors.ts";
+import type { Logger } from "../contract/logger.ts";
+import { openEngine } from "../engine/engine.ts";
+import { parseFailpoint } from "../engine/failpoint.ts";
+import { enterPrivateMountNamespace } from "../host/mount-namespace.ts";
+import { notifyServiceManager } from "../host/notify.ts";
+import { openImageStore } from "../image/store.ts";
+import { type Config, type DaemonOptions, loadConfig } from "./config.ts";
+import { doctorOptions } from "./doctor.ts";
+import { installationId, version } from "./identity.ts";
+import { createLogger } from "./logger.ts";
+import { claimDirectory, claimSocket, prepareDirectory, protectSocket } from "./places.ts";
+import { createWalls } from "./walls.ts";
+
+/** Runs until it is told to end (SIGTERM, SIGINT). Resolves to the exit code. */
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+  try {
+    const config = loadConfig(options);
+    prepareDirectory(config.root);
+    prepareDirectory(config.state);
+    enterPrivateMountNamespace({ rootDirectory: config.root, stateDirectory: config.state });
+    const log = createLogger(config.logLevel);
+    keepGoing(log);
+    await serve(config, log);
+    return 0;
+  } catch (error) {
+    process.stderr.write(`hull: ${messageOf(error)}\n`);
+    return 1;
+  }
+}
+
+async function serve(config: Config, log: Logger): Promise<void> {
+  const ending = Promise.withResolvers<string>();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => ending.resolve(signal));
+
+  // Undone in reverse: stop answering, let go of the workloads, then of the walls, the images and the locks.
+  await using resources = new AsyncDisposableStack();
+  resources.use(claimDirectory(config.root));
+  resources.use(claimDirectory(config.state));
+  await claimSocket(config.socket);
+  const failpoint = parseFailpoint(process.env.HULL_FAILPOINT);
+  const images = await openImageStore(config.root);
+  resources.defer(() => images.close());
+  const walls = createWalls(config);
+  resources.defer(async () => {
+    await Promise.all(Object.values(walls).map((wall) => wall.close()));
+  });
+  const { root, state } = config;
+  const engine = resources.use(await openEngine({ root, state, images, walls, log, failpoint }));
+
+  const facts = { version, id: installationId(config.root) };
+  const server = createApiServer({
+    routes: [...dockerRoutes(engine, facts), ...hullRoutes(doctorOptions(config, walls))],
+    headers: commonHeaders(facts),
+    log,
+  });
+  await listen(server, config.socket);
+  resources.defer(() => closeServer(server, config.socket));
+  protectSocket(config.socket, config.socketGroup);
+  announce(config, log);
+  const signal = await ending.promise;
+  log.info("the daemon ends; workloads go on", { signal });
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** Stops listening and cuts the connections that are open; their clients see the daemon go. */
+function closeServer(server: Server, path: string): void {
+  server.close();
+  server.closeAllConnections();
+  rmSync(path, { force: true });
+}
+
+function announce(config: Config, log: Logger): void {
+  process.stderr.write(`hull daemon ready on ${config.socket}\n`);
+  const supervisor = process.env.NOTIFY_SOCKET;
+  if (supervisor === undefined || supervisor === "") return;
+  try {
+    notifyServiceManager(supervisor, "READY=1");
+  } catch (error) {
+    log.warn("could not tell the service manager", { why: messageOf(error) });
+  }
+}
+
+/** A mistake in one request must not end the daemon under all the others. */
+function keepGoing(log: Logger): void {
+  const report = (kind: string) => (error: unknown) => {
+    log.error(kind, { why: messageOf(error), stack: error instanceof Error ? error.stack : undefined });
+  };
+  process.on("unhandledRejection", report("a promise was rejected and nobody looked"));
+  process.on("uncaughtException", report("an error was thrown and nobody caught it"));
+}

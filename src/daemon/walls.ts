@@ -1,0 +1,37 @@
+/** Both walls, made from the configuration. */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { WallKind } from "../contract/isolation.ts";
+import { createContainerWall } from "../wall/container/container-wall.ts";
+import type { Wall } from "../wall/wall.ts";
+import type { Config } from "./config.ts";
+
+export function createWalls(config: Config): Record<WallKind, Wall> {
+  const { container } = config;
+  return {
+    container: createContainerWall({
+      stateDirectory: config.state,
+      runtime: container.runtime,
+      conmon: container.conmon,
+      seccompProfile: container.seccompProfile,
+    }),
+    vm: createContainerWall({
+      stateDirectory: config.state,
+      runtime: container.runtime,
+      conmon: container.conmon,
+      seccompProfile: container.seccompProfile,
+    }),
+  };
+}
+
+/** Where the guest's kernel and initramfs are: configured, beside the program, in the checkout, or installed. */
+export function guestDirectory(configured: string): string {
+  if (configured !== "") return configured;
+  const installed = "/usr/local/lib/hull/guest";
+  const candidates = [
+    join(import.meta.dir, "../../.cache/guest"),
+    join(dirname(process.execPath), "../.cache/guest"),
+    installed,
+  ];
+  return candidates.find((candidate) => existsSync(candidate)) ?? installed;
+}
