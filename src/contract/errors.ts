@@ -67,6 +67,11 @@ export const errorTable = {
   corrupt: { status: 400, message: "{what} is corrupt: {why}" },
   tooLarge: { status: 400, message: "{what} is too large: {value} is over the limit of {limit}" },
   registry: { status: 500, message: "registry {host}: {why}" },
+  manifestUnknown: { status: 404, message: "manifest for {reference} not found: manifest unknown{why}" },
+  pullDenied: {
+    status: 404,
+    message: "pull access denied for {name}, repository does not exist or may require 'docker login': {why}",
+  },
   unauthorized: { status: 401, message: "registry {host} refused the credentials: {why}" },
   digestMismatch: {
     status: 500,

@@ -18,6 +18,10 @@ export class Gate {
     this.#working++;
     try {
       return await work();
+    } catch (error) {
+      // What it stored before it failed belongs to nothing.
+      this.#wanted = true;
+      throw error;
     } finally {
       this.#working--;
       await this.#collectWhenIdle();

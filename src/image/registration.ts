@@ -17,12 +17,19 @@ export interface NewImage {
   readonly digests: readonly NamedDigest[];
 }
 
-/** Returns the image's id. All layers are in the content store. Throws `corrupt` when they are not the config's. */
-export async function registerImage(
+/** An image whose parts are all stored and checked, but which is not visible yet. */
+export interface PreparedImage {
+  readonly id: Digest;
+  /** Records it; to be called inside a transaction. */
+  readonly record: () => void;
+}
+
+/** All layers are in the content store. Throws `corrupt` when they are not the config's. */
+export async function prepareImage(
   content: ContentStore,
   records: ImageRecords,
   image: NewImage,
-): Promise<Digest> {
+): Promise<PreparedImage> {
   const id = digestOf(image.config);
   const config = Buffer.from(image.config).toString("utf8");
   const { diffIds } = parseConfig(config, `the image config ${id}`);
@@ -35,10 +42,23 @@ export async function registerImage(
   await content.putBlob(image.config);
   const manifest = image.manifest ?? Buffer.from(formatManifest(image.config, id, image.layers));
   const manifestDigest = await content.putBlob(manifest);
-  records.transaction(() => {
-    records.put({ id, manifest: manifestDigest, config, layers: image.layers });
-    for (const reference of image.references) records.setTag(reference, id);
-    for (const named of image.digests) records.setDigest(named, id);
-  });
-  return id;
+  return {
+    id,
+    record: () => {
+      records.put({ id, manifest: manifestDigest, config, layers: image.layers });
+      for (const reference of image.references) records.setTag(reference, id);
+      for (const named of image.digests) records.setDigest(named, id);
+    },
+  };
+}
+
+/** Stores and records one image; returns its id. */
+export async function registerImage(
+  content: ContentStore,
+  records: ImageRecords,
+  image: NewImage,
+): Promise<Digest> {
+  const prepared = await prepareImage(content, records, image);
+  records.transaction(prepared.record);
+  return prepared.id;
 }

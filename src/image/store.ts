@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { tinyImage } from "../contract/defaults.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
+import { loadArchive } from "./archive/load.ts";
 import { formatConfig, parseConfig } from "./config.ts";
 import { ContentStore } from "./content/content-store.ts";
 import { findImage } from "./find.ts";
@@ -22,6 +23,8 @@ import { hostPlatform } from "./platform.ts";
 import { type ImageRecord, ImageRecords } from "./records.ts";
 import { canonicalName, familiarName, parseReference } from "./reference.ts";
 import { registerImage } from "./registration.ts";
+import { LayerPool } from "./registry/layer-pool.ts";
+import { pullImage } from "./registry/pull.ts";
 import { removeImage } from "./remove.ts";
 import { writeTar } from "./tar/writer.ts";
 import { makeTiny, tinyReference } from "./tiny.ts";
@@ -44,6 +47,7 @@ class DiskImageStore implements ImageStore {
   readonly #records: ImageRecords;
   readonly #gate = new Gate(() => this.collect());
   readonly #leases = new Map<Digest, number>();
+  readonly #pool = new LayerPool();
   #makingTiny: Promise<void> | undefined;
   /** Hidden images may belong to workloads that were not looked at yet, until something was leased or removed. */
   #leasesKnown = false;
@@ -65,8 +69,11 @@ class DiskImageStore implements ImageStore {
       .map((record) => this.#imageOf(record));
   }
 
-  async pull(_reference: string, _options: PullOptions): Promise<Image> {
-    throw new HullError("unsupported", { what: "pull", where: "", why: "not yet" });
+  async pull(reference: string, options: PullOptions): Promise<Image> {
+    const id = await this.#gate.run(() =>
+      pullImage(this.#content, this.#records, this.#pool, reference, options),
+    );
+    return this.#image(id);
   }
 
   async importTar(tar: ReadableStream<Uint8Array>, options: ImportOptions): Promise<Image> {
@@ -75,10 +82,11 @@ class DiskImageStore implements ImageStore {
   }
 
   async load(
-    _archive: ReadableStream<Uint8Array>,
-    _onProgress: (event: ProgressEvent) => void,
+    archive: ReadableStream<Uint8Array>,
+    onProgress: (event: ProgressEvent) => void,
   ): Promise<Image[]> {
-    throw new HullError("unsupported", { what: "load", where: "", why: "not yet" });
+    const ids = await this.#gate.run(() => loadArchive(this.#content, this.#records, archive, onProgress));
+    return [...new Set(ids)].map((id) => this.#image(id));
   }
 
   async tag(image: string, reference: string): Promise<void> {

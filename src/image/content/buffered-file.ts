@@ -2,8 +2,14 @@
  * A new file that is written from front to back: small writes are gathered, and the disk works while the caller
  * goes on. Stretches of zeros are left as holes, so a file of zeros costs no disk whatever its size.
  */
-import { type FileHandle, open } from "node:fs/promises";
+import { close, fsync, ftruncate, openSync, write } from "node:fs";
+import { promisify } from "node:util";
 import { HullError, messageOf } from "../../contract/errors.ts";
+
+const writeAsync = promisify(write);
+const fsyncAsync = promisify(fsync);
+const ftruncateAsync = promisify(ftruncate);
+const closeAsync = promisify(close);
 
 const bufferBytes = 1024 * 1024;
 /** Full buffers that may wait for the disk before `drain` makes the caller wait. */
@@ -18,7 +24,7 @@ interface Piece {
 
 export class BufferedFile implements AsyncDisposable {
   readonly path: string;
-  readonly #file: FileHandle;
+  readonly #file: number;
   #buffer: Buffer = Buffer.allocUnsafe(bufferBytes);
   #fill = 0;
   #start = 0;
@@ -28,15 +34,11 @@ export class BufferedFile implements AsyncDisposable {
   #failure: unknown;
   #closed = false;
 
-  private constructor(path: string, file: FileHandle) {
-    this.path = path;
-    this.#file = file;
-  }
-
   /** The file must not exist. */
-  static async create(path: string): Promise<BufferedFile> {
+  constructor(path: string) {
+    this.path = path;
     try {
-      return new BufferedFile(path, await open(path, "wx", 0o644));
+      this.#file = openSync(path, "wx", 0o644);
     } catch (error) {
       throw writeError(path, error);
     }
@@ -92,13 +94,14 @@ export class BufferedFile implements AsyncDisposable {
     }
   }
 
-  /** Flushes, makes the file durable and closes it. */
-  async finish(): Promise<void> {
+  /** Flushes and closes the file; `durable` outlives a power cut. Nothing happens when it is closed already. */
+  async finish(how: "durable" | "written"): Promise<void> {
+    if (this.#closed) return;
     await this.flush();
     try {
       // A hole at the end exists only once the size says so.
-      await this.#file.truncate(this.position);
-      await this.#file.sync();
+      await ftruncateAsync(this.#file, this.position);
+      if (how === "durable") await fsyncAsync(this.#file);
     } catch (error) {
       throw writeError(this.path, error);
     }
@@ -110,7 +113,7 @@ export class BufferedFile implements AsyncDisposable {
     this.#closed = true;
     this.#waiting = [];
     await this.#pump;
-    await this.#file.close();
+    await closeAsync(this.#file);
   }
 
   #queue(): void {
@@ -141,9 +144,9 @@ export class BufferedFile implements AsyncDisposable {
   }
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+async function writeAll(file: number, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    const { bytesWritten } = await writeAsync(file, bytes, done, bytes.length - done, position + done);
     done += bytesWritten;
   }
 }

@@ -59,8 +59,8 @@ export class ContentStore {
   }
 
   /** A new file that gets its name by `publish`. */
-  async create(): Promise<PendingFile> {
-    return PendingFile.create(join(this.#temp, randomUUID()));
+  create(): PendingFile {
+    return new PendingFile(join(this.#temp, randomUUID()));
   }
 
   async publishBlob(file: PendingFile, digest: Digest): Promise<void> {
@@ -74,7 +74,7 @@ export class ContentStore {
   /** Stores bytes that are in memory already; returns their digest. */
   async putBlob(bytes: Uint8Array): Promise<Digest> {
     const digest = digestOf(bytes);
-    await using file = await this.create();
+    await using file = this.create();
     file.out.write(bytes);
     await this.publishBlob(file, digest);
     return digest;
@@ -94,28 +94,27 @@ export class ContentStore {
 /** A file under `temp/`: gone when disposed of, unless it was published. */
 export class PendingFile implements AsyncDisposable {
   readonly out: BufferedFile;
+  #settled = false;
   #published = false;
 
-  private constructor(out: BufferedFile) {
-    this.out = out;
+  constructor(path: string) {
+    this.out = new BufferedFile(path);
   }
 
-  static async create(path: string): Promise<PendingFile> {
-    return new PendingFile(await BufferedFile.create(path));
+  /** Everything is in the file, which is closed; it is not durable yet. */
+  async settle(): Promise<void> {
+    this.#settled = true;
+    await this.out.finish("written");
   }
 
   /** Durable first, then visible, then durably visible. */
   async publish(path: string, directory: string): Promise<void> {
-    await this.out.finish();
+    await this.out.finish("durable");
     try {
+      if (this.#settled) await syncPath(this.out.path);
       await rename(this.out.path, path);
       this.#published = true;
-      const handle = await open(directory);
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      await syncPath(directory);
     } catch (error) {
       throw writeError(path, error);
     }
@@ -124,6 +123,15 @@ export class PendingFile implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.out[Symbol.asyncDispose]();
     if (!this.#published) await rm(this.out.path, { force: true });
+  }
+}
+
+async function syncPath(path: string): Promise<void> {
+  const handle = await open(path);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 

@@ -1,6 +1,6 @@
 /** Takes in one layer: hashed, stored as it came, inflated and turned into EROFS in one pass. */
 import { HullError } from "../../contract/errors.ts";
-import { type ContentStore, digestOf } from "../content/content-store.ts";
+import { type ContentStore, digestOf, type PendingFile } from "../content/content-store.ts";
 import type { Digest } from "../image-store.ts";
 import { LayerBuilder } from "./builder.ts";
 import { type Compression, decompress } from "./decompress.ts";
@@ -21,6 +21,8 @@ export interface IngestOptions {
   /** Held against what arrives; nothing is stored when it differs. */
   readonly expectedBlob?: Digest;
   readonly expectedDiffId?: Digest;
+  /** The file that the source reads, already whole in the content store's temp: it is kept instead of a copy. */
+  readonly spooled?: PendingFile;
   /** Called with the number of bytes of every chunk that arrived. */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -31,14 +33,16 @@ export async function ingestLayer(
   options: IngestOptions,
 ): Promise<LayerRecord> {
   const { what } = options;
-  await using blob = await content.create();
-  await using layer = await content.create();
+  await using copy = options.spooled === undefined ? content.create() : undefined;
+  await using layer = content.create();
   const blobHash = new Bun.CryptoHasher("sha256");
   async function* tapped(): AsyncGenerator<Uint8Array> {
     for await (const chunk of source) {
       blobHash.update(chunk);
-      blob.out.write(chunk);
-      await blob.out.drain();
+      if (copy !== undefined) {
+        copy.out.write(chunk);
+        await copy.out.drain();
+      }
       options.onBytes?.(chunk.length);
       yield chunk;
     }
@@ -47,7 +51,7 @@ export async function ingestLayer(
   const diffHash = new Bun.CryptoHasher("sha256");
   const builder = new LayerBuilder(what, layer.out);
   // Registries know no xz: such a layer is kept as the plain tar it holds.
-  await using plain = compression === "xz" ? await content.create() : undefined;
+  await using plain = compression === "xz" ? content.create() : undefined;
   for await (const chunk of stream) {
     diffHash.update(chunk);
     if (plain !== undefined) {
@@ -61,7 +65,8 @@ export async function ingestLayer(
   const diffId: Digest = `sha256:${diffHash.digest("hex")}`;
   verify(`the compressed ${what}`, options.expectedBlob, arrived);
   verify(what, options.expectedDiffId, diffId);
-  const kept = plain ?? blob;
+  const kept = plain ?? copy ?? options.spooled;
+  if (kept === undefined) throw new Error("a layer is kept in one file");
   const blobBytes = kept.out.position;
   const layerBytes = layer.out.position;
   const keptDigest = plain === undefined ? arrived : diffId;
