@@ -24,6 +24,8 @@ export interface MonitorOptions {
   readonly containerId: string;
   /** File for the output in the format of log.ts; undefined: none is kept. */
   readonly logPath: string | undefined;
+  /** Bytes at which conmon starts the log anew. */
+  readonly logLimit?: number;
   readonly terminal: boolean;
   readonly stdin: boolean;
   /** Whether standard input survives the attachments. */
@@ -155,6 +157,7 @@ function monitorArguments(options: MonitorOptions): string[] {
   args.push("-b", directory, "-p", `${directory}/pid`, "-P", `${directory}/conmon.pid`);
   args.push("--exit-dir", exitDirectory(directory));
   args.push("-l", options.logPath === undefined ? "none" : `k8s-file:${options.logPath}`);
+  if (options.logLimit !== undefined) args.push("--log-size-max", String(options.logLimit));
   if (options.terminal) args.push("-t");
   if (options.stdin) args.push("-i");
   if (options.stdin && options.leaveStdinOpen) args.push("--leave-stdin-open");

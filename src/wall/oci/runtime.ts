@@ -70,6 +70,8 @@ export interface ContainerOptions {
   readonly cgroup: string;
   /** File for the output in the format of log.ts; undefined: none is kept. */
   readonly logPath: string | undefined;
+  /** Bytes at which the log is started anew; undefined: it grows. */
+  readonly logLimit?: number;
   readonly terminal: boolean;
   readonly stdin: boolean;
   readonly stdinOnce: boolean;
@@ -123,6 +125,7 @@ export class OciRuntime {
         directory: options.bundle,
         containerId: options.id,
         logPath: options.logPath,
+        ...(options.logLimit === undefined ? {} : { logLimit: options.logLimit }),
         terminal: options.terminal,
         stdin: options.stdin,
         leaveStdinOpen: !options.stdinOnce,

@@ -1,0 +1,105 @@
+/**
+ * Whether this host can run a guest with KVM. /dev/kvm may be there and yet hang every guest, so one is booted
+ * with a time limit, once per boot of the host.
+ */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import * as v from "valibot";
+import { messageOf } from "../../contract/errors.ts";
+import { start } from "../../host/spawn.ts";
+import { AgentConnection } from "./agent.ts";
+import { type Acceleration, qemuArguments } from "./arguments.ts";
+import type { VmPrograms } from "./programs.ts";
+
+export interface AccelerationFacts {
+  readonly acceleration: Acceleration;
+  /** Why there is no KVM; empty if there is. */
+  readonly why: string;
+  readonly kvm: { readonly major: number; readonly minor: number } | undefined;
+}
+
+const device = "/dev/kvm";
+/** Milliseconds. With KVM a guest boots in well under one second. */
+const probeLimit = 10_000;
+const rememberedSchema = v.object({ boot: v.string(), why: v.string() });
+
+export class AccelerationProbe {
+  readonly #directory: string;
+  #facts: Promise<AccelerationFacts> | undefined;
+
+  constructor(stateDirectory: string) {
+    this.#directory = stateDirectory;
+  }
+
+  look(programs: VmPrograms): Promise<AccelerationFacts> {
+    this.#facts ??= this.#find(programs);
+    return this.#facts;
+  }
+
+  async #find(programs: VmPrograms): Promise<AccelerationFacts> {
+    if (!existsSync(device)) return without("this host has no /dev/kvm");
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    const memory = `${this.#directory}/kvm.json`;
+    const remembered = readRemembered(memory);
+    const why = remembered?.boot === boot ? remembered.why : await tryGuest(programs, this.#directory);
+    if (remembered?.boot !== boot) {
+      await writeFile(`${memory}.draft`, JSON.stringify({ boot, why }), { mode: 0o600 });
+      await rename(`${memory}.draft`, memory);
+    }
+    if (why !== "") return without(why);
+    const { rdev } = statSync(device);
+    return { acceleration: "kvm", why: "", kvm: { major: rdev >> 8, minor: rdev & 0xff } };
+  }
+}
+
+function without(why: string): AccelerationFacts {
+  return { acceleration: "tcg", why, kvm: undefined };
+}
+
+/** Boots a guest up to its agent. Resolves to why that did not work; empty if it did. */
+async function tryGuest(programs: VmPrograms, directory: string): Promise<string> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const place = await mkdtemp(`${directory}/kvm-`);
+  const { qemu, kernel, initramfs } = programs;
+  const child = start(
+    qemuArguments({
+      qemu,
+      name: "hull-probe",
+      acceleration: "kvm",
+      memoryBytes: 128 * 1024 * 1024,
+      processors: 1,
+      kernel,
+      initramfs,
+      agentSocket: `${place}/agent`,
+      monitorSocket: `${place}/qmp`,
+      layers: [],
+    }),
+    { stdio: ["ignore", "ignore", "ignore"] },
+  );
+  try {
+    const gone = new AbortController();
+    void child.exited.then(() => gone.abort());
+    const deadline = Date.now() + probeLimit;
+    while (!existsSync(`${place}/agent`) && !gone.signal.aborted && Date.now() < deadline) await Bun.sleep(5);
+    if (gone.signal.aborted) return "QEMU cannot use /dev/kvm";
+    const timeout = Math.max(1, deadline - Date.now());
+    const connection = await AgentConnection.open(`${place}/agent`, { timeout, signal: gone.signal });
+    connection.close();
+    return "";
+  } catch (error) {
+    return `a guest under /dev/kvm ${messageOf(error)}`;
+  } finally {
+    child.kill("SIGKILL");
+    await child.exited;
+    await rm(place, { recursive: true, force: true });
+  }
+}
+
+function readRemembered(path: string): v.InferOutput<typeof rememberedSchema> | undefined {
+  try {
+    return v.parse(rememberedSchema, JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    // Not there yet, or not whole: the question is simply asked again.
+    return undefined;
+  }
+}

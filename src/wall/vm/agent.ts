@@ -1,0 +1,248 @@
+/**
+ * The daemon's connection to the agent of one VM (guest/protocol.md). The guest is hostile: what breaks the
+ * protocol ends the connection, and no message of the guest makes the daemon keep more than the limits.
+ */
+import { randomBytes } from "node:crypto";
+import { connect, type Socket } from "node:net";
+import { messageOf } from "../../contract/errors.ts";
+import { AgentProcess, type OutputSink } from "./agent-process.ts";
+import { FieldReader, FieldWriter, ProtocolError } from "./fields.ts";
+import { encodeFrame, type Frame, FrameReader, preamble } from "./frames.ts";
+import { frame, frames, limits, phases, protocolVersion, results, type verbs } from "./protocol.ts";
+
+/** The agent refused a request. */
+export class AgentRefusal extends Error {
+  override readonly name = "AgentRefusal";
+  readonly result: number;
+
+  constructor(result: number, message: string) {
+    super(message);
+    this.result = result;
+  }
+}
+
+/** The connection is over, or the agent does not answer. */
+export class AgentLost extends Error {
+  override readonly name = "AgentLost";
+}
+
+export interface Welcome {
+  readonly phase: number;
+  readonly nextHandle: number;
+  /** Bytes of input of the main process that the agent has. */
+  readonly inputOffset: number;
+}
+
+interface PendingRequest {
+  readonly resolve: (answer: FieldReader) => void;
+  readonly reject: (error: unknown) => void;
+  readonly timer: NodeJS.Timeout;
+  parts: Buffer[];
+  size: number;
+}
+
+const mainHandle = 0;
+
+export class AgentConnection {
+  readonly welcome: Welcome;
+  /** Resolves with the reason when the connection is over. */
+  readonly closed: Promise<AgentLost>;
+  readonly #socket: Socket;
+  readonly #requests = new Map<number, PendingRequest>();
+  readonly #processes = new Map<number, AgentProcess>();
+  readonly #resolveClosed: (reason: AgentLost) => void;
+  #reason: AgentLost | undefined;
+  #nextRequest = 1;
+  #nextHandle: number;
+
+  private constructor(socket: Socket, welcome: Welcome) {
+    const { promise, resolve } = Promise.withResolvers<AgentLost>();
+    this.closed = promise;
+    this.#resolveClosed = resolve;
+    this.#socket = socket;
+    this.welcome = welcome;
+    this.#nextHandle = welcome.nextHandle;
+  }
+
+  /**
+   * Connects to QEMU's end of the port and greets the agent, which may still be booting. Rejects with
+   * `AgentLost` when the agent does not answer in `timeout` milliseconds or `signal` aborts.
+   */
+  static open(path: string, options: { timeout: number; signal?: AbortSignal }): Promise<AgentConnection> {
+    const nonce = randomBytes(16);
+    const socket = connect(path);
+    const reader = new FrameReader((found) => isWelcome(found, nonce));
+    return new Promise((resolve, reject) => {
+      let connection: AgentConnection | undefined;
+      const fail = (why: string): void => {
+        clearTimeout(timer);
+        const lost = new AgentLost(why);
+        if (connection === undefined) reject(lost);
+        else connection.#end(lost);
+        socket.destroy();
+      };
+      const timer = setTimeout(() => fail("did not answer in time"), options.timeout);
+      options.signal?.addEventListener("abort", () => connection === undefined && fail("was not waited for"));
+      socket.on("error", (error) => fail(`cannot be reached: ${error.message}`));
+      socket.on("close", () => fail("closed the connection"));
+      socket.on("connect", () => {
+        socket.write(preamble);
+        const hello = new FieldWriter().u32(protocolVersion).bytes(nonce).take();
+        socket.write(encodeFrame(frames.hello, 0, hello));
+      });
+      socket.on("data", (data: Buffer) => {
+        try {
+          for (const found of reader.push(data))
+            if (connection !== undefined) connection.#receive(found);
+            else {
+              connection = new AgentConnection(socket, readWelcome(found));
+              clearTimeout(timer);
+              resolve(connection);
+            }
+        } catch (error) {
+          fail(`broke the protocol: ${messageOf(error)}`);
+        }
+      });
+    });
+  }
+
+  /** Sends a request and resolves with the fields of its answer. Rejects with `AgentRefusal` or `AgentLost`. */
+  request(
+    verb: (typeof verbs)[keyof typeof verbs],
+    body: FieldWriter,
+    timeout = 30_000,
+  ): Promise<FieldReader> {
+    const bytes = Buffer.concat([Buffer.of(verb), body.take()]);
+    if (bytes.length > limits.requestBytes)
+      return Promise.reject(
+        new AgentRefusal(results.invalid, `a request of ${bytes.length} bytes is too large`),
+      );
+    if (this.#reason !== undefined) return Promise.reject(this.#reason);
+    const id = this.#nextRequest++;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#fail("did not answer in time"), timeout);
+      this.#requests.set(id, { resolve, reject, timer, parts: [], size: 0 });
+      let at = 0;
+      for (; bytes.length - at > frame.maximumPayload; at += frame.maximumPayload)
+        this.#send(frames.requestPart, id, bytes.subarray(at, at + frame.maximumPayload));
+      this.#send(frames.request, id, bytes.subarray(at));
+    });
+  }
+
+  /** A process that is about to be started over this connection; frames of it are taken from now on. */
+  addMain(sink: OutputSink): AgentProcess {
+    return this.#add(mainHandle, limits.mainWindow, sink);
+  }
+
+  addExec(sink: OutputSink): AgentProcess {
+    return this.#add(this.#nextHandle++, limits.execWindow, sink);
+  }
+
+  /** Takes up the main process where an earlier daemon left it. */
+  resumeMain(sink: OutputSink, taken: readonly [number, number]): AgentProcess {
+    const process = new AgentProcess({
+      handle: mainHandle,
+      window: limits.mainWindow,
+      send: (type, id, payload) => this.#send(type, id, payload),
+      sink,
+      taken,
+      inputOffset: this.welcome.inputOffset,
+    });
+    this.#processes.set(mainHandle, process);
+    this.#send(frames.resume, mainHandle, new FieldWriter().u64(taken[0]).u64(taken[1]).take());
+    return process;
+  }
+
+  /** The agent may forget a process whose exit is taken. */
+  forget(process: AgentProcess): void {
+    this.#processes.delete(process.handle);
+    this.#send(frames.exitAcknowledge, process.handle, new Uint8Array());
+  }
+
+  /** A process that was never started. */
+  drop(process: AgentProcess): void {
+    this.#processes.delete(process.handle);
+  }
+
+  close(): void {
+    this.#fail("was let go");
+  }
+
+  #add(handle: number, window: number, sink: OutputSink): AgentProcess {
+    if (this.#processes.size >= limits.processes)
+      throw new AgentRefusal(results.failed, `more than ${limits.processes} processes were started`);
+    const send = (type: number, id: number, payload: Uint8Array): void => this.#send(type, id, payload);
+    const process = new AgentProcess({ handle, window, send, sink });
+    if (this.#reason === undefined) this.#processes.set(handle, process);
+    else process.lose(this.#reason);
+    return process;
+  }
+
+  #send(type: number, id: number, payload: Uint8Array): void {
+    // What is queued here is bounded: input by its credit, acknowledgements by output, requests by their callers.
+    if (this.#reason === undefined) this.#socket.write(encodeFrame(type, id, payload));
+  }
+
+  #receive({ type, id, payload }: Frame): void {
+    if (type === frames.response || type === frames.responsePart)
+      return this.#receiveResponse(id, payload, type === frames.response);
+    const process = this.#processes.get(id);
+    if (process !== undefined) return process.receive(type, payload);
+    // A credit may cross the daemon's forgetting of the process; anything else has no business here.
+    if (type !== frames.inputCredit) throw new ProtocolError(`the agent speaks of an unknown process ${id}`);
+  }
+
+  #receiveResponse(id: number, payload: Buffer, last: boolean): void {
+    const request = this.#requests.get(id);
+    if (request === undefined) throw new ProtocolError(`the agent answers an unknown request ${id}`);
+    request.size += payload.length;
+    if (request.size > limits.responseBytes) throw new ProtocolError("the agent's answer is too large");
+    request.parts.push(Buffer.from(payload));
+    if (!last) return;
+    this.#requests.delete(id);
+    clearTimeout(request.timer);
+    const fields = new FieldReader(Buffer.concat(request.parts));
+    const result = fields.u8();
+    const message = fields.string();
+    if (result === results.ok) request.resolve(fields);
+    else request.reject(new AgentRefusal(result, message.slice(0, 512)));
+  }
+
+  #fail(why: string): void {
+    this.#end(new AgentLost(why));
+    this.#socket.destroy();
+  }
+
+  #end(reason: AgentLost): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    for (const request of this.#requests.values()) {
+      clearTimeout(request.timer);
+      request.reject(reason);
+    }
+    this.#requests.clear();
+    for (const process of this.#processes.values()) process.lose(reason);
+    this.#processes.clear();
+    this.#resolveClosed(reason);
+  }
+}
+
+function isWelcome(found: Frame, nonce: Buffer): boolean {
+  return (
+    found.type === frames.welcome && found.payload.length >= 20 && found.payload.subarray(4, 20).equals(nonce)
+  );
+}
+
+function readWelcome(found: Frame): Welcome {
+  const fields = new FieldReader(found.payload);
+  const version = fields.u32();
+  if (version !== protocolVersion)
+    throw new ProtocolError(
+      `the agent speaks version ${version}, this daemon ${protocolVersion}: stop the workload`,
+    );
+  fields.bytes(16);
+  const phase = fields.u8();
+  if (!Object.values<number>(phases).includes(phase))
+    throw new ProtocolError("the agent is in no known phase");
+  return { phase, nextHandle: fields.u32(), inputOffset: fields.u64() };
+}

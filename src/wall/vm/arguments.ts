@@ -1,0 +1,95 @@
+/** QEMU's command line for one VM: a pure function, so that it can be compared with a file. */
+import { portName } from "./protocol.ts";
+
+export type Acceleration = "kvm" | "tcg";
+
+export interface Machine {
+  readonly qemu: string;
+  readonly name: string;
+  readonly acceleration: Acceleration;
+  readonly memoryBytes: number;
+  readonly processors: number;
+  readonly kernel: string;
+  readonly initramfs: string;
+  readonly agentSocket: string;
+  readonly monitorSocket: string;
+  /** Read-only disks, bottom layer first. */
+  readonly layers: readonly string[];
+  readonly disk?: string;
+}
+
+/** Slots 0 and 1 are the chipset's. */
+const firstSlot = 2;
+const slots = 32;
+const functionsPerSlot = 8;
+
+/** Most layers that find a place on the machine's bus, beside the port and the writable disk. */
+export const maximumLayers = (slots - firstSlot) * functionsPerSlot - 2;
+
+export function qemuArguments(machine: Machine): string[] {
+  const disks = [
+    ...machine.layers.map((path, index) => diskOf(`layer${index}`, path, true)),
+    ...(machine.disk === undefined ? [] : [diskOf("writable", machine.disk, false)]),
+  ];
+  return [
+    machine.qemu,
+    ...["-name", machine.name],
+    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+    ...["-machine", `pc,accel=${machine.acceleration},usb=off,vmport=off,smm=off,hpet=off,graphics=off`],
+    ...["-cpu", "max"],
+    ...["-smp", String(machine.processors)],
+    ...["-m", `size=${Math.ceil(machine.memoryBytes / 1024 / 1024)}M`],
+    ...["-kernel", machine.kernel, "-initrd", machine.initramfs],
+    ...["-append", kernelArguments(machine.acceleration)],
+    // QEMU's own messages and the guest's console go the same way.
+    ...["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"],
+    ...["-qmp", `unix:${machine.monitorSocket},server=on,wait=off`],
+    ...["-chardev", `socket,id=agent,path=${machine.agentSocket},server=on,wait=off`],
+    ...["-device", `virtio-serial-pci,max_ports=2,${placeOf(0)}`],
+    ...["-device", `virtserialport,chardev=agent,name=${portName}`],
+    ...disks.flatMap((disk, index) => [
+      ...["-blockdev", JSON.stringify(disk)],
+      ...[
+        "-device",
+        `virtio-blk-pci,drive=${disk["node-name"]},serial=${disk["node-name"]},${placeOf(index + 1)}`,
+      ],
+    ]),
+    ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+  ];
+}
+
+/** Eight devices share a slot as its functions: a bus has 32 slots, an image may have more layers. */
+function placeOf(index: number): string {
+  const slot = firstSlot + Math.floor(index / functionsPerSlot);
+  return `addr=0x${slot.toString(16)}.${index % functionsPerSlot},multifunction=on`;
+}
+
+function diskOf(name: string, filename: string, readOnly: boolean) {
+  return {
+    driver: "raw",
+    "node-name": name,
+    "read-only": readOnly,
+    discard: readOnly ? "ignore" : "unmap",
+    file: { driver: "file", filename, ...(readOnly ? { locking: "off" } : {}) },
+  };
+}
+
+/**
+ * The guest's kernel arguments. A panic ends QEMU at once (panic=-1 with -no-reboot). What takes time at boot
+ * and tells a VM nothing is left out. The processor that TCG emulates does not speculate, so mitigations would
+ * only cost there.
+ */
+function kernelArguments(acceleration: Acceleration): string {
+  return [
+    ...["console=ttyS0", "quiet", "loglevel=4", "panic=-1", "reboot=t", "8250.nr_uarts=1"],
+    ...[
+      "random.trust_cpu=on",
+      "init_on_alloc=0",
+      "cryptomgr.notests",
+      "audit=0",
+      "tsc=reliable",
+      "no_timer_check",
+    ],
+    ...(acceleration === "tcg" ? ["mitigations=off"] : []),
+  ].join(" ");
+}

@@ -1,0 +1,41 @@
+/** What the agent's refusals and silences mean to the user. */
+import { HullError, messageOf } from "../../contract/errors.ts";
+import type { ProcessSpec } from "../wall.ts";
+import { AgentLost, AgentRefusal } from "./agent.ts";
+import { results } from "./protocol.ts";
+
+/** The error to throw for a failed start of a process. */
+export function explainStart(error: unknown, name: string, process: ProcessSpec): unknown {
+  if (!(error instanceof AgentRefusal)) return explainAgent(error, name);
+  const cause = { cause: error };
+  const command = process.args[0] ?? "";
+  switch (error.result) {
+    case results.commandNotFound:
+      return new HullError("commandNotFound", { command }, cause);
+    case results.commandNotExecutable:
+      return new HullError("commandNotExecutable", { command, why: error.message }, cause);
+    case results.workingDirectory:
+      return new HullError(
+        "workingDirectoryInvalid",
+        { path: process.cwd, why: error.message.toLowerCase() },
+        cause,
+      );
+    case results.noSuchUser:
+      return new HullError("noSuchUser", { user: process.user }, cause);
+    case results.noSuchProcess:
+      return new HullError("workloadNotRunning", { name }, cause);
+    default:
+      return new HullError("startFailed", { wall: "vm", name, why: error.message }, cause);
+  }
+}
+
+/** The error to throw for any other failed request. */
+export function explainAgent(error: unknown, name: string): unknown {
+  if (error instanceof AgentRefusal && error.result === results.noSuchProcess)
+    return new HullError("workloadNotRunning", { name }, { cause: error });
+  if (error instanceof AgentRefusal)
+    return new HullError("agentFailed", { name, why: `refused: ${error.message}` }, { cause: error });
+  if (error instanceof AgentLost)
+    return new HullError("agentFailed", { name, why: messageOf(error) }, { cause: error });
+  return error;
+}

@@ -1,0 +1,120 @@
+/**
+ * The container that QEMU runs in: a pure function. An escape from the guest lands where there are only QEMU's
+ * own files, no network, no capabilities, and a user that owns nothing else.
+ *
+ * QEMU has a user of its own rather than a user namespace: the runtime would then have to reach the layers and
+ * the bundle as that user, through directories that are the daemon's alone.
+ */
+import type { OciConfig, OciMount } from "../oci/config.ts";
+import type { SandboxSpec } from "../wall.ts";
+import { type Acceleration, qemuArguments } from "./arguments.ts";
+import { jailed, type VmLayout } from "./layout.ts";
+
+export interface JailFacts {
+  readonly qemu: string;
+  readonly acceleration: Acceleration;
+  readonly layout: VmLayout;
+  readonly cgroup: string;
+  readonly user: number;
+  readonly memoryBytes: number;
+  readonly processors: number;
+  readonly kernel: string;
+  readonly initramfs: string;
+  /** Directories of the host that hold QEMU and its libraries. */
+  readonly programs: readonly string[];
+  readonly canLimitSwap: boolean;
+  /** Device number of /dev/kvm, if it is used. */
+  readonly kvm: { readonly major: number; readonly minor: number } | undefined;
+}
+
+/** What QEMU itself takes at most, beside the guest's memory. */
+const overheadBytes = 256 * 1024 * 1024;
+/** Threads: one per processor, and those that do input and output. */
+const overheadProcesses = 96;
+const period = 100_000;
+
+export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers">, facts: JailFacts): OciConfig {
+  const limit = facts.memoryBytes + overheadBytes;
+  return {
+    ociVersion: "1.0.2",
+    process: {
+      terminal: false,
+      user: { uid: facts.user, gid: facts.user, additionalGids: [] },
+      args: qemuArguments({
+        qemu: facts.qemu,
+        name: `hull-${spec.id.slice(0, 12)}`,
+        acceleration: facts.acceleration,
+        memoryBytes: facts.memoryBytes,
+        processors: facts.processors,
+        kernel: jailed.kernel,
+        initramfs: jailed.initramfs,
+        agentSocket: jailed.agentSocket,
+        monitorSocket: jailed.monitorSocket,
+        layers: spec.layers.map((_, index) => jailed.layer(index)),
+        disk: jailed.disk,
+      }),
+      env: ["PATH=/usr/bin:/bin"],
+      cwd: "/",
+      capabilities: { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] },
+      noNewPrivileges: true,
+    },
+    root: { path: facts.layout.root, readonly: true },
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
+      {
+        destination: "/dev",
+        type: "tmpfs",
+        source: "tmpfs",
+        options: ["nosuid", "noexec", "mode=755", "size=64k"],
+      },
+      ...facts.programs.map((path) => bind(path, path, "ro")),
+      bind(facts.kernel, jailed.kernel, "ro"),
+      bind(facts.initramfs, jailed.initramfs, "ro"),
+      ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "ro")),
+      bind(facts.layout.disk, jailed.disk, "rw"),
+      bind(facts.layout.sockets, jailed.sockets, "rw"),
+    ],
+    linux: {
+      cgroupsPath: facts.cgroup,
+      namespaces: [
+        { type: "pid" },
+        { type: "ipc" },
+        { type: "uts" },
+        { type: "mount" },
+        { type: "network" },
+        { type: "cgroup" },
+      ],
+      ...(facts.kvm === undefined
+        ? {}
+        : {
+            devices: [
+              {
+                path: "/dev/kvm",
+                type: "c" as const,
+                ...facts.kvm,
+                fileMode: 0o600,
+                uid: facts.user,
+                gid: facts.user,
+              },
+            ],
+          }),
+      resources: {
+        devices: [
+          { allow: false, access: "rwm" },
+          ...(facts.kvm === undefined
+            ? []
+            : [{ allow: true, type: "c" as const, ...facts.kvm, access: "rw" }]),
+        ],
+        memory: { limit, ...(facts.canLimitSwap ? { swap: limit } : {}) },
+        // The guest's processors bound it; one more is for QEMU's own work.
+        cpu: { quota: (facts.processors + 1) * period, period },
+        pids: { limit: overheadProcesses + facts.processors },
+      },
+    },
+  };
+}
+
+function bind(source: string, destination: string, mode: "ro" | "rw"): OciMount {
+  const flags = ["rbind", "rprivate", "nosuid", "nodev", mode];
+  return { destination, type: "bind", source, options: flags };
+}

@@ -1,0 +1,58 @@
+/** Where the files of one VM are, on the host and in the jail that its QEMU runs in. */
+import { HullError } from "../../contract/errors.ts";
+import type { SandboxSpec } from "../wall.ts";
+
+export interface VmLayout {
+  /** The jail's bundle, see src/wall/oci/runtime.ts. */
+  readonly bundle: string;
+  /** The jail's root: empty but for the places things are mounted on. */
+  readonly root: string;
+  /** Owned by the jail's user: QEMU's sockets. */
+  readonly sockets: string;
+  readonly agentSocket: string;
+  readonly monitorSocket: string;
+  /** What the guest's console and QEMU said, in the format of log.ts. */
+  readonly console: string;
+  /** Written before the agent is told to forget the exit. */
+  readonly exit: string;
+  /** What `recover` needs beside the spec. */
+  readonly state: string;
+  /** The writable layer. */
+  readonly disk: string;
+}
+
+/** Longest address of a unix socket (sun_path) without its final NUL. */
+const socketPathLimit = 107;
+
+export function layoutOf(spec: Pick<SandboxSpec, "runtimeDirectory" | "directory">): VmLayout {
+  const { runtimeDirectory: runtime, directory } = spec;
+  const layout = {
+    bundle: `${runtime}/jail`,
+    root: `${runtime}/root`,
+    sockets: `${runtime}/vm`,
+    agentSocket: `${runtime}/vm/agent`,
+    monitorSocket: `${runtime}/vm/qmp`,
+    console: `${runtime}/console.log`,
+    exit: `${runtime}/exit.json`,
+    state: `${runtime}/state.json`,
+    disk: `${directory}/disk.img`,
+  };
+  if (Buffer.byteLength(layout.agentSocket) > socketPathLimit)
+    throw new HullError("invalidParameter", {
+      what: "state directory",
+      value: runtime,
+      why: `${layout.agentSocket} is longer than a socket's address may be (${socketPathLimit} bytes)`,
+    });
+  return layout;
+}
+
+/** The same in the jail. */
+export const jailed = {
+  kernel: "/boot/vmlinux",
+  initramfs: "/boot/initramfs.cpio",
+  agentSocket: "/vm/agent",
+  monitorSocket: "/vm/qmp",
+  sockets: "/vm",
+  layer: (index: number): string => `/layers/${index}`,
+  disk: "/disk.img",
+} as const;

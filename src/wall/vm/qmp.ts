@@ -1,0 +1,55 @@
+/**
+ * The QEMU Machine Protocol (QEMU, docs/interop/qmp-spec.rst): one command over a connection of its own, so
+ * nothing is held while nothing is asked. QEMU may be in the guest's hands: lines are bounded and parsed.
+ */
+import { connect } from "node:net";
+import * as v from "valibot";
+import { messageOf } from "../../contract/errors.ts";
+
+const lineLimit = 256 * 1024;
+
+const message = v.union([
+  v.looseObject({ QMP: v.looseObject({}) }),
+  v.looseObject({ event: v.string() }),
+  v.looseObject({ error: v.object({ class: v.string(), desc: v.string() }) }),
+  v.looseObject({ return: v.unknown() }),
+]);
+type Message = v.InferOutput<typeof message>;
+
+/** Runs one command and resolves with what it returned. */
+export function qmp(path: string, command: string, options: { timeout?: number } = {}): Promise<unknown> {
+  const socket = connect(path);
+  const commands = [command, "qmp_capabilities"];
+  let rest = "";
+  return new Promise<unknown>((resolve, reject) => {
+    const fail = (why: string): void => reject(new Error(`QEMU's monitor ${why}`));
+    const timer = setTimeout(() => fail(`did not answer ${command} in time`), options.timeout ?? 10_000);
+    const next = (): boolean => {
+      const execute = commands.pop();
+      if (execute !== undefined) socket.write(`${JSON.stringify({ execute })}\n`);
+      return execute !== undefined;
+    };
+    const receive = (received: Message): void => {
+      if ("event" in received) return;
+      if ("error" in received) fail(`refused ${command}: ${String(Object(received.error).desc)}`);
+      // The greeting asks for the capabilities, their answer for the command, its answer is the result.
+      else if (!next()) resolve("return" in received ? received.return : undefined);
+    };
+    socket.on("data", (data) => {
+      rest += data.toString("utf8");
+      if (rest.length > lineLimit) return fail("sent a line that is too long");
+      const lines = rest.split("\n");
+      rest = lines.pop() ?? "";
+      try {
+        for (const line of lines) receive(v.parse(message, JSON.parse(line)));
+      } catch (error) {
+        fail(`sent something else than QMP: ${messageOf(error)}`);
+      }
+    });
+    socket.on("error", (error) => fail(`cannot be reached: ${error.message}`));
+    socket.on("close", () => {
+      clearTimeout(timer);
+      fail("closed the connection");
+    });
+  }).finally(() => socket.destroy());
+}

@@ -1,0 +1,379 @@
+/**
+ * One VM: QEMU in its jail, the connection to the agent, the workload's log and attachments.
+ *
+ * What happens without a daemon: QEMU and the workload run on; the agent keeps the output that is in no log yet
+ * (one window of each stream, then the workload waits) and the exit. `recover` makes a sandbox that takes up
+ * from there.
+ */
+import { readFileSync } from "node:fs";
+import { rename, rm, writeFile } from "node:fs/promises";
+import { constants } from "node:os";
+import * as v from "valibot";
+import { HullError, messageOf } from "../../contract/errors.ts";
+import { readCgroupUsage } from "../../host/cgroup.ts";
+import { errnoNameOf } from "../../host/system-error.ts";
+import type { OciContainer, OciRuntime } from "../oci/runtime.ts";
+import type {
+  Attachment,
+  AttachOptions,
+  ExecSession,
+  ExecSpec,
+  ExitStatus,
+  OutputChunk,
+  ProcessRow,
+  Sandbox,
+  SandboxSpec,
+  SandboxStats,
+  TerminalSize,
+} from "../wall.ts";
+import type { AgentConnection } from "./agent.ts";
+import type { AgentProcess } from "./agent-process.ts";
+import { AttachmentSet } from "./attachment.ts";
+import { consoleTail } from "./console.ts";
+import { execInVm } from "./exec.ts";
+import { explainAgent, explainStart } from "./failures.ts";
+import { FieldWriter } from "./fields.ts";
+import type { VmLayout } from "./layout.ts";
+import { countLogged, OutputLog } from "./output-log.ts";
+import { phases, verbs } from "./protocol.ts";
+import { qmp } from "./qmp.ts";
+import { clockNow, exitStatusOf, startBody, startTimeout } from "./start.ts";
+
+export interface SandboxParts {
+  readonly spec: SandboxSpec;
+  readonly layout: VmLayout;
+  readonly runtime: OciRuntime;
+  /** Undefined when there is no jail (any more). */
+  readonly container: OciContainer | undefined;
+  readonly memoryBytes: number;
+  /** Size of the log before this sandbox wrote to it. */
+  readonly logStart: number;
+  readonly exit: ExitStatus | undefined;
+}
+
+const exitSchema = v.object({ code: v.number(), oomKilled: v.boolean(), finishedAt: v.number() });
+const mainHandle = 0;
+/** Milliseconds that an orderly end may take before QEMU is ended as it is. */
+const shutDownTimeout = 5000;
+const killTimeout = 5000;
+
+export class VmSandbox implements Sandbox {
+  readonly spec: SandboxSpec;
+  readonly #parts: SandboxParts;
+  readonly #log: OutputLog;
+  readonly #attachments = new AttachmentSet();
+  readonly #process = Promise.withResolvers<AgentProcess>();
+  readonly #exit = Promise.withResolvers<ExitStatus>();
+  #connection: Promise<AgentConnection> | undefined;
+  #running: AgentProcess | undefined;
+  #ended = false;
+  #letGo = false;
+  #paused = false;
+  #inputStarted = false;
+  #shutDown: Promise<void> = Promise.resolve();
+
+  constructor(parts: SandboxParts) {
+    this.spec = parts.spec;
+    this.#parts = parts;
+    this.#log = new OutputLog(parts.spec.logPath);
+    this.#exit.promise.catch(() => undefined);
+    this.#process.promise.catch(() => undefined);
+    if (parts.exit !== undefined) this.#finish(parts.exit);
+    else void this.#watchJail();
+  }
+
+  pid(): number | undefined {
+    return this.#parts.container?.pid();
+  }
+
+  /** Gives the sandbox its connection; for a workload that runs already, takes up its streams. */
+  connect(connection: Promise<AgentConnection>): void {
+    this.#connection = connection;
+    connection.then(
+      (agent) => this.#connected(agent),
+      (error: unknown) => this.#lose(`the agent ${messageOf(error)}`),
+    );
+  }
+
+  /** The VM was found paused: its agent can be asked nothing until `resume`, which connects by `connect`. */
+  foundPaused(connect: () => Promise<AgentConnection>): void {
+    this.#paused = true;
+    this.#reconnect = connect;
+  }
+  #reconnect: (() => Promise<AgentConnection>) | undefined;
+
+  async start(): Promise<void> {
+    const agent = await this.#agent();
+    const { process, name } = this.spec;
+    const fields = new FieldWriter().u32(mainHandle).bytes(startBody(process));
+    const main = agent.addMain((chunks) => this.#take(chunks));
+    try {
+      await agent.request(verbs.start, fields, startTimeout);
+    } catch (error) {
+      agent.drop(main);
+      throw explainStart(error, name, process);
+    }
+    this.#follow(agent, main);
+  }
+
+  attach(options: AttachOptions): Promise<Attachment> {
+    const { stdin, stdinOnce } = this.spec.process;
+    if (!options.stdin || !stdin) return Promise.resolve(this.#attachments.add(undefined));
+    const endInput = async (): Promise<void> => {
+      if (stdinOnce) await (await this.#process.promise).endInput();
+    };
+    return Promise.resolve(
+      this.#attachments.add({
+        write: async (data) => {
+          this.#inputStarted = true;
+          await (await this.#process.promise).write(data);
+        },
+        endInput,
+        detached: (wrote) => {
+          if (wrote) void endInput().catch(() => undefined);
+        },
+      }),
+    );
+  }
+
+  async signal(signal: number): Promise<void> {
+    if (this.#ended) return;
+    if (this.#running === undefined) await this.#agent();
+    if (this.#running === undefined) throw new HullError("workloadNotRunning", { name: this.spec.name });
+    const kill = signal === constants.signals.SIGKILL;
+    // A frozen guest would never see it, and being killed is what ends a frozen workload.
+    if (kill && this.#paused) await this.resume();
+    const fields = new FieldWriter().u32(mainHandle).u32(signal);
+    try {
+      await this.#request(verbs.signal, fields, kill ? killTimeout : undefined);
+    } catch (error) {
+      if (error instanceof HullError && error.code === "workloadNotRunning") return;
+      if (!kill) throw error;
+      // A guest that no longer listens is ended with its machine.
+      this.#parts.container?.signal(constants.signals.SIGKILL);
+    }
+  }
+
+  async exec(spec: ExecSpec): Promise<ExecSession> {
+    const agent = await this.#agent();
+    if (this.#running === undefined || this.#ended)
+      throw new HullError("workloadNotRunning", { name: this.spec.name });
+    return execInVm(agent, spec, this.spec.name);
+  }
+
+  async resize(size: TerminalSize): Promise<void> {
+    await this.#request(verbs.resize, new FieldWriter().u32(mainHandle).u16(size.columns).u16(size.rows));
+  }
+
+  async pause(): Promise<void> {
+    await this.#monitor("stop");
+    this.#paused = true;
+  }
+
+  async resume(): Promise<void> {
+    await this.#monitor("cont");
+    this.#paused = false;
+    const reconnect = this.#reconnect;
+    this.#reconnect = undefined;
+    if (reconnect !== undefined) this.connect(reconnect());
+    if (!this.#ended) await this.#request(verbs.setClock, new FieldWriter().u64(clockNow()));
+  }
+
+  async stats(): Promise<SandboxStats> {
+    const { runtime, container, memoryBytes } = this.#parts;
+    const usage = container && readCgroupUsage(runtime.cgroups, container.options.cgroup);
+    if (usage === undefined || this.#ended)
+      throw new HullError("workloadNotRunning", { name: this.spec.name });
+    const pids = this.#paused ? 0 : (await this.#request(verbs.statistics, new FieldWriter())).u32();
+    return {
+      memoryBytes: usage.memoryBytes,
+      memoryLimitBytes: memoryBytes,
+      cpuNanoseconds: usage.cpuNanoseconds,
+      pids,
+    };
+  }
+
+  async processes(): Promise<ProcessRow[]> {
+    const fields = await this.#request(verbs.processes, new FieldWriter());
+    return Array.from({ length: Math.min(fields.u32(), 65536) }, () => ({
+      pid: fields.u32(),
+      parentPid: fields.u32(),
+      user: fields.string(),
+      command: fields.string(),
+    }));
+  }
+
+  wait(): Promise<ExitStatus> {
+    return this.#exit.promise;
+  }
+
+  async remove(): Promise<void> {
+    this.#attachments.end();
+    const { container, runtime, layout, spec } = this.#parts;
+    if (container?.pid() !== undefined) await this.#endInOrder();
+    this.letGo();
+    const jail = container?.options ?? {
+      id: jailId(spec.id),
+      bundle: layout.bundle,
+      cgroup: jailCgroup(spec.id),
+    };
+    await runtime.delete(jail);
+    await rm(spec.runtimeDirectory, { recursive: true, force: true });
+  }
+
+  /** Lets the connection go; the VM runs on. */
+  letGo(): void {
+    this.#letGo = true;
+    this.#log.close();
+    void this.#connection?.then(
+      (agent) => agent.close(),
+      () => undefined,
+    );
+  }
+
+  /** Writes the disk back before QEMU goes, if the agent still answers. */
+  async #endInOrder(): Promise<void> {
+    const { container } = this.#parts;
+    if (this.#ended) await Promise.race([this.#shutDown, Bun.sleep(shutDownTimeout)]);
+    else if (this.#running !== undefined && !this.#paused && this.#connection !== undefined) {
+      this.#letGo = true;
+      const agent = await this.#connection.catch(() => undefined);
+      await agent?.request(verbs.shutDown, new FieldWriter(), shutDownTimeout).catch(() => undefined);
+      this.#exit.reject(new HullError("vmLost", { name: this.spec.name, why: "it was removed" }));
+    }
+    container?.signal(constants.signals.SIGKILL);
+  }
+
+  async #connected(agent: AgentConnection): Promise<void> {
+    void agent.closed.then((reason) => {
+      if (!this.#letGo && !this.#ended) this.#lose(`the agent ${reason.message}`);
+    });
+    const { phase } = agent.welcome;
+    if (phase !== phases.running && phase !== phases.ended) return;
+    const { process, logPath } = this.spec;
+    const taken = await countLogged(logPath, this.#parts.logStart);
+    const main = agent.resumeMain((chunks) => this.#take(chunks), taken);
+    this.#follow(agent, main);
+    // The attachment that wrote went with the daemon that held it.
+    if (process.stdinOnce && agent.welcome.inputOffset > 0) void main.endInput();
+  }
+
+  #follow(agent: AgentConnection, main: AgentProcess): void {
+    this.#running = main;
+    this.#process.resolve(main);
+    main.exit.then(
+      async (exit) => {
+        const status = exitStatusOf(exit);
+        await this.#recordExit(status);
+        this.#finish(status);
+        agent.forget(main);
+        this.#shutDown = this.#powerOff(agent);
+      },
+      () => undefined,
+    );
+  }
+
+  /** The exit is on the host's disk before the agent may forget it. */
+  async #recordExit(status: ExitStatus): Promise<void> {
+    const { exit } = this.#parts.layout;
+    try {
+      await writeFile(`${exit}.draft`, JSON.stringify(status), { mode: 0o600 });
+      await rename(`${exit}.draft`, exit);
+    } catch (error) {
+      // Without it a later daemon cannot tell how the workload ended; this one can.
+      if (errnoNameOf(error) !== "ENOENT" && errnoNameOf(error) !== "ENOSPC") throw error;
+    }
+  }
+
+  async #powerOff(agent: AgentConnection): Promise<void> {
+    await agent.request(verbs.shutDown, new FieldWriter(), shutDownTimeout).catch(() => undefined);
+    const { container } = this.#parts;
+    await Promise.race([container?.wait().catch(() => undefined), Bun.sleep(shutDownTimeout)]);
+    if (!this.#letGo) container?.signal(constants.signals.SIGKILL);
+  }
+
+  #finish(status: ExitStatus): void {
+    this.#ended = true;
+    this.#log.close();
+    this.#attachments.end();
+    this.#process.reject(new HullError("workloadNotRunning", { name: this.spec.name }));
+    this.#exit.resolve(status);
+  }
+
+  async #watchJail(): Promise<void> {
+    await this.#parts.container?.wait().catch(() => undefined);
+    // The last of the agent's words may still be on their way.
+    const agent = await Promise.race([this.#connection?.catch(() => undefined), Bun.sleep(0)]);
+    if (agent !== undefined) await Promise.race([agent.closed, Bun.sleep(1000)]);
+    await Bun.sleep(0);
+    this.#lose("QEMU ended");
+  }
+
+  #lose(why: string): void {
+    if (this.#ended || this.#letGo) return;
+    const { container, layout } = this.#parts;
+    const tail = consoleTail(layout.console);
+    const error = new HullError("vmLost", {
+      name: this.spec.name,
+      why: tail === "" ? why : `${why}; its console's last words: ${tail}`,
+    });
+    container?.signal(constants.signals.SIGKILL);
+    this.#ended = true;
+    this.#log.close();
+    this.#attachments.end();
+    this.#process.reject(error);
+    this.#exit.reject(error);
+  }
+
+  async #take(chunks: readonly OutputChunk[]): Promise<void> {
+    this.#log.append(chunks);
+    await this.#attachments.push(chunks);
+  }
+
+  async #agent(): Promise<AgentConnection> {
+    if (this.#paused) throw new HullError("workloadPaused", { name: this.spec.name });
+    if (this.#connection === undefined) throw new HullError("workloadNotRunning", { name: this.spec.name });
+    try {
+      return await this.#connection;
+    } catch (error) {
+      throw explainAgent(error, this.spec.name);
+    }
+  }
+
+  async #request(verb: (typeof verbs)[keyof typeof verbs], fields: FieldWriter, timeout?: number) {
+    if (this.#ended) throw new HullError("workloadNotRunning", { name: this.spec.name });
+    const agent = await this.#agent();
+    try {
+      return await agent.request(verb, fields, timeout);
+    } catch (error) {
+      throw explainAgent(error, this.spec.name);
+    }
+  }
+
+  async #monitor(command: "stop" | "cont"): Promise<void> {
+    if (this.#ended) throw new HullError("workloadNotRunning", { name: this.spec.name });
+    try {
+      await qmp(this.#parts.layout.monitorSocket, command);
+    } catch (error) {
+      throw new HullError("agentFailed", { name: this.spec.name, why: messageOf(error) }, { cause: error });
+    }
+  }
+}
+
+/** How the workload ended, if an earlier daemon wrote it down. */
+export function readExit(path: string): ExitStatus | undefined {
+  try {
+    return v.parse(exitSchema, JSON.parse(readFileSync(path, "utf8")));
+  } catch (error) {
+    if (errnoNameOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+export function jailId(id: string): string {
+  return `vm-${id}`;
+}
+
+export function jailCgroup(id: string): string {
+  return `/hull/vm-${id}`;
+}

@@ -1,0 +1,65 @@
+/** Set-up and start requests: what a spec means in the words of the agent protocol. */
+import { randomBytes } from "node:crypto";
+import { hostsFile, resolverFile } from "../network-files.ts";
+import type { ExitStatus, ProcessSpec, SandboxSpec } from "../wall.ts";
+import type { AgentExit } from "./agent-process.ts";
+import { capabilityMask } from "./capabilities.ts";
+import { FieldWriter } from "./fields.ts";
+
+/** Milliseconds: the guest reads the program from its disks, on a host that may be busy. */
+export const startTimeout = 120_000;
+
+/** Bytes of the guest's memory that the workload cannot have, so that it is what runs out, not the agent. */
+const memoryReserve = 6 * 1024 * 1024;
+const cpuPeriod = 100_000;
+const defaultSize = { columns: 80, rows: 24 };
+
+/** A start request without its handle. */
+export function startBody(process: ProcessSpec): Buffer {
+  const size = process.size ?? defaultSize;
+  return new FieldWriter()
+    .strings(process.args)
+    .strings(process.env)
+    .string(process.cwd === "" ? "/" : process.cwd)
+    .string(process.user)
+    .u64(capabilityMask(process.capabilities))
+    .u8(process.terminal ? 1 : 0)
+    .u8(process.stdin ? 1 : 0)
+    .u16(size.columns)
+    .u16(size.rows)
+    .take();
+}
+
+export function setUpBody(spec: SandboxSpec, hostResolver: string): FieldWriter {
+  const { cpus, pids } = spec.resources;
+  const files: readonly (readonly [string, string])[] = [
+    ["/etc/hostname", `${spec.hostname}\n`],
+    ["/etc/hosts", hostsFile(spec.hostname)],
+    ["/etc/resolv.conf", resolverFile(hostResolver)],
+  ];
+  const fields = new FieldWriter()
+    .u32(spec.layers.length)
+    .string(spec.hostname)
+    .u8(spec.readOnlyRoot ? 1 : 0)
+    .u64(memoryReserve)
+    // Whole processors are limited by their number.
+    .u32(Number.isInteger(cpus) ? 0 : Math.max(1000, Math.round(cpus * cpuPeriod)))
+    .u64(pids)
+    .u64(clockNow())
+    .string(randomBytes(64))
+    .u32(files.length);
+  for (const [path, content] of files) fields.string(path).string(content);
+  return fields;
+}
+
+/** Nanoseconds since the epoch. */
+export function clockNow(): bigint {
+  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
+}
+
+/** The guest's clock may say anything. */
+export function exitStatusOf(exit: AgentExit): ExitStatus {
+  const now = Date.now();
+  const plausible = exit.finishedAt > 0 && exit.finishedAt < now;
+  return { code: exit.code, oomKilled: exit.oomKilled, finishedAt: plausible ? exit.finishedAt : now };
+}

@@ -1,0 +1,309 @@
+/**
+ * The vm wall: a workload has a kernel of its own on virtual hardware. QEMU runs in a jail (jail.ts) that
+ * ../oci/runtime.ts watches; the agent (guest/agent) is PID 1 in the guest and starts the workload.
+ *
+ * A sandbox's files: `disk.img` (the writable layer) in its directory, which outlives it; everything else in its
+ * runtime directory (layout.ts).
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { chown, mkdir, readFile, writeFile } from "node:fs/promises";
+import * as v from "valibot";
+import { HullError, messageOf } from "../../contract/errors.ts";
+import { canLimitSwap } from "../../host/cgroup.ts";
+import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
+import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
+import type { Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
+import { type AccelerationFacts, AccelerationProbe } from "./acceleration.ts";
+import { AgentConnection } from "./agent.ts";
+import { maximumLayers } from "./arguments.ts";
+import { consoleTail } from "./console.ts";
+import { prepareDisk } from "./disk.ts";
+import { explainAgent } from "./failures.ts";
+import { jailConfig } from "./jail.ts";
+import { layoutOf, type VmLayout } from "./layout.ts";
+import { logSize } from "./output-log.ts";
+import { findPrograms, type VmPrograms } from "./programs.ts";
+import { phases, verbs } from "./protocol.ts";
+import { qmp } from "./qmp.ts";
+import { jailCgroup, jailId, readExit, VmSandbox } from "./sandbox.ts";
+import { setUpBody, startTimeout } from "./start.ts";
+
+export interface VmWallOptions {
+  /** What guest/build.sh made. */
+  readonly guestDirectory: string;
+  /** Gone after a reboot. */
+  readonly stateDirectory: string;
+  /** Refuses to run without hardware virtualization. */
+  readonly requireKvm: boolean;
+  /** Names looked up in PATH, or paths. */
+  readonly runtime: string;
+  readonly conmon: string;
+  readonly qemu: string;
+}
+
+const mebibyte = 1024 * 1024;
+const defaultMemory = 128 * mebibyte;
+/** Below this the guest's kernel does not come up. */
+const smallestMemory = 80 * mebibyte;
+const diskBytes = 10 * 1024 * mebibyte;
+/** Milliseconds from QEMU's start to the agent's welcome. */
+const bootTimeout = 120_000;
+const consoleLimit = 256 * 1024;
+const stateSchema = v.object({ logStart: v.number(), memoryBytes: v.number() });
+
+export function createVmWall(options: VmWallOptions): Wall {
+  return new VmWall(options);
+}
+
+class VmWall implements Wall {
+  readonly kind = "vm";
+  readonly #options: VmWallOptions;
+  readonly #probe: AccelerationProbe;
+  readonly #sandboxes = new Set<VmSandbox>();
+  #runtime: OciRuntime | undefined;
+
+  constructor(options: VmWallOptions) {
+    this.#options = options;
+    this.#probe = new AccelerationProbe(options.stateDirectory);
+  }
+
+  async features(): Promise<WallFeatures> {
+    const found = findPrograms(this.#options);
+    if ("missing" in found)
+      return { label: "vm", sharesKernel: false, unavailable: `${found.missing}: ${found.remedy}` };
+    const facts = await this.#probe.look(found);
+    const label = facts.acceleration === "kvm" ? "vm" : "vm (tcg)";
+    if (facts.acceleration === "tcg" && this.#options.requireKvm)
+      return { label, sharesKernel: false, unavailable: `vm.requireKvm is set, but ${facts.why}` };
+    return {
+      label,
+      sharesKernel: false,
+      ...(facts.acceleration === "tcg" ? { warning: tcgWarning(facts) } : {}),
+    };
+  }
+
+  async create(spec: SandboxSpec): Promise<Sandbox> {
+    const programs = this.#programs();
+    const facts = await this.#acceleration(programs);
+    const memoryBytes = memoryOf(spec);
+    checkLayers(spec);
+    const layout = layoutOf(spec);
+    const runtime = this.#oci(programs);
+    await using undo = new AsyncDisposableStack();
+    const logStart = logSize(spec.logPath);
+    const sandbox = await this.#boot({ spec, layout, runtime, programs, facts, memoryBytes, logStart }, undo);
+    undo.move();
+    this.#sandboxes.add(sandbox);
+    return sandbox;
+  }
+
+  async recover(spec: SandboxSpec): Promise<Sandbox | undefined> {
+    if (!existsSync(spec.runtimeDirectory)) return undefined;
+    const layout = layoutOf(spec);
+    const runtime = this.#oci(this.#programs());
+    const options = jailOptions(spec, layout);
+    const container = runtime.recover(options);
+    const state = readState(layout.state);
+    const exit = readExit(layout.exit);
+    const logStart = state?.logStart ?? logSize(spec.logPath);
+    const memoryBytes = state?.memoryBytes ?? memoryOf(spec);
+    const sandbox = new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit });
+    this.#sandboxes.add(sandbox);
+    if (exit !== undefined || container?.pid() === undefined) return sandbox;
+    const connect = (): Promise<AgentConnection> => this.#greet(spec, layout, container);
+    if (await isPaused(layout)) sandbox.foundPaused(connect);
+    else sandbox.connect(connect());
+    return sandbox;
+  }
+
+  close(): Promise<void> {
+    for (const sandbox of this.#sandboxes) sandbox.letGo();
+    this.#sandboxes.clear();
+    return Promise.resolve();
+  }
+
+  async #boot(parts: BootParts, undo: AsyncDisposableStack): Promise<VmSandbox> {
+    const { spec, layout, runtime, memoryBytes, logStart } = parts;
+    const options = jailOptions(spec, layout);
+    await makeDirectories(parts);
+    // Removes the runtime directory, too.
+    let container: OciContainer | undefined;
+    let sandbox: VmSandbox | undefined;
+    undo.defer(async () => {
+      const made =
+        sandbox ??
+        new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit: undefined });
+      await made.remove();
+    });
+    await prepareDisk({ path: layout.disk, bytes: diskBytes, owner: jailUser(spec.id) });
+    await writeFile(layout.state, JSON.stringify({ logStart, memoryBytes }), { mode: 0o600 });
+    container = await runtime.create(configOf(parts), options);
+    await container.start();
+    sandbox = new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit: undefined });
+    const connection = this.#greet(spec, layout, container);
+    sandbox.connect(connection);
+    await connection;
+    return sandbox;
+  }
+
+  /** Connects to the agent, and tells it the image unless an earlier daemon has. */
+  async #greet(spec: SandboxSpec, layout: VmLayout, container: OciContainer): Promise<AgentConnection> {
+    const { name } = spec;
+    const gone = new AbortController();
+    void container.wait().then(
+      () => gone.abort(),
+      () => gone.abort(),
+    );
+    try {
+      await socketAppears(layout.agentSocket, gone.signal);
+      const connection = await AgentConnection.open(layout.agentSocket, {
+        timeout: bootTimeout,
+        signal: gone.signal,
+      });
+      if (connection.welcome.phase === phases.booted) {
+        const hostResolver = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
+        await connection.request(verbs.setUp, setUpBody(spec, hostResolver), startTimeout);
+      }
+      return connection;
+    } catch (error) {
+      const why = gone.signal.aborted ? "QEMU ended" : messageOf(explainAgent(error, name));
+      const tail = consoleTail(layout.console);
+      throw new HullError(
+        "startFailed",
+        { wall: "vm", name, why: tail === "" ? why : `${why} (console: ${tail})` },
+        { cause: error },
+      );
+    }
+  }
+
+  #programs(): VmPrograms {
+    const found = findPrograms(this.#options);
+    if ("missing" in found) throw new HullError("hostMissing", { what: found.missing, remedy: found.remedy });
+    return found;
+  }
+
+  async #acceleration(programs: VmPrograms): Promise<AccelerationFacts> {
+    const facts = await this.#probe.look(programs);
+    if (facts.acceleration === "tcg" && this.#options.requireKvm)
+      throw new HullError("kvmRequired", { why: facts.why });
+    return facts;
+  }
+
+  #oci(programs: VmPrograms): OciRuntime {
+    this.#runtime ??= new OciRuntime({
+      runtime: programs.runtime,
+      conmon: programs.conmon,
+      runtimeRoot: `${this.#options.stateDirectory}/oci`,
+    });
+    return this.#runtime;
+  }
+}
+
+interface BootParts {
+  readonly spec: SandboxSpec;
+  readonly layout: VmLayout;
+  readonly runtime: OciRuntime;
+  readonly programs: VmPrograms;
+  readonly facts: AccelerationFacts;
+  readonly memoryBytes: number;
+  readonly logStart: number;
+}
+
+function configOf({ spec, layout, runtime, programs, facts, memoryBytes }: BootParts) {
+  return jailConfig(spec, {
+    qemu: programs.qemu,
+    acceleration: facts.acceleration,
+    kvm: facts.kvm,
+    layout,
+    cgroup: jailCgroup(spec.id),
+    user: jailUser(spec.id),
+    memoryBytes,
+    processors: Math.max(1, Math.ceil(spec.resources.cpus)),
+    kernel: programs.kernel,
+    initramfs: programs.initramfs,
+    programs: programs.directories,
+    canLimitSwap: canLimitSwap(runtime.cgroups),
+  });
+}
+
+async function makeDirectories({ spec, layout }: BootParts): Promise<void> {
+  try {
+    await mkdir(spec.runtimeDirectory, { recursive: true, mode: 0o700 });
+    await mkdir(layout.root, { recursive: true, mode: 0o755 });
+    await mkdir(layout.sockets, { recursive: true, mode: 0o700 });
+    await chown(layout.sockets, jailUser(spec.id), jailUser(spec.id));
+  } catch (error) {
+    throw explainWriteError(error, "the machine's files", spec.runtimeDirectory);
+  }
+}
+
+function jailOptions(spec: SandboxSpec, layout: VmLayout): ContainerOptions {
+  return {
+    id: jailId(spec.id),
+    name: spec.name,
+    wall: "vm",
+    bundle: layout.bundle,
+    cgroup: jailCgroup(spec.id),
+    logPath: layout.console,
+    logLimit: consoleLimit,
+    terminal: false,
+    stdin: false,
+    stdinOnce: false,
+    user: "",
+  };
+}
+
+/**
+ * The user that a VM's QEMU runs as: one of its own, far from those that a system hands out, so that one QEMU
+ * can touch nothing of another's.
+ */
+function jailUser(id: string): number {
+  return 0x70000000 + Number.parseInt(id.slice(0, 6), 16);
+}
+
+function memoryOf(spec: SandboxSpec): number {
+  const { memoryBytes } = spec.resources;
+  if (memoryBytes === 0) return defaultMemory;
+  if (memoryBytes >= smallestMemory) return Math.ceil(memoryBytes / mebibyte) * mebibyte;
+  throw new HullError("invalidParameter", {
+    what: "memory",
+    value: memoryBytes,
+    why: `a virtual machine needs at least ${smallestMemory / mebibyte} MiB`,
+  });
+}
+
+function checkLayers({ layers }: SandboxSpec): void {
+  if (layers.length > maximumLayers)
+    throw new HullError("tooLarge", {
+      what: "the image",
+      value: `${layers.length} layers`,
+      limit: `${maximumLayers} layers of the vm wall`,
+    });
+}
+
+function tcgWarning({ why }: AccelerationFacts): string {
+  return `the vm wall runs without hardware virtualization (${why}): software emulation (TCG) is slow and no security boundary`;
+}
+
+/** QEMU makes its sockets once it has read its arguments. */
+async function socketAppears(path: string, gone: AbortSignal): Promise<void> {
+  while (!existsSync(path)) {
+    if (gone.aborted) throw new Error("QEMU ended");
+    await Bun.sleep(2);
+  }
+}
+
+async function isPaused(layout: VmLayout): Promise<boolean> {
+  const answer = await qmp(layout.monitorSocket, "query-status").catch(() => undefined);
+  return v.is(v.looseObject({ status: v.literal("paused") }), answer);
+}
+
+function readState(path: string): v.InferOutput<typeof stateSchema> | undefined {
+  try {
+    return v.parse(stateSchema, JSON.parse(readFileSync(path, "utf8")));
+  } catch (error) {
+    // A daemon that was killed while making the sandbox may have left half of it.
+    if (errnoNameOf(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
