@@ -27,10 +27,6 @@ const vmSchema = v.strictObject({
   guest: v.optional(v.union([v.literal(""), path]), ""),
   /** Refuses to run virtual machines without KVM, whose emulation is no security boundary. */
   requireKvm: v.optional(v.boolean(), false),
-  /** Memory of a virtual machine that asks for no limit, in bytes. */
-  memoryBytes: v.optional(v.pipe(v.number(), v.integer(), v.minValue(64 * 1024 * 1024)), 256 * 1024 * 1024),
-  /** CPUs of a virtual machine that asks for no limit. */
-  cpus: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 1),
 });
 
 const schema = v.strictObject({

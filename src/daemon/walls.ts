@@ -3,11 +3,12 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { WallKind } from "../contract/isolation.ts";
 import { createContainerWall } from "../wall/container/container-wall.ts";
+import { createVmWall } from "../wall/vm/vm-wall.ts";
 import type { Wall } from "../wall/wall.ts";
 import type { Config } from "./config.ts";
 
 export function createWalls(config: Config): Record<WallKind, Wall> {
-  const { container } = config;
+  const { container, vm } = config;
   return {
     container: createContainerWall({
       stateDirectory: config.state,
@@ -15,11 +16,13 @@ export function createWalls(config: Config): Record<WallKind, Wall> {
       conmon: container.conmon,
       seccompProfile: container.seccompProfile,
     }),
-    vm: createContainerWall({
+    vm: createVmWall({
       stateDirectory: config.state,
+      guestDirectory: guestDirectory(vm.guest),
+      requireKvm: vm.requireKvm,
       runtime: container.runtime,
       conmon: container.conmon,
-      seccompProfile: container.seccompProfile,
+      qemu: vm.qemu,
     }),
   };
 }

@@ -30,6 +30,7 @@ interface Exec {
   session: ExecSession | undefined;
   size: TerminalSize | undefined;
   finishedAt: number | undefined;
+  readonly ended: PromiseWithResolvers<void>;
 }
 
 const keptFor = 5 * 60_000;
@@ -56,6 +57,7 @@ export class Execs {
       session: undefined,
       size: request.size,
       finishedAt: undefined,
+      ended: Promise.withResolvers<void>(),
     });
     emit(this.#context, workload, `exec_create: ${request.command.join(" ")}`, { execID: id });
     return id;
@@ -96,6 +98,11 @@ export class Execs {
     return { id, workload, request, state, exitCode, pid: session?.pid ?? 0 };
   }
 
+  /** Resolves once a started one has its exit code. */
+  ended(id: string): Promise<void> {
+    return this.#find(id).ended.promise;
+  }
+
   async resize(id: string, size: TerminalSize): Promise<void> {
     const exec = this.#find(id);
     exec.size = size;
@@ -125,6 +132,7 @@ export class Execs {
     exec.state = "exited";
     exec.exitCode = exitCode;
     exec.finishedAt = now();
+    exec.ended.resolve();
     emit(this.#context, exec.workload, "exec_die", { execID: exec.id, exitCode: String(exitCode) });
   }
 

@@ -4,6 +4,7 @@
  */
 import { messageOf } from "../contract/errors.ts";
 import type { Logger } from "../contract/logger.ts";
+import { now } from "./clock.ts";
 import type { Failpoint } from "./failpoint.ts";
 import type { Step } from "./plan.ts";
 
@@ -18,7 +19,9 @@ export async function execute(
   const undos: { name: string; undo: Undo }[] = [];
   try {
     for (const step of steps) {
+      const begun = now();
       const undo = await perform(step);
+      options.log.debug("step", { step: step.name, milliseconds: Math.round((now() - begun) * 100) / 100 });
       if (undo !== undefined) undos.push({ name: step.name, undo });
       options.failpoint(step.name);
     }

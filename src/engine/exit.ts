@@ -49,6 +49,7 @@ export async function exitLocked(context: EngineContext, workload: Workload, end
     finishedAt,
     oomKilled: known?.oomKilled ?? false,
     error: "lost" in end ? end.lost : "",
+    lost: "lost" in end,
     restartCount: restarts ? life.restartCount + 1 : life.restartCount,
   });
   if (known?.oomKilled) emit(context, workload, "oom");

@@ -68,7 +68,7 @@ export async function startLocked(context: EngineContext, workload: Workload): P
 
 async function startFailed(context: EngineContext, workload: Workload, error: unknown): Promise<void> {
   const rest = workload.record.life.startedAt === undefined ? "created" : "exited";
-  settle(context, workload, rest, { exitCode: exitCodeOf(error), error: messageOf(error) });
+  settle(context, workload, rest, { exitCode: exitCodeOf(error), error: messageOf(error), lost: false });
   workload.releaseHeld();
   workload.waiting.settle("not-running", workload.outcome());
   if (!workload.record.request.autoRemove) return;

@@ -140,6 +140,7 @@ function settleRunning(context: EngineContext, workload: Workload): Undo | undef
     exitCode: 0,
     oomKilled: false,
     error: "",
+    lost: false,
     stoppedByUser: false,
   });
   workload.stopping = false;

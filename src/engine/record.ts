@@ -54,6 +54,8 @@ export interface Life {
   readonly oomKilled: boolean;
   /** Why the last start failed or the sandbox was lost; empty when all is well. */
   readonly error: string;
+  /** The last run ended and nobody knows how: `exitCode` means nothing, `error` says why. */
+  readonly lost: boolean;
   readonly restartCount: number;
   /** A client stopped it: `unless-stopped` lets it rest. */
   readonly stoppedByUser: boolean;
@@ -67,6 +69,7 @@ export const newLife: Life = {
   exitCode: 0,
   oomKilled: false,
   error: "",
+  lost: false,
   restartCount: 0,
   stoppedByUser: false,
   sandbox: false,

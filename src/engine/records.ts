@@ -242,6 +242,7 @@ const lifeSchema = v.object({
   exitCode: count,
   oomKilled: v.boolean(),
   error: text,
+  lost: v.boolean(),
   restartCount: count,
   stoppedByUser: v.boolean(),
   sandbox: v.boolean(),

@@ -59,7 +59,7 @@ export class Workload {
   }
 
   outcome(): WaitOutcome {
-    const { exitCode, error } = this.record.life;
-    return error === "" ? { code: exitCode } : { code: exitCode, error };
+    const { exitCode, error, lost } = this.record.life;
+    return lost ? { code: exitCode, error } : { code: exitCode };
   }
 }

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import type { ExecCreateResponse, ExecInspect } from "../../contract/docker.ts";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
+import type { OutputChunk } from "../../wall/wall.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import { terminalSize } from "./container-life.ts";
@@ -115,7 +116,17 @@ async function start(engine: Engine, exchange: Exchange, id: string, detachKeys:
     return;
   }
   const { stdin, stdout, stderr } = request;
-  await pump(channel, attachment, { terminal, stdin, stdout, stderr, endsInput: true, detachKeys });
+  const output = untilEnded(attachment.output, engine.execs.ended(id));
+  await pump(channel, attachment, { terminal, stdin, stdout, stderr, endsInput: true, detachKeys }, output);
+}
+
+/** Clients ask for the exit code as soon as the stream has ended, so it ends no sooner than that is known. */
+async function* untilEnded(
+  output: AsyncIterable<OutputChunk>,
+  ended: Promise<void>,
+): AsyncGenerator<OutputChunk> {
+  yield* output;
+  await ended;
 }
 
 function inspect(engine: Engine, exchange: Exchange): void {

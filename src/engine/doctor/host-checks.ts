@@ -52,7 +52,8 @@ export function cgroupCheck(): Promise<DoctorCheck> {
     });
   const needed = ["memory", "pids", "cpu", "freezer"];
   const lacking = needed.filter((controller) => !existsSync(`/sys/fs/cgroup/${controller}`));
-  const hybrid = existsSync("/sys/fs/cgroup/unified");
+  // The daemon's own mount namespace may hide the v2 hierarchy; the host's first process sees it.
+  const hybrid = readFileSync("/proc/1/mountinfo", "utf8").includes(" - cgroup2 ");
   return Promise.resolve({
     name,
     status: lacking.length === 0 ? "ok" : "missing",

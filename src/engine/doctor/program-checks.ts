@@ -73,5 +73,5 @@ export async function packageOf(path: string): Promise<string> {
   const name = /^([^:,\s]+)/.exec(owner.stdout)?.[1];
   if (owner.code !== 0 || name === undefined) return "";
   const shown = await run(["dpkg-query", "-W", name]);
-  return shown.code === 0 ? shown.stdout.trim().replace(/\s+/, " ").replace(/:\w+/, "") : "";
+  return shown.code === 0 ? shown.stdout.trim().replace(/^(\S+?)(:\w+)?\s+/, "$1 ") : "";
 }
