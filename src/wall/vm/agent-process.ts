@@ -87,18 +87,11 @@ export class AgentProcess {
     if (this.#exitSeen && type !== frames.inputCredit)
       throw new ProtocolError("the agent sent output of a process that has ended");
     const fields = new FieldReader(payload);
-    switch (type) {
-      case frames.output:
-        return this.#receiveOutput(fields);
-      case frames.outputEnd:
-        return this.#receiveOutputEnd(fields);
-      case frames.inputCredit:
-        return this.#receiveCredit(fields.u64());
-      case frames.exit:
-        return this.#receiveExit(fields);
-      default:
-        throw new ProtocolError(`the agent sent a frame of type ${type}`);
-    }
+    if (type === frames.output) this.#receiveOutput(fields);
+    else if (type === frames.outputEnd) this.#receiveOutputEnd(fields);
+    else if (type === frames.inputCredit) this.#receiveCredit(fields.u64());
+    else if (type === frames.exit) this.#receiveExit(fields);
+    else throw new ProtocolError(`the agent sent a frame of type ${type}`);
   }
 
   /** Resolves when more may be written. Input after the process's end is dropped. */

@@ -21,9 +21,16 @@ export class AgentRefusal extends Error {
   }
 }
 
-/** The connection is over, or the agent does not answer. */
+/** The connection is over. */
 export class AgentLost extends Error {
   override readonly name = "AgentLost";
+  /** Whether the agent is to blame: it broke the protocol or does not answer. */
+  readonly fault: boolean;
+
+  constructor(message: string, fault: boolean) {
+    super(message);
+    this.fault = fault;
+  }
 }
 
 export interface Welcome {
@@ -43,11 +50,15 @@ interface PendingRequest {
 
 const mainHandle = 0;
 
+/** QEMU serves one connection at a time: in one process, a later one to the same agent takes over. */
+const openConnections = new Map<string, AgentConnection>();
+
 export class AgentConnection {
   readonly welcome: Welcome;
   /** Resolves with the reason when the connection is over. */
   readonly closed: Promise<AgentLost>;
   readonly #socket: Socket;
+  readonly #path: string;
   readonly #requests = new Map<number, PendingRequest>();
   readonly #processes = new Map<number, AgentProcess>();
   readonly #resolveClosed: (reason: AgentLost) => void;
@@ -55,11 +66,12 @@ export class AgentConnection {
   #nextRequest = 1;
   #nextHandle: number;
 
-  private constructor(socket: Socket, welcome: Welcome) {
+  private constructor(socket: Socket, path: string, welcome: Welcome) {
     const { promise, resolve } = Promise.withResolvers<AgentLost>();
     this.closed = promise;
     this.#resolveClosed = resolve;
     this.#socket = socket;
+    this.#path = path;
     this.welcome = welcome;
     this.#nextHandle = welcome.nextHandle;
   }
@@ -69,22 +81,26 @@ export class AgentConnection {
    * `AgentLost` when the agent does not answer in `timeout` milliseconds or `signal` aborts.
    */
   static open(path: string, options: { timeout: number; signal?: AbortSignal }): Promise<AgentConnection> {
+    openConnections.get(path)?.close();
     const nonce = randomBytes(16);
     const socket = connect(path);
     const reader = new FrameReader((found) => isWelcome(found, nonce));
     return new Promise((resolve, reject) => {
       let connection: AgentConnection | undefined;
-      const fail = (why: string): void => {
+      const fail = (why: string, fault = true): void => {
         clearTimeout(timer);
-        const lost = new AgentLost(why);
+        const lost = new AgentLost(why, fault);
         if (connection === undefined) reject(lost);
         else connection.#end(lost);
         socket.destroy();
       };
       const timer = setTimeout(() => fail("did not answer in time"), options.timeout);
-      options.signal?.addEventListener("abort", () => connection === undefined && fail("was not waited for"));
-      socket.on("error", (error) => fail(`cannot be reached: ${error.message}`));
-      socket.on("close", () => fail("closed the connection"));
+      options.signal?.addEventListener(
+        "abort",
+        () => connection === undefined && fail("was not waited for", false),
+      );
+      socket.on("error", (error) => fail(`cannot be reached: ${error.message}`, false));
+      socket.on("close", () => fail("closed the connection", false));
       socket.on("connect", () => {
         socket.write(preamble);
         const hello = new FieldWriter().u32(protocolVersion).bytes(nonce).take();
@@ -95,7 +111,8 @@ export class AgentConnection {
           for (const found of reader.push(data))
             if (connection !== undefined) connection.#receive(found);
             else {
-              connection = new AgentConnection(socket, readWelcome(found));
+              connection = new AgentConnection(socket, path, readWelcome(found));
+              openConnections.set(path, connection);
               clearTimeout(timer);
               resolve(connection);
             }
@@ -165,7 +182,7 @@ export class AgentConnection {
   }
 
   close(): void {
-    this.#fail("was let go");
+    this.#fail("was let go", false);
   }
 
   #add(handle: number, window: number, sink: OutputSink): AgentProcess {
@@ -184,12 +201,13 @@ export class AgentConnection {
   }
 
   #receive({ type, id, payload }: Frame): void {
-    if (type === frames.response || type === frames.responsePart)
-      return this.#receiveResponse(id, payload, type === frames.response);
     const process = this.#processes.get(id);
-    if (process !== undefined) return process.receive(type, payload);
+    if (type === frames.response || type === frames.responsePart)
+      this.#receiveResponse(id, payload, type === frames.response);
+    else if (process !== undefined) process.receive(type, payload);
     // A credit may cross the daemon's forgetting of the process; anything else has no business here.
-    if (type !== frames.inputCredit) throw new ProtocolError(`the agent speaks of an unknown process ${id}`);
+    else if (type !== frames.inputCredit)
+      throw new ProtocolError(`the agent speaks of an unknown process ${id}`);
   }
 
   #receiveResponse(id: number, payload: Buffer, last: boolean): void {
@@ -208,14 +226,15 @@ export class AgentConnection {
     else request.reject(new AgentRefusal(result, message.slice(0, 512)));
   }
 
-  #fail(why: string): void {
-    this.#end(new AgentLost(why));
+  #fail(why: string, fault = true): void {
+    this.#end(new AgentLost(why, fault));
     this.#socket.destroy();
   }
 
   #end(reason: AgentLost): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
+    if (openConnections.get(this.#path) === this) openConnections.delete(this.#path);
     for (const request of this.#requests.values()) {
       clearTimeout(request.timer);
       request.reject(reason);

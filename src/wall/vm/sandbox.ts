@@ -9,7 +9,7 @@ import { readFileSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import * as v from "valibot";
-import { HullError, messageOf } from "../../contract/errors.ts";
+import { HullError, isHullError, messageOf } from "../../contract/errors.ts";
 import { readCgroupUsage } from "../../host/cgroup.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 import type { OciContainer, OciRuntime } from "../oci/runtime.ts";
@@ -35,7 +35,7 @@ import { explainAgent, explainStart } from "./failures.ts";
 import { FieldWriter } from "./fields.ts";
 import type { VmLayout } from "./layout.ts";
 import { countLogged, OutputLog } from "./output-log.ts";
-import { phases, verbs } from "./protocol.ts";
+import { limits, phases, verbs } from "./protocol.ts";
 import { qmp } from "./qmp.ts";
 import { clockNow, exitStatusOf, startBody, startTimeout } from "./start.ts";
 
@@ -69,7 +69,7 @@ export class VmSandbox implements Sandbox {
   #ended = false;
   #letGo = false;
   #paused = false;
-  #inputStarted = false;
+  #earlyInput = 0;
   #shutDown: Promise<void> = Promise.resolve();
 
   constructor(parts: SandboxParts) {
@@ -83,7 +83,7 @@ export class VmSandbox implements Sandbox {
   }
 
   pid(): number | undefined {
-    return this.#parts.container?.pid();
+    return this.#ended ? undefined : this.#parts.container?.pid();
   }
 
   /** Gives the sandbox its connection; for a workload that runs already, takes up its streams. */
@@ -119,27 +119,29 @@ export class VmSandbox implements Sandbox {
   attach(options: AttachOptions): Promise<Attachment> {
     const { stdin, stdinOnce } = this.spec.process;
     if (!options.stdin || !stdin) return Promise.resolve(this.#attachments.add(undefined));
-    const endInput = async (): Promise<void> => {
-      if (stdinOnce) await (await this.#process.promise).endInput();
+    const input = (send: (process: AgentProcess) => Promise<void>): Promise<void> =>
+      this.#process.promise.then(send);
+    const endInput = (): void => {
+      if (stdinOnce) input((process) => process.endInput()).catch(() => undefined);
     };
     return Promise.resolve(
       this.#attachments.add({
         write: async (data) => {
-          this.#inputStarted = true;
-          await (await this.#process.promise).write(data);
+          const written = input((process) => process.write(data));
+          // A little may be written before there is a process to read it.
+          this.#earlyInput += this.#running === undefined ? data.length : 0;
+          if (this.#running !== undefined || this.#earlyInput > limits.inputWindow) await written;
+          else written.catch(() => undefined);
         },
-        endInput,
+        endInput: () => Promise.resolve(endInput()),
         detached: (wrote) => {
-          if (wrote) void endInput().catch(() => undefined);
+          if (wrote) endInput();
         },
       }),
     );
   }
 
   async signal(signal: number): Promise<void> {
-    if (this.#ended) return;
-    if (this.#running === undefined) await this.#agent();
-    if (this.#running === undefined) throw new HullError("workloadNotRunning", { name: this.spec.name });
     const kill = signal === constants.signals.SIGKILL;
     // A frozen guest would never see it, and being killed is what ends a frozen workload.
     if (kill && this.#paused) await this.resume();
@@ -147,8 +149,7 @@ export class VmSandbox implements Sandbox {
     try {
       await this.#request(verbs.signal, fields, kill ? killTimeout : undefined);
     } catch (error) {
-      if (error instanceof HullError && error.code === "workloadNotRunning") return;
-      if (!kill) throw error;
+      if (!kill || isHullError(error, "workloadNotRunning")) throw error;
       // A guest that no longer listens is ended with its machine.
       this.#parts.container?.signal(constants.signals.SIGKILL);
     }
@@ -246,7 +247,8 @@ export class VmSandbox implements Sandbox {
 
   async #connected(agent: AgentConnection): Promise<void> {
     void agent.closed.then((reason) => {
-      if (!this.#letGo && !this.#ended) this.#lose(`the agent ${reason.message}`);
+      // The end of QEMU closes the connection, too: what that means is for whoever watches the jail to say.
+      if (reason.fault) this.#lose(`the agent ${reason.message}`);
     });
     const { phase } = agent.welcome;
     if (phase !== phases.running && phase !== phases.ended) return;
@@ -301,12 +303,19 @@ export class VmSandbox implements Sandbox {
   }
 
   async #watchJail(): Promise<void> {
-    await this.#parts.container?.wait().catch(() => undefined);
-    // The last of the agent's words may still be on their way.
-    const agent = await Promise.race([this.#connection?.catch(() => undefined), Bun.sleep(0)]);
+    const { container, layout } = this.#parts;
+    await container?.wait().catch(() => undefined);
+    // QEMU may have outlived the one who watched it.
+    while (container?.pid() !== undefined && !this.#letGo) await Bun.sleep(1000);
+    // The agent's last words may still be on their way.
+    const agent = await this.#connection?.catch(() => undefined);
     if (agent !== undefined) await Promise.race([agent.closed, Bun.sleep(1000)]);
     await Bun.sleep(0);
-    this.#lose("QEMU ended");
+    if (this.#ended) return;
+    // Another sandbox of this process may have taken the connection over, and with it the exit.
+    const exit = readExit(layout.exit);
+    if (exit === undefined) this.#lose("QEMU ended");
+    else this.#finish(exit);
   }
 
   #lose(why: string): void {
@@ -331,6 +340,7 @@ export class VmSandbox implements Sandbox {
   }
 
   async #agent(): Promise<AgentConnection> {
+    if (this.#ended) throw new HullError("workloadNotRunning", { name: this.spec.name });
     if (this.#paused) throw new HullError("workloadPaused", { name: this.spec.name });
     if (this.#connection === undefined) throw new HullError("workloadNotRunning", { name: this.spec.name });
     try {
@@ -341,7 +351,6 @@ export class VmSandbox implements Sandbox {
   }
 
   async #request(verb: (typeof verbs)[keyof typeof verbs], fields: FieldWriter, timeout?: number) {
-    if (this.#ended) throw new HullError("workloadNotRunning", { name: this.spec.name });
     const agent = await this.#agent();
     try {
       return await agent.request(verb, fields, timeout);

@@ -1,0 +1,39 @@
+import { afterAll, beforeAll } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
+import { describeWall } from "../conformance.ts";
+import { createVmWall } from "./vm-wall.ts";
+
+const stateDirectory = mkdtempSync(join(tmpdir(), "vm-wall-"));
+let layer: TinyLayer | undefined;
+
+beforeAll(async () => {
+  layer = await makeTinyLayer();
+});
+
+afterAll(async () => {
+  await layer?.[Symbol.asyncDispose]();
+  rmSync(stateDirectory, { recursive: true, force: true });
+});
+
+describeWall("vm", {
+  makeWall: () =>
+    createVmWall({
+      guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
+      stateDirectory,
+      requireKvm: false,
+      runtime: "crun",
+      conmon: "conmon",
+      qemu: "qemu-system-x86_64",
+    }),
+  layers: () => (layer === undefined ? [] : [layer.path]),
+  timeout: 180_000,
+  killMonitor: (sandbox) => {
+    const qemu = sandbox.pid();
+    if (qemu === undefined) throw new Error("no QEMU is running");
+    process.kill(qemu, "SIGKILL");
+  },
+  hasKernel: true,
+});
