@@ -4,6 +4,8 @@ import { until } from "../support/until.ts";
 
 onBothWalls("exec", ({ wall, ok, hull, name, daemon }) => {
   const box = name("exec");
+  // A shell as PID 1 reaps what was orphaned, as an image's init has to.
+  const shell = ["sh", "-c", "while :; do sleep 1; done"];
 
   beforeAll(async () => {
     await ok([
@@ -78,11 +80,12 @@ onBothWalls("exec", ({ wall, ok, hull, name, daemon }) => {
   );
 
   test(
-    "127 for a missing program, 126 for one that cannot be run, 137 for a killed one",
+    "127 for a missing program, 126 for one that cannot be run, 128 and the signal for a killed one",
     async () => {
       expect((await hull(["exec", box, "no-such-program"])).code).toBe(127);
       expect((await hull(["exec", box, "/etc/passwd"])).code).toBe(126);
       expect((await hull(["exec", box, "sh", "-c", "kill -9 $$"])).code).toBe(137);
+      expect((await hull(["exec", box, "sh", "-c", "kill -TERM $$"])).code).toBe(143);
       expect((await hull(["exec", box, "true"])).code).toBe(0);
     },
     testTimeout,
@@ -102,6 +105,24 @@ onBothWalls("exec", ({ wall, ok, hull, name, daemon }) => {
       });
       terminal.type("exit 5\n");
       expect(await terminal.exited).toBe(5);
+    },
+    testTimeout,
+  );
+
+  test(
+    "orphans are reaped",
+    async () => {
+      await ok(["exec", box, "sh", "-c", "(sleep 0.1 &) ; (sleep 0.1 &)"]);
+      await until("no zombie is left", async () => {
+        const states = await ok([
+          "exec",
+          box,
+          "sh",
+          "-c",
+          "cat /proc/[0-9]*/stat 2>/dev/null | cut -d ' ' -f 2,3",
+        ]);
+        return states.includes("(sh)") && !states.includes("(sleep) Z");
+      });
     },
     testTimeout,
   );
