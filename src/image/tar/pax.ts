@@ -3,6 +3,7 @@
  * (SCHILY.xattr.*), so a record is split by its length and never decoded as text.
  * Source: POSIX.1-2017 pax, "pax Extended Header"; star(5) for SCHILY.*; GNU tar manual, "Storing Sparse Files".
  */
+import { aclFromText } from "./acl-text.ts";
 import type { SparseSegment, Timestamp } from "./entry.ts";
 import { TarFormatError } from "./header.ts";
 import { tarLimits } from "./limits.ts";
@@ -113,6 +114,12 @@ export function paxXattrs(values: ReadonlyMap<string, Uint8Array>): Map<string, 
       .slice("LIBARCHIVE.xattr.".length)
       .replaceAll(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
     if (!xattrs.has(name)) xattrs.set(name, checkXattr(key, Buffer.from(latin1(value), "base64")));
+  }
+  for (const kind of ["access", "default"]) {
+    const text = values.get(`SCHILY.acl.${kind}`);
+    const acl = text && aclFromText(latin1(text));
+    const name = `system.posix_acl_${kind}`;
+    if (acl !== undefined && !xattrs.has(name)) xattrs.set(name, checkXattr(name, acl));
   }
   return xattrs;
 }
