@@ -14,7 +14,7 @@ export default defineVerb({
     const own = given.has("socket") || given.has("host") || given.has("state") ? placesOf(options) : places;
     return runDaemon({
       root: options.root ?? places.root,
-      state: options.state ?? places.state,
+      state: own.stateGiven ? own.state : places.stateGiven ? places.state : undefined,
       socket: own.socketGiven ? own.socket : undefined,
       config: options.config ?? places.config,
     });

@@ -5,20 +5,19 @@
  * This is the one file of the client that starts a process: the daemon is this same program.
  */
 import { closeSync, fstatSync, mkdirSync, openSync, readSync } from "node:fs";
-import { defaults } from "../contract/defaults.ts";
-import { errorTable, messageOf } from "../contract/errors.ts";
+import { messageOf } from "../contract/errors.ts";
 import type { Places } from "./places.ts";
 
 /** The first start on a slow machine makes state directories and probes the host. */
 const startMilliseconds = 60_000;
 /** A daemon that lost the race leaves the field to one that may still be starting. */
 const rivalMilliseconds = 15_000;
-/** How a daemon that another one shuts out says so. */
-const lockedWords = errorTable.rootLocked.message.split("{")[0] ?? "";
+/** How a daemon says that another one has the root directory or the socket. */
+const rivalWords = "another daemon";
 
 /** `connect` rejects until a daemon answers. */
 export async function startDaemon(places: Places, connect: () => Promise<void>): Promise<void> {
-  const state = places.state ?? defaults.state;
+  const { state } = places;
   const log = openLog(`${state}/daemon.log`, state);
   try {
     const before = fstatSync(log).size;
@@ -56,8 +55,8 @@ async function waitUntilAnswers(
     );
     if (answers) return undefined;
     if (!ended && (daemon.exitCode !== null || daemon.signalCode !== null)) {
-      // Another daemon holds the lock: it may not have got as far as its socket.
-      if (!said().includes(lockedWords)) return `it ended with ${daemon.exitCode ?? daemon.signalCode}`;
+      // The other one may not have got as far as its socket.
+      if (!said().includes(rivalWords)) return `it ended with ${daemon.exitCode ?? daemon.signalCode}`;
       ended = true;
       deadline = performance.now() + rivalMilliseconds;
     }
@@ -75,7 +74,7 @@ function program(): string[] {
 function daemonArguments(places: Places): string[] {
   const flags: string[] = [];
   if (places.root !== undefined) flags.push("--root", places.root);
-  if (places.state !== undefined) flags.push("--state", places.state);
+  if (places.stateGiven) flags.push("--state", places.state);
   if (places.socketGiven) flags.push("--socket", places.socket);
   if (places.config !== undefined) flags.push("--config", places.config);
   return flags;

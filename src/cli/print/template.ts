@@ -103,7 +103,6 @@ class Parser {
 
   block(): Node[] {
     const nodes: Node[] = [];
-    this.stopped = undefined;
     for (let token = this.#next(); token !== undefined; token = this.#next()) {
       if ("text" in token) {
         nodes.push({ kind: "text", text: token.text });
@@ -115,6 +114,7 @@ class Parser {
       }
       nodes.push(this.#node(token.action));
     }
+    this.stopped = undefined;
     return nodes;
   }
 
