@@ -8,19 +8,7 @@ onBothWalls("exec", ({ wall, ok, hull, name, daemon }) => {
   const shell = ["sh", "-c", "while :; do sleep 1; done"];
 
   beforeAll(async () => {
-    await ok([
-      "run",
-      "-d",
-      "--isolation",
-      wall,
-      "--name",
-      box,
-      "-e",
-      "A=from-run",
-      "hull/tiny",
-      "sleep",
-      "3600",
-    ]);
+    await ok(["run", "-d", "--isolation", wall, "--name", box, "-e", "A=from-run", "hull/tiny", ...shell]);
   }, testTimeout);
 
   test(
