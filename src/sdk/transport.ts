@@ -209,7 +209,10 @@ async function firstHead(
     if (answered !== undefined) return answered;
     throw error;
   }
-  return head;
+  const received = await head;
+  // The sending may have closed the connection, and is about to say why.
+  if (received === undefined) await Promise.race([sending, Bun.sleep(0)]);
+  return received;
 }
 
 async function sendUpload(stream: ByteStream, upload: Upload): Promise<void> {
