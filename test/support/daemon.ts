@@ -24,6 +24,8 @@ export interface DaemonOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Added to the daemon's command line. */
   readonly args?: readonly string[];
+  /** The program to use for daemon and commands; `bin/hull` unless told otherwise. */
+  readonly program?: string;
 }
 
 export interface HullOptions {
@@ -70,6 +72,10 @@ export class TestDaemon implements AsyncDisposable {
     this.#options = options;
   }
 
+  get #program(): string {
+    return this.#options.program ?? hullProgram;
+  }
+
   /** The daemon's process id; throws when it does not run. */
   get pid(): number {
     if (this.#process === undefined) throw new Error("the test's daemon does not run");
@@ -93,7 +99,7 @@ export class TestDaemon implements AsyncDisposable {
     await writeFile(configPath, JSON.stringify(this.#options.config ?? {}));
     const places = ["--root", this.root, "--state", this.state, "--socket", this.socket];
     const child = Bun.spawn(
-      [hullProgram, "daemon", ...places, "--config", configPath, ...(this.#options.args ?? [])],
+      [this.#program, "daemon", ...places, "--config", configPath, ...(this.#options.args ?? [])],
       {
         cwd: this.directory,
         env: { ...process.env, ...this.#options.env },
@@ -137,7 +143,7 @@ export class TestDaemon implements AsyncDisposable {
 
   /** The command line of the CLI against this daemon. */
   command(args: readonly string[]): string[] {
-    return [hullProgram, "--socket", this.socket, ...args];
+    return [this.#program, "--socket", this.socket, ...args];
   }
 
   /** Runs one command of the CLI against this daemon, to its end. */
