@@ -48,6 +48,7 @@ class DiskImageStore implements ImageStore {
   readonly #gate = new Gate(() => this.collect());
   readonly #leases = new Map<Digest, number>();
   readonly #pool = new LayerPool();
+  #closed = false;
   #makingTiny: Promise<void> | undefined;
   /** Hidden images may belong to workloads that were not looked at yet, until something was leased or removed. */
   #leasesKnown = false;
@@ -119,12 +120,13 @@ class DiskImageStore implements ImageStore {
         const left = (this.#leases.get(id) ?? 1) - 1;
         if (left > 0) this.#leases.set(id, left);
         else this.#leases.delete(id);
-        if (left === 0 && this.#records.get(id)?.hidden === true) void this.#gate.request();
+        if (!this.#closed && left === 0 && this.#records.get(id)?.hidden === true) void this.#gate.request();
       },
     };
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#gate.close();
     this.#records[Symbol.dispose]();
   }

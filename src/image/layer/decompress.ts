@@ -4,6 +4,7 @@ import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { FilterFailure, filterThrough } from "../../host/filter-process.ts";
+import { ZstdFrames } from "./zstd-frames.ts";
 
 export type Compression = "none" | "gzip" | "zstd" | "xz";
 
@@ -35,7 +36,9 @@ export async function decompress(what: string, source: AsyncIterable<Uint8Array>
     case "zstd":
       return {
         compression,
-        stream: through(what, whole, () => createZstdDecompress({ chunkSize: outputBytes })),
+        stream: through(what, wholeFrames(what, whole), () =>
+          createZstdDecompress({ chunkSize: outputBytes }),
+        ),
       };
     case "xz":
       return { compression, stream: throughXz(what, whole) };
@@ -78,6 +81,16 @@ async function peek(
     }
   }
   return { head, whole: whole() };
+}
+
+/** Passes zstd on and sees to it that it ends where a frame ends: the decompressor takes half a frame for the end. */
+async function* wholeFrames(what: string, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const frames = new ZstdFrames();
+  for await (const chunk of source) {
+    frames.push(chunk);
+    yield chunk;
+  }
+  if (!frames.whole) throw new HullError("corrupt", { what, why: "unexpected end of zstd data" });
 }
 
 async function* through(

@@ -8,7 +8,9 @@ const outputLimit = 512 * 1024 * 1024;
 export async function must(...command: string[]): Promise<string> {
   const result = await run(command, { env: { PATH: path, LC_ALL: "C" }, outputLimit });
   if (result.code !== 0)
-    throw new Error(`${command.slice(0, 6).join(" ")} ended with ${result.code}: ${result.stderr.slice(0, 2000)}`);
+    throw new Error(
+      `${command.slice(0, 6).join(" ")} ended with ${result.code}: ${result.stderr.slice(0, 2000)}`,
+    );
   return result.stdout;
 }
 
@@ -44,6 +46,7 @@ root = os.fsencode(sys.argv[1])
 types = {stat.S_IFREG:'file', stat.S_IFDIR:'directory', stat.S_IFLNK:'symlink', stat.S_IFCHR:'character',
          stat.S_IFBLK:'block', stat.S_IFIFO:'fifo', stat.S_IFSOCK:'socket'}
 seen = {}
+contents = {}
 out = {}
 def content(path, size):
     if size > 200 * 1024 * 1024:
@@ -65,12 +68,13 @@ def visit(path, name):
     t = stat.S_IFMT(s.st_mode)
     key = (s.st_dev, s.st_ino)
     x = {n: os.getxattr(path, n, follow_symlinks=False).hex() for n in os.listxattr(path, follow_symlinks=False)}
+    if t == stat.S_IFREG and key not in contents: contents[key] = content(path, s.st_size)
     out[name.decode('latin1')] = dict(
         type=types[t], mode=stat.S_IMODE(s.st_mode), uid=s.st_uid, gid=s.st_gid, mtime=str(s.st_mtime_ns),
         links=s.st_nlink, size=0 if t == stat.S_IFDIR else s.st_size,
         device='%d:%d' % (os.major(s.st_rdev), os.minor(s.st_rdev)) if t in (stat.S_IFCHR, stat.S_IFBLK) else '',
         target=os.readlink(path).decode('latin1') if t == stat.S_IFLNK else '',
-        content=content(path, s.st_size) if t == stat.S_IFREG else '',
+        content=contents[key] if t == stat.S_IFREG else '',
         xattrs=x, same=seen.setdefault(key, name.decode('latin1')))
     if t == stat.S_IFDIR:
         for child in sorted(os.listdir(path)):
