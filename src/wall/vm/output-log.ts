@@ -10,6 +10,8 @@ export class OutputLog {
 
   constructor(path: string) {
     this.#path = path;
+    // There from the start: who follows a log waits for changes of the file.
+    closeSync(openSync(path, "a", 0o600));
   }
 
   /** Appends the chunks. When this returns they survive the daemon. */
