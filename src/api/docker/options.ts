@@ -22,8 +22,11 @@ const harmless: Readonly<Record<string, readonly unknown[]>> = {
   UTSMode: ["private"],
 };
 
-/** Options that concern the client alone. */
-const clientSide = new Set(["ContainerIDFile", "ArgsEscaped", "AttachStdin", "AttachStdout", "AttachStderr"]);
+/** Options that concern the client alone; dockerode sends the query's parameters in the body, too. */
+const clientSide = new Set([
+  ...["ContainerIDFile", "ArgsEscaped", "AttachStdin", "AttachStdout", "AttachStderr"],
+  ...["name", "platform"],
+]);
 
 const reasons: Readonly<Record<string, string>> = {
   Binds: volume,
