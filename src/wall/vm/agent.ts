@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { messageOf } from "../../contract/errors.ts";
+import { errnoNameOf } from "../../host/system-error.ts";
 import { AgentProcess, type OutputSink } from "./agent-process.ts";
 import { FieldReader, FieldWriter, ProtocolError } from "./fields.ts";
 import { encodeFrame, type Frame, FrameReader, preamble } from "./frames.ts";
@@ -38,6 +39,12 @@ export interface Welcome {
   readonly nextHandle: number;
   /** Bytes of input of the main process that the agent has. */
   readonly inputOffset: number;
+}
+
+export interface OpenOptions {
+  /** Milliseconds until the welcome. */
+  readonly timeout: number;
+  readonly signal?: AbortSignal;
 }
 
 interface PendingRequest {
@@ -77,35 +84,32 @@ export class AgentConnection {
   }
 
   /**
-   * Connects to QEMU's end of the port and greets the agent, which may still be booting. Rejects with
-   * `AgentLost` when the agent does not answer in `timeout` milliseconds or `signal` aborts.
+   * Connects to QEMU's end of the port, which may not be there yet, and greets the agent, which may still be
+   * booting. Rejects with `AgentLost` when the agent does not answer in `timeout` milliseconds or `signal`
+   * aborts.
    */
-  static open(path: string, options: { timeout: number; signal?: AbortSignal }): Promise<AgentConnection> {
+  static async open(path: string, options: OpenOptions): Promise<AgentConnection> {
     openConnections.get(path)?.close();
+    const deadline = Date.now() + options.timeout;
+    const socket = await dial(path, deadline, options.signal);
     const nonce = randomBytes(16);
-    const socket = connect(path);
     const reader = new FrameReader((found) => isWelcome(found, nonce));
     return new Promise((resolve, reject) => {
       let connection: AgentConnection | undefined;
-      const fail = (why: string, fault = true): void => {
+      const fail = (why: string, fault: boolean): void => {
         clearTimeout(timer);
         const lost = new AgentLost(why, fault);
         if (connection === undefined) reject(lost);
         else connection.#end(lost);
         socket.destroy();
       };
-      const timer = setTimeout(() => fail("did not answer in time"), options.timeout);
-      options.signal?.addEventListener(
-        "abort",
-        () => connection === undefined && fail("was not waited for", false),
-      );
+      const timer = setTimeout(() => fail("did not answer in time", true), deadline - Date.now());
+      const abandon = (): void => {
+        if (connection === undefined) fail("is gone", false);
+      };
+      options.signal?.addEventListener("abort", abandon);
       socket.on("error", (error) => fail(`cannot be reached: ${error.message}`, false));
       socket.on("close", () => fail("closed the connection", false));
-      socket.on("connect", () => {
-        socket.write(preamble);
-        const hello = new FieldWriter().u32(protocolVersion).bytes(nonce).take();
-        socket.write(encodeFrame(frames.hello, 0, hello));
-      });
       socket.on("data", (data: Buffer) => {
         try {
           for (const found of reader.push(data))
@@ -117,9 +121,13 @@ export class AgentConnection {
               resolve(connection);
             }
         } catch (error) {
-          fail(`broke the protocol: ${messageOf(error)}`);
+          fail(`broke the protocol: ${messageOf(error)}`, true);
         }
       });
+      socket.write(preamble);
+      const hello = new FieldWriter().u32(protocolVersion).bytes(nonce).take();
+      socket.write(encodeFrame(frames.hello, 0, hello));
+      if (options.signal?.aborted) abandon();
     });
   }
 
@@ -243,6 +251,23 @@ export class AgentConnection {
     for (const process of this.#processes.values()) process.lose(reason);
     this.#processes.clear();
     this.#resolveClosed(reason);
+  }
+}
+
+/** Connects once QEMU listens, which it does a moment after it was started. */
+async function dial(path: string, deadline: number, signal: AbortSignal | undefined): Promise<Socket> {
+  for (;;) {
+    const socket = connect(path);
+    const error = await new Promise<Error | undefined>((resolve) => {
+      socket.once("connect", () => resolve(undefined));
+      socket.once("error", resolve);
+    });
+    socket.removeAllListeners();
+    if (error === undefined) return socket;
+    const early = ["ENOENT", "ECONNREFUSED"].includes(errnoNameOf(error) ?? "");
+    if (!early || signal?.aborted || Date.now() > deadline)
+      throw new AgentLost(`cannot be reached: ${error.message}`, false);
+    await Bun.sleep(2);
   }
 }
 

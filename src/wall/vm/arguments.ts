@@ -18,10 +18,13 @@ export interface Machine {
   readonly disk?: string;
 }
 
-/** Slots 0 and 1 are the chipset's. */
-const firstSlot = 2;
-const slots = 32;
+/** Slots 0 and 31 are the chipset's. */
+const firstSlot = 1;
+const slots = 31;
 const functionsPerSlot = 8;
+
+/** What the machine has although nobody asked for it. */
+const withoutDevices = "smbus=off,sata=off,usb=off,vmport=off,smm=off,hpet=off,graphics=off";
 
 /** Most layers that find a place on the machine's bus, beside the port and the writable disk. */
 export const maximumLayers = (slots - firstSlot) * functionsPerSlot - 2;
@@ -35,7 +38,7 @@ export function qemuArguments(machine: Machine): string[] {
     machine.qemu,
     ...["-name", machine.name],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-    ...["-machine", `pc,accel=${machine.acceleration},usb=off,vmport=off,smm=off,hpet=off,graphics=off`],
+    ...["-machine", `q35,accel=${machine.acceleration},${withoutDevices}`],
     ...["-cpu", "max"],
     ...["-smp", String(machine.processors)],
     ...["-m", `size=${Math.ceil(machine.memoryBytes / 1024 / 1024)}M`],

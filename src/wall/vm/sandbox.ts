@@ -88,11 +88,11 @@ export class VmSandbox implements Sandbox {
 
   /** Gives the sandbox its connection; for a workload that runs already, takes up its streams. */
   connect(connection: Promise<AgentConnection>): void {
-    this.#connection = connection;
-    connection.then(
-      (agent) => this.#connected(agent),
-      (error: unknown) => this.#lose(`the agent ${messageOf(error)}`),
-    );
+    this.#connection = connection.then(async (agent) => {
+      await this.#connected(agent);
+      return agent;
+    });
+    this.#connection.catch((error: unknown) => this.#lose(`the agent ${messageOf(error)}`));
   }
 
   /** The VM was found paused: its agent can be asked nothing until `resume`, which connects by `connect`. */

@@ -6,7 +6,7 @@
  * runtime directory (layout.ts).
  */
 import { existsSync, readFileSync } from "node:fs";
-import { chown, mkdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, chown, mkdir, readFile, writeFile } from "node:fs/promises";
 import * as v from "valibot";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { canLimitSwap } from "../../host/cgroup.ts";
@@ -155,7 +155,6 @@ class VmWall implements Wall {
       () => gone.abort(),
     );
     try {
-      await socketAppears(layout.agentSocket, gone.signal);
       const connection = await AgentConnection.open(layout.agentSocket, {
         timeout: bootTimeout,
         signal: gone.signal,
@@ -228,6 +227,8 @@ function configOf({ spec, layout, runtime, programs, facts, memoryBytes }: BootP
 
 async function makeDirectories({ spec, layout }: BootParts): Promise<void> {
   try {
+    // A workload that writes nothing has a log, too.
+    await appendFile(spec.logPath, "", { mode: 0o600 });
     await mkdir(spec.runtimeDirectory, { recursive: true, mode: 0o700 });
     await mkdir(layout.root, { recursive: true, mode: 0o755 });
     await mkdir(layout.sockets, { recursive: true, mode: 0o700 });
@@ -283,14 +284,6 @@ function checkLayers({ layers }: SandboxSpec): void {
 
 function tcgWarning({ why }: AccelerationFacts): string {
   return `the vm wall runs without hardware virtualization (${why}): software emulation (TCG) is slow and no security boundary`;
-}
-
-/** QEMU makes its sockets once it has read its arguments. */
-async function socketAppears(path: string, gone: AbortSignal): Promise<void> {
-  while (!existsSync(path)) {
-    if (gone.aborted) throw new Error("QEMU ended");
-    await Bun.sleep(2);
-  }
 }
 
 async function isPaused(layout: VmLayout): Promise<boolean> {

@@ -1,0 +1,65 @@
+import { expect, test } from "bun:test";
+import { type Machine, maximumLayers, qemuArguments } from "./arguments.ts";
+
+const machine: Machine = {
+  qemu: "/usr/bin/qemu-system-x86_64",
+  name: "hull-0123456789ab",
+  acceleration: "kvm",
+  memoryBytes: 128 * 1024 * 1024,
+  processors: 2,
+  kernel: "/boot/vmlinux",
+  initramfs: "/boot/initramfs.cpio",
+  agentSocket: "/vm/agent",
+  monitorSocket: "/vm/qmp",
+  layers: ["/layers/0", "/layers/1"],
+  disk: "/disk.img",
+};
+
+test("the arguments of a machine with two layers", () => {
+  expect(qemuArguments(machine)).toEqual([
+    "/usr/bin/qemu-system-x86_64",
+    ...["-name", "hull-0123456789ab"],
+    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+    "-machine",
+    "q35,accel=kvm,smbus=off,sata=off,usb=off,vmport=off,smm=off,hpet=off,graphics=off",
+    ...["-cpu", "max", "-smp", "2", "-m", "size=128M"],
+    ...["-kernel", "/boot/vmlinux", "-initrd", "/boot/initramfs.cpio"],
+    "-append",
+    "console=ttyS0 quiet loglevel=4 panic=-1 reboot=t 8250.nr_uarts=1 random.trust_cpu=on init_on_alloc=0 " +
+      "cryptomgr.notests audit=0 tsc=reliable no_timer_check",
+    ...["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"],
+    ...["-qmp", "unix:/vm/qmp,server=on,wait=off"],
+    ...["-chardev", "socket,id=agent,path=/vm/agent,server=on,wait=off"],
+    ...["-device", "virtio-serial-pci,max_ports=2,addr=0x1.0,multifunction=on"],
+    ...["-device", "virtserialport,chardev=agent,name=hull.agent"],
+    "-blockdev",
+    '{"driver":"raw","node-name":"layer0","read-only":true,"discard":"ignore","file":{"driver":"file","filename":"/layers/0","locking":"off"}}',
+    ...["-device", "virtio-blk-pci,drive=layer0,serial=layer0,addr=0x1.1,multifunction=on"],
+    "-blockdev",
+    '{"driver":"raw","node-name":"layer1","read-only":true,"discard":"ignore","file":{"driver":"file","filename":"/layers/1","locking":"off"}}',
+    ...["-device", "virtio-blk-pci,drive=layer1,serial=layer1,addr=0x1.2,multifunction=on"],
+    "-blockdev",
+    '{"driver":"raw","node-name":"writable","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/disk.img"}}',
+    ...["-device", "virtio-blk-pci,drive=writable,serial=writable,addr=0x1.3,multifunction=on"],
+    ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+  ]);
+});
+
+test("emulation is asked for by name, and pays for no mitigations", () => {
+  const args = qemuArguments({ ...machine, acceleration: "tcg" });
+  expect(args).toContainEqual(expect.stringContaining("q35,accel=tcg,"));
+  expect(args[args.indexOf("-append") + 1]).toEndWith(" mitigations=off");
+});
+
+test("every layer of the largest image has a place of its own on the bus", () => {
+  const layers = Array.from({ length: maximumLayers }, (_, index) => `/layers/${index}`);
+  const places = qemuArguments({ ...machine, layers }).flatMap(
+    (arg) => /addr=(0x[0-9a-f]+\.\d)/.exec(arg)?.[1] ?? [],
+  );
+  expect(places.length).toBe(maximumLayers + 2);
+  expect(new Set(places).size).toBe(places.length);
+  const slots = places.map((place) => Number.parseInt(place, 16));
+  // The chipset has the slots 0 and 31.
+  expect(Math.min(...slots)).toBe(1);
+  expect(Math.max(...slots)).toBe(30);
+});
