@@ -67,7 +67,7 @@ async function matcherOf(engine: Engine, filters: Filters): Promise<(workload: W
   return ({ record }) =>
     passes(filters, "id", (id) => record.id.startsWith(id)) &&
     passes(filters, "name", (name) => matchesName(record.name, name)) &&
-    passes(filters, "status", (status) => statusOf(record.state) === status) &&
+    passes(filters, "status", (status) => statusOf(record) === status) &&
     passes(filters, "exited", (code) => record.state === "exited" && String(record.life.exitCode) === code) &&
     passes(filters, "isolation", (isolation) => record.wall === isolation) &&
     passes(filters, "ancestor", () => ancestors.has(record.image) || ancestors.has(record.request.image)) &&

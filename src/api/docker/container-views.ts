@@ -33,7 +33,7 @@ export function summaryOf(workload: Workload, options: ViewOptions, now: number)
     Ports: [],
     ...sizesOf(options),
     Labels: record.labels,
-    State: statusOf(record.state),
+    State: statusOf(record),
     Status: statusText(workload, now),
     HostConfig: { NetworkMode: request.networkMode },
     NetworkSettings: { Networks: networksOf(workload) },

@@ -1,17 +1,19 @@
 /** A workload's state in Docker's words, for machines and for people. */
 import type { ContainerState, ContainerStatus } from "../../contract/docker.ts";
 import { rfc3339 } from "../../engine/clock.ts";
-import type { State } from "../../engine/record.ts";
+import type { Life, State } from "../../engine/record.ts";
 import type { Workload } from "../../engine/workload.ts";
 
-export function statusOf(state: State): ContainerStatus {
-  return state === "creating" || state === "starting" ? "created" : state;
+/** While a start is under way, the state that it began from is shown. */
+export function statusOf({ state, life }: { state: State; life: Life }): ContainerStatus {
+  if (state === "starting") return life.before ?? "created";
+  return state === "creating" ? "created" : state;
 }
 
 export function stateOf(workload: Workload): ContainerState {
   const { state, life } = workload.record;
   return {
-    Status: statusOf(state),
+    Status: statusOf(workload.record),
     Running: workload.live || state === "restarting",
     Paused: state === "paused",
     Restarting: state === "restarting",

@@ -1,0 +1,96 @@
+/** An engine on fakes in a directory of its own, that can crash and come back. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLogger } from "../../contract/logger.ts";
+import { type Engine, openEngine } from "../engine.ts";
+import { type Failpoint, noFailpoint } from "../failpoint.ts";
+import type { RunRequest } from "../request.ts";
+import { noRestart } from "../restart.ts";
+import { FakeImages } from "./fake-images.ts";
+import { FakeWall, FakeWorld } from "./fake-wall.ts";
+
+export const plainRequest: RunRequest = {
+  name: undefined,
+  image: "some/image",
+  wall: "container",
+  isolation: "",
+  entrypoint: undefined,
+  command: undefined,
+  env: [],
+  workingDirectory: "",
+  user: "",
+  hostname: "",
+  labels: {},
+  exposedPorts: [],
+  terminal: false,
+  stdin: false,
+  stdinOnce: false,
+  attached: { stdin: false, stdout: true, stderr: true },
+  size: undefined,
+  readOnlyRoot: false,
+  memoryBytes: 0,
+  nanoCpus: 0,
+  pidsLimit: 0,
+  capAdd: [],
+  capDrop: [],
+  stopSignal: "",
+  stopTimeout: undefined,
+  restart: noRestart,
+  autoRemove: false,
+  networkMode: "default",
+};
+
+export function requestOf(command: string, changes: Partial<RunRequest> = {}): RunRequest {
+  return { ...plainRequest, command: command.split(" "), ...changes };
+}
+
+export class EngineBench implements AsyncDisposable {
+  readonly directory: string;
+  readonly world: FakeWorld;
+  readonly images: FakeImages;
+  readonly walls: { readonly container: FakeWall; readonly vm: FakeWall };
+  engine: Engine;
+
+  private constructor(parts: Pick<EngineBench, "directory" | "world" | "images" | "walls" | "engine">) {
+    this.directory = parts.directory;
+    this.world = parts.world;
+    this.images = parts.images;
+    this.walls = parts.walls;
+    this.engine = parts.engine;
+  }
+
+  static async open(failpoint: Failpoint = noFailpoint): Promise<EngineBench> {
+    const directory = await mkdtemp(join(tmpdir(), "engine-"));
+    const world = new FakeWorld();
+    const images = new FakeImages();
+    const walls = { container: new FakeWall("container", world), vm: new FakeWall("vm", world) };
+    const engine = await openEngine({ ...placesOf(directory), images, walls, log: silentLogger, failpoint });
+    return new EngineBench({ directory, engine, walls, world, images });
+  }
+
+  get root(): string {
+    return placesOf(this.directory).root;
+  }
+
+  get state(): string {
+    return placesOf(this.directory).state;
+  }
+
+  /** The daemon goes, as by a crash, and another one comes: records and sandboxes stay, memory does not. */
+  async comeBack(): Promise<void> {
+    await this.engine[Symbol.asyncDispose]();
+    this.images.leases = 0;
+    const { images, walls } = this;
+    this.engine = await openEngine({ ...placesOf(this.directory), images, walls, log: silentLogger });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine[Symbol.asyncDispose]();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+function placesOf(directory: string): { root: string; state: string } {
+  return { root: join(directory, "root"), state: join(directory, "state") };
+}

@@ -1,0 +1,90 @@
+/** An image store in memory with one image, for the tests of the engine and the API. */
+import { HullError } from "../../contract/errors.ts";
+import type { Digest, Image, ImageConfig, ImageStore } from "../../image/image-store.ts";
+
+const digest = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
+
+export const emptyConfig: ImageConfig = {
+  architecture: "amd64",
+  os: "linux",
+  created: "2026-01-02T03:04:05Z",
+  author: "",
+  env: [],
+  entrypoint: [],
+  cmd: [],
+  workingDir: "",
+  user: "",
+  labels: {},
+  exposedPorts: [],
+  volumes: [],
+  stopSignal: "",
+  history: [],
+};
+
+export function imageWith(config: Partial<ImageConfig> = {}): Image {
+  return {
+    id: digest("a"),
+    references: ["some/image:latest"],
+    digests: [],
+    config: { ...emptyConfig, ...config },
+    layers: [{ diffId: digest("b"), path: "/layers/b.erofs", sizeBytes: 4096 }],
+    sizeBytes: 4096,
+  };
+}
+
+export class FakeImages implements ImageStore {
+  readonly image: Image;
+  /** Leases that are held. */
+  leases = 0;
+
+  constructor(image: Image = imageWith({ env: ["FROM=image"], cmd: ["echo", "image command"] })) {
+    this.image = image;
+  }
+
+  resolve(reference: string): Promise<Image> {
+    const { image } = this;
+    const known = ["some/image", ...image.references, image.id, image.id.slice(7, 19)].includes(reference);
+    return known ? Promise.resolve(image) : Promise.reject(new HullError("noSuchImage", { name: reference }));
+  }
+
+  list(): Promise<Image[]> {
+    return Promise.resolve([this.image]);
+  }
+
+  pull(reference: string): Promise<Image> {
+    return this.resolve(reference);
+  }
+
+  async importTar(tar: ReadableStream<Uint8Array>): Promise<Image> {
+    await new Response(tar).bytes();
+    return this.image;
+  }
+
+  async load(archive: ReadableStream<Uint8Array>): Promise<Image[]> {
+    await new Response(archive).bytes();
+    return [this.image];
+  }
+
+  tag(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  remove(reference: string, options: { inUse: (id: Digest) => string | undefined }) {
+    const user = options.inUse(this.image.id);
+    if (user !== undefined) throw new HullError("imageInUse", { name: reference, id: user });
+    return Promise.resolve([{ untagged: reference }]);
+  }
+
+  lease(): Disposable {
+    this.leases++;
+    return {
+      [Symbol.dispose]: () => {
+        this.leases--;
+      },
+    };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
