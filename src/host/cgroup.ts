@@ -110,17 +110,21 @@ export function cgroupProcesses(layout: CgroupLayout, group: string): number[] {
   return [];
 }
 
-/** Removes a group from every hierarchy where it is empty; one that is in use or gone stays as it is. */
-export function removeEmptyCgroup(layout: CgroupLayout, group: string): void {
+/** Removes a group from every hierarchy; false when it is in use somewhere, where it stays. */
+export function removeEmptyCgroup(layout: CgroupLayout, group: string): boolean {
   const roots = new Set(layout.v1.values());
   if (layout.v2 !== undefined) roots.add(layout.v2.mountPoint);
+  let gone = true;
   for (const root of roots) {
     try {
       rmdirSync(`${root}${group}`);
     } catch (error) {
-      if (!["ENOENT", "EBUSY", "ENOTEMPTY", "EROFS"].includes(errnoNameOf(error) ?? "")) throw error;
+      const reason = errnoNameOf(error) ?? "";
+      if (!["ENOENT", "EBUSY", "ENOTEMPTY", "EROFS"].includes(reason)) throw error;
+      if (reason !== "ENOENT") gone = false;
     }
   }
+  return gone;
 }
 
 function numberOf(text: string | undefined): number {

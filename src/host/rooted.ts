@@ -29,32 +29,53 @@ function openInRoot(root: number, path: string, flags: number): number {
   );
 }
 
-/** Reads a regular file of at most `limit` bytes; undefined when there is none at that path. */
-export function readFileInRoot(root: string, path: string, limit: number): Buffer | undefined {
+/**
+ * Gives `use` a descriptor of whatever is at `path` and closes it; undefined when there is nothing at that path.
+ * Only a regular file is opened for reading. Of anything else the descriptor merely tells what it is: opening a
+ * device of an image could do anything, and a fifo would wait.
+ */
+export function withFileInRoot<T>(root: string, path: string, use: (descriptor: number) => T): T | undefined {
   const directory = openSync(root, constants.O_DIRECTORY | constants.O_RDONLY);
+  let found: number;
   try {
-    // O_NONBLOCK: a fifo in the file's place must not hold the daemon up.
-    const file = openInRoot(directory, path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const status = fstatSync(file);
-      if (!status.isFile()) return undefined;
-      if (status.size > limit)
-        throw new RangeError(`${path} in the image has ${status.size} bytes, over the limit of ${limit}`);
-      const content = Buffer.alloc(limit);
-      let length = 0;
-      for (;;) {
-        const count = readSync(file, content, length, content.length - length, length);
-        length += count;
-        if (count === 0 || length === content.length) return content.subarray(0, length);
-      }
-    } finally {
-      closeSync(file);
-    }
+    found = openInRoot(directory, path, pathOnly);
   } catch (error) {
     if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoNameOf(error) ?? "")) return undefined;
     throw error;
   } finally {
     closeSync(directory);
+  }
+  try {
+    if (!fstatSync(found).isFile()) return use(found);
+    const file = openSync(`/proc/self/fd/${found}`, constants.O_RDONLY);
+    try {
+      return use(file);
+    } finally {
+      closeSync(file);
+    }
+  } finally {
+    closeSync(found);
+  }
+}
+
+/** Reads a regular file of at most `limit` bytes; undefined when there is none at that path. */
+export function readFileInRoot(root: string, path: string, limit: number): Buffer | undefined {
+  return withFileInRoot(root, path, (file) => {
+    const status = fstatSync(file);
+    if (!status.isFile()) return undefined;
+    if (status.size > limit)
+      throw new RangeError(`${path} in the image has ${status.size} bytes, over the limit of ${limit}`);
+    // Files of /proc have no size: the limit is the size to go by.
+    return readFully(file, status.size > 0 ? status.size : limit);
+  });
+}
+
+function readFully(file: number, most: number): Buffer {
+  const content = Buffer.alloc(most);
+  for (let length = 0; ; ) {
+    const count = length === most ? 0 : readSync(file, content, length, most - length, length);
+    length += count;
+    if (count === 0) return content.subarray(0, length);
   }
 }
 

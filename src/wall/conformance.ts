@@ -42,6 +42,9 @@ const sigkill = 9;
 const sigterm = 15;
 const sighup = 1;
 
+/** Prints the terminal's size again and again until a line is entered. */
+const reportSizes = "while ! read -t 0.05 line; do stty size; done; exit 9";
+
 export function describeWall(name: string, subject: WallUnderTest): void {
   describe(`${name} wall`, () => {
     const bench = new Bench(subject);
@@ -246,14 +249,11 @@ function describeTerminal(promise: DefinePromise, bench: Bench): void {
   const terminal = { terminal: true, stdin: true, size: { columns: 101, rows: 33 } };
 
   promise("a terminal has the size it was given, and sizes set later", async () => {
-    const { sandbox, text, attachment } = await bench.attached(
-      "stty size; read x; stty size; exit 9",
-      terminal,
-    );
+    const { sandbox, text, attachment } = await bench.attached(reportSizes, terminal);
     await text.until("33 101");
     await sandbox.resize({ columns: 77, rows: 22 });
-    await attachment.write(Buffer.from("\n"));
     await text.until("22 77");
+    await attachment.write(Buffer.from("\n"));
     expect((await sandbox.wait()).code).toBe(9);
   });
 
@@ -330,6 +330,8 @@ function describeStartErrors(promise: DefinePromise, bench: Bench): void {
     ["a path that does not exist", ["/no/such/command"], "commandNotFound"],
     ["a file that is not executable", ["/etc/not-executable"], "commandNotExecutable"],
     ["a directory", ["/etc"], "commandNotExecutable"],
+    ["a script whose interpreter is missing", ["/etc/no-interpreter"], "commandNotFound"],
+    ["a file that is no program", ["/etc/no-program"], "commandNotExecutable"],
   ];
   for (const [what, args, code] of failures)
     promise(`start refuses ${what}, and remove clears up`, async () => {
@@ -375,17 +377,15 @@ function describeExec(promise: DefinePromise, bench: Bench): void {
   promise("exec with a terminal has its size", async () => {
     const sandbox = await bench.started("sleep 1000");
     const size = { columns: 90, rows: 30 };
-    const session = await sandbox.exec(
-      execSpec("stty size; read x; stty size", { terminal: true, stdin: true, size }),
-    );
+    const session = await sandbox.exec(execSpec(reportSizes, { terminal: true, stdin: true, size }));
     const attachment = session.attachment;
     if (attachment === undefined) throw new Error("an attached exec has no attachment");
     const text = new TextReader(attachment);
     await text.until("30 90");
     await session.resize({ columns: 66, rows: 44 });
-    await attachment.write(Buffer.from("\n"));
     await text.until("44 66");
-    expect((await session.wait()).code).toBe(0);
+    await attachment.write(Buffer.from("\n"));
+    expect((await session.wait()).code).toBe(9);
   });
 
   promise("a detached exec runs to its end", async () => {

@@ -24,6 +24,8 @@ const files: Readonly<Record<string, string>> = {
   "etc/group": "root:x:0:\ndaemon:x:1:\ntty:x:5:\nalice:x:1000:\naudio:x:29:alice,daemon\nvideo:x:44:alice\n",
   "etc/os-release": 'NAME="Tiny"\nID=tiny\n',
   "etc/not-executable": "#!/bin/sh\necho never\n",
+  "etc/no-interpreter": "#!/no/such/interpreter\n",
+  "etc/no-program": "neither a script nor a binary\n",
 };
 
 /** Makes the layer; `extra` adds files by their path in the root. */
@@ -46,6 +48,7 @@ export async function makeTinyLayer(
       mkdirSync(join(root, name, ".."), { recursive: true });
       writeFileSync(join(root, name), content);
     }
+    for (const name of ["etc/no-interpreter", "etc/no-program"]) chmodSync(join(root, name), 0o755);
     const made = await run(["mkfs.erofs", "--all-root", path, root], {
       env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
     });

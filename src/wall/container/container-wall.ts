@@ -20,6 +20,7 @@ import { type LayerLease, LayerMounts } from "./layer-mounts.ts";
 import { hostsFile, resolverFile } from "./network-files.ts";
 import { containerConfig } from "./oci-config.ts";
 import { mountOverlay } from "./overlay.ts";
+import { checkProgram } from "./program.ts";
 import { ContainerSandbox } from "./sandbox.ts";
 import { parseSeccompProfile, type SeccompProfile, seccompFor } from "./seccomp.ts";
 import { resolveUserInRoot } from "./user.ts";
@@ -110,6 +111,7 @@ class ContainerWall implements Wall {
     try {
       const user = resolveUserInRoot(rootPath, spec.process.user);
       makeWorkingDirectory(rootPath, spec.process.cwd);
+      checkProgram(rootPath, spec.process);
       const facts = {
         user,
         rootPath,

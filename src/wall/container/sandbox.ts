@@ -19,6 +19,7 @@ import type {
 import type { LayerLease } from "./layer-mounts.ts";
 import { ociProcess } from "./oci-config.ts";
 import { describeProcesses } from "./processes.ts";
+import { checkProgram } from "./program.ts";
 import { resolveUserInRoot, userNamesInRoot } from "./user.ts";
 import { makeWorkingDirectory } from "./working-directory.ts";
 
@@ -66,6 +67,7 @@ export class ContainerSandbox implements Sandbox {
     const root = `/proc/${this.#runningPid()}/root`;
     const user = resolveUserInRoot(root, spec.process.user);
     makeWorkingDirectory(root, spec.process.cwd);
+    checkProgram(root, spec.process);
     return this.#container().exec({
       id: spec.id,
       process: ociProcess(spec.process, user),

@@ -37,6 +37,7 @@ import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
 import type { Attachment, AttachOptions, ExecSession, ExitStatus, TerminalSize } from "../wall.ts";
 import { type ConnectedAttachment, endedAttachment, openAttachment } from "./attachment.ts";
 import type { OciConfig, OciProcess } from "./config.ts";
+import { CompiledFilters, deleteEnded, isCrun, startByFifo } from "./crun.ts";
 import { execInContainer } from "./exec.ts";
 import {
   attachSocketOf,
@@ -92,10 +93,13 @@ export interface ContainerExecOptions {
 
 export class OciRuntime {
   readonly options: OciRuntimeOptions;
+  readonly #isCrun: boolean;
+  readonly #filters = new CompiledFilters();
   #layout: CgroupLayout | undefined;
 
   constructor(options: OciRuntimeOptions) {
     this.options = options;
+    this.#isCrun = isCrun(options.runtime);
   }
 
   get cgroups(): CgroupLayout {
@@ -113,10 +117,18 @@ export class OciRuntime {
     return run([this.options.runtime, ...this.arguments, ...args]);
   }
 
+  /** Starts a created container. Throws what the runtime says. */
+  async start(options: ContainerOptions): Promise<void> {
+    if (this.#isCrun && startByFifo(this.#stateDirectory(options.id))) return;
+    const result = await this.command("start", options.id);
+    if (result.code !== 0)
+      throw explainRuntimeFailure(result.stderr, failureContext(options, { args: [], cwd: "" }));
+  }
+
   async create(config: OciConfig, options: ContainerOptions): Promise<OciContainer> {
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#discard(options));
-    await this.#writeBundle(config, options);
+    await this.#writeBundle(this.#isCrun ? this.#filters.apply(config) : config, options);
     try {
       const monitor = await startMonitor({
         conmon: this.options.conmon,
@@ -131,6 +143,7 @@ export class OciRuntime {
         leaveStdinOpen: !options.stdinOnce,
         preserveDescriptors: options.preserveDescriptors ?? [],
       });
+      if (this.#isCrun) this.#filters.learn(config, this.#stateDirectory(options.id));
       const container = new OciContainer(this, options, identifyProcess(monitor.pid), monitor.ended);
       undo.move();
       return container;
@@ -180,17 +193,31 @@ export class OciRuntime {
   }
 
   async #discard(options: Pick<ContainerOptions, "id" | "bundle" | "cgroup">): Promise<void> {
-    if (existsSync(`${this.options.runtimeRoot}/${options.id}`)) {
+    const state = this.#stateDirectory(options.id);
+    const monitor = findMonitor(options.bundle, options.id);
+    if (existsSync(state) && !(this.#isCrun && this.#deleteEnded(options, state))) {
       const result = await this.command("delete", "--force", options.id);
-      if (result.code !== 0 && existsSync(`${this.options.runtimeRoot}/${options.id}`))
+      if (result.code !== 0 && existsSync(state))
         throw new HullError("internal", {
           what: `the OCI runtime could not delete container ${options.id}: ${result.stderr.trim()}`,
         });
     }
-    const monitor = findMonitor(options.bundle, options.id);
-    if (monitor !== undefined && !(await endsWithin(monitor, 2000))) signalProcess(monitor, 9);
+    if (monitor !== undefined && !(await endsWithin(monitor, monitorPatience))) signalProcess(monitor, 9);
+  }
+
+  /** Without a process of crun's, if the container has ended. */
+  #deleteEnded(options: Pick<ContainerOptions, "id" | "cgroup">, state: string): boolean {
+    if (cgroupProcesses(this.cgroups, options.cgroup).length > 0) return false;
+    return deleteEnded(state, this.cgroups, options.cgroup);
+  }
+
+  #stateDirectory(id: string): string {
+    return `${this.options.runtimeRoot}/${id}`;
   }
 }
+
+/** Milliseconds that a monitor gets to write its last once its container is gone. */
+const monitorPatience = 2000;
 
 export class OciContainer {
   readonly options: ContainerOptions;
@@ -221,10 +248,8 @@ export class OciContainer {
     return this.#process !== undefined && isRunning(this.#process) ? this.#process.pid : undefined;
   }
 
-  async start(): Promise<void> {
-    const result = await this.#runtime.command("start", this.options.id);
-    if (result.code === 0) return;
-    throw explainRuntimeFailure(result.stderr, failureContext(this.options, { args: [], cwd: "" }));
+  start(): Promise<void> {
+    return this.#runtime.start(this.options);
   }
 
   async attach(options: AttachOptions): Promise<Attachment> {
