@@ -40,16 +40,28 @@ export async function prepareImage(
       why: `its config names ${diffIds.length} layers which are not the ${actual.length} that it has`,
     });
   await content.putBlob(image.config);
-  const manifest = image.manifest ?? Buffer.from(formatManifest(image.config, id, image.layers));
-  const manifestDigest = await content.putBlob(manifest);
+  const { manifest, layers } = await keepManifest(content, records, id, image);
   return {
     id,
     record: () => {
-      records.put({ id, manifest: manifestDigest, config, layers: image.layers });
+      records.put({ id, manifest, config, layers });
       for (const reference of image.references) records.setTag(reference, id);
       for (const named of image.digests) records.setDigest(named, id);
     },
   };
+}
+
+/** A manifest that was pulled or loaded is never replaced by one that would only be made here. */
+async function keepManifest(
+  content: ContentStore,
+  records: ImageRecords,
+  id: Digest,
+  image: NewImage,
+): Promise<{ manifest: Digest; layers: readonly LayerRecord[] }> {
+  const before = records.get(id);
+  if (image.manifest === undefined && before !== undefined) return before;
+  const manifest = image.manifest ?? Buffer.from(formatManifest(image.config, id, image.layers));
+  return { manifest: await content.putBlob(manifest), layers: image.layers };
 }
 
 /** Stores and records one image; returns its id. */

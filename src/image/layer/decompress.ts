@@ -53,7 +53,10 @@ export async function decompress(what: string, source: AsyncIterable<Uint8Array>
 
 export function compressionOf(head: Uint8Array): Compression | "bzip2" {
   for (const [name, magic] of magics) if (magic.every((byte, index) => head[index] === byte)) return name;
-  return "none";
+  // zstd may begin with a frame of somebody's own data, whose magic has 16 values.
+  const skippable =
+    ((head[0] ?? 0) & 0xf0) === 0x50 && head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18;
+  return skippable ? "zstd" : "none";
 }
 
 /** The first bytes of a stream, and a stream that still has them. */
