@@ -64,7 +64,9 @@ const kept: boolean[] = [];
   );
 }
 const { tarBytes, seconds } = await measureLayerConversion(await debianTar());
-kept.push(reportBound("layer conversion, gunzip included", tarBytes / 1e6 / seconds, { least: 150 }, " MB/s of tar"));
+kept.push(
+  reportBound("layer conversion, gunzip included", tarBytes / 1e6 / seconds, { least: 150 }, " MB/s of tar"),
+);
 process.exit(kept.every(Boolean) ? 0 : 1);
 
 async function runOrThrow(command: readonly string[]): Promise<void> {
