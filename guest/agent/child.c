@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "files.h"
 #include "protocol.h"
 #include "users.h"
 #include "workload.h"
@@ -137,6 +138,8 @@ static int execute_in_path(struct child_plan *plan, struct failure *failure) {
 
 static int run(struct child_plan *plan, struct failure *failure) {
   reset_signals();
+  // The agent is the last to be killed for memory, what it starts is not.
+  if (write_file("/proc/self/oom_score_adj", "0") < 0) return fail_errno(failure, "cannot set the memory score");
   if (set_standard_streams(plan, failure) < 0) return -1;
   if ((plan->main ? workload_enter_first(plan->terminal, failure) : workload_join(failure)) < 0) return -1;
   cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

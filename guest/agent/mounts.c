@@ -155,7 +155,7 @@ static int open_target(int root, const char *path) {
   return open_below(root, path, O_RDONLY | O_CREAT | O_NONBLOCK | O_NOCTTY, 0644);
 }
 
-int mounts_bind_file(int root, size_t index, const char *path, const char *content, size_t length, bool read_only,
+int mounts_bind_file(int root, size_t index, const char *path, const char *content, size_t length,
                      struct failure *failure) {
   char source[32];
   snprintf(source, sizeof source, "/f/%zu", index);
@@ -163,10 +163,6 @@ int mounts_bind_file(int root, size_t index, const char *path, const char *conte
     return fail_errno(failure, "cannot make the content of %s", path);
   cleanup_close int target = open_target(root, path);
   if (target < 0 || mount_on(target, source, NULL, MS_BIND, NULL) < 0) return fail_errno(failure, "cannot bind %s", path);
-  if (!read_only) return 0;
-  cleanup_close int bound = open_below(root, path, O_PATH, 0);
-  if (bound < 0 || mount_on(bound, NULL, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
-    return fail_errno(failure, "cannot make %s read-only", path);
   return 0;
 }
 

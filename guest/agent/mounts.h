@@ -8,7 +8,7 @@ int mounts_root(unsigned layers, struct failure *failure);
 // Gives the root a /dev; returns a descriptor of its terminals' directory.
 int mounts_devices(int root, struct failure *failure);
 // Binds a file of the given content over the one at `path` in the image, which is made if it is missing.
-int mounts_bind_file(int root, size_t index, const char *path, const char *content, size_t length, bool read_only,
+int mounts_bind_file(int root, size_t index, const char *path, const char *content, size_t length,
                      struct failure *failure);
 // In the main process's new name spaces: makes the root the only thing to be seen, and mounts what depends on them.
 int mounts_enter(bool read_only, bool terminal, struct failure *failure);

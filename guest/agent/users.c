@@ -35,7 +35,7 @@ static int64_t number_of(const char *text) {
   char *end;
   errno = 0;
   unsigned long long value = strtoull(text, &end, 10);
-  return *end || errno || value > 0x7fffffff ? -1 : (int64_t)value;
+  return *end || errno || value > 0xfffffffe ? -1 : (int64_t)value;
 }
 
 // Fills uid, gid and home of the first line whose name is `user`, or whose uid is. `name` gets the user's name.

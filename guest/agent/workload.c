@@ -36,7 +36,7 @@ static int set_up_files(struct reader *fields, struct failure *failure) {
     size_t length;
     cleanup_free char *content = read_string(fields, &length);
     if (fields->bad) break;
-    if (mounts_bind_file(root_fd, i, path, content, length, read_only_root, failure) < 0) return -1;
+    if (mounts_bind_file(root_fd, i, path, content, length, failure) < 0) return -1;
   }
   return fields->bad ? fail(failure, RESULT_INVALID, "the set-up request is malformed") : 0;
 }

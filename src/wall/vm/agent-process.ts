@@ -38,6 +38,8 @@ interface Channel {
 }
 
 const names = { [channels.stdout]: "stdout", [channels.stderr]: "stderr" } as const;
+/** The window bounds bytes; this bounds in how many pieces they may wait. */
+const waitingChunks = 1024;
 const inputPiece = frame.maximumPayload - 8;
 
 export class AgentProcess {
@@ -142,10 +144,12 @@ export class AgentProcess {
     const number = fields.u8();
     const channel = this.#channelAt(number, fields.u64());
     const data = Buffer.from(fields.rest());
+    if (data.length === 0) throw new ProtocolError("the agent sent empty output");
     channel.received += data.length;
     if (channel.received - channel.acknowledged > this.#options.window)
       throw new ProtocolError("the agent sent more output than its window");
     this.#waiting.push({ stream: number === channels.stdout ? names[1] : names[2], data });
+    if (this.#waiting.length > waitingChunks) this.#waiting = mergeChunks(this.#waiting);
     this.#pumping ??= this.#pump();
   }
 
@@ -209,4 +213,12 @@ export class AgentProcess {
     this.#over = true;
     this.#wakeInput?.();
   }
+}
+
+/** One chunk per stream; how the streams' writes lay to each other is lost. */
+function mergeChunks(chunks: readonly OutputChunk[]): OutputChunk[] {
+  return Object.values(names).flatMap((stream) => {
+    const data = Buffer.concat(chunks.filter((chunk) => chunk.stream === stream).map((chunk) => chunk.data));
+    return data.length === 0 ? [] : [{ stream, data }];
+  });
 }
