@@ -90,7 +90,7 @@ describe("plan", () => {
         capabilities: ["CAP_NET_ADMIN"],
         terminal: true,
         stdin: true,
-        stdinOnce: true,
+        stdinOnce: false,
         size: { columns: 80, rows: 24 },
       },
     });

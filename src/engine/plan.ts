@@ -125,7 +125,8 @@ function planProcess(request: RunRequest, image: Image, hostname: string): Proce
     capabilities: capabilitiesOf(request.capAdd, request.capDrop),
     terminal: request.terminal,
     stdin: request.stdin,
-    stdinOnce: request.stdinOnce,
+    // A terminal has no end of input: who detaches from it may come back.
+    stdinOnce: request.stdinOnce && !request.terminal,
     ...(request.size === undefined ? {} : { size: request.size }),
   };
 }
