@@ -81,7 +81,7 @@ for (const format of formats) {
     for (const chunkBytes of [1, 7, 511, 512, 513, 4096]) expect(parse(bytes, chunkBytes)).toEqual(whole);
   });
 
-  test(`${format.join(" ")}: an archive cut off anywhere is corrupt, or ends between members`, async () => {
+  test(`${format.join(" ")}: an archive cut off anywhere is corrupt, or ends after a member's data`, async () => {
     const bytes = await sample(...format);
     const end = bytes.lastIndexOf("d") + 1;
     let fine = 0;
@@ -91,7 +91,8 @@ for (const format of formats) {
       const result = outcome(bytes.subarray(0, length));
       expect(["fine", "corrupt"]).toContain(result);
     }
-    expect(fine).toBeLessThan(12);
+    // Between members, and within the padding of one: writers leave that out at an archive's end.
+    expect(fine).toBeLessThan(20);
   });
 
   test(`${format.join(" ")}: a byte that is wrong is found, or is data`, async () => {

@@ -81,9 +81,12 @@ export class TarParser {
     }
   }
 
-  /** The archive's last byte was pushed. An archive may lack the zero blocks at its end, but not half a member. */
+  /**
+   * The archive's last byte was pushed. An archive may lack the zero blocks at its end and the padding of its last
+   * member (umoci leaves both out), but not half a member.
+   */
   end(): void {
-    const betweenMembers = this.#state === "header" || this.#state === "zero";
+    const betweenMembers = ["header", "zero", "padding"].includes(this.#state);
     if (this.#state === "end") return;
     if (betweenMembers && this.#blockFill === 0 && !this.#hasExtensions()) return;
     throw this.#corrupt(`it ends in the middle of ${this.#place()}`);
