@@ -30,7 +30,7 @@ export interface PrivateMountsOptions {
   readonly rootDirectory: string;
 }
 
-/** Names the namespace that the program was started again in; anything else found there is somebody else's. */
+/** Environment variable that says which process was started again in which namespace. */
 const marker = "HULL_MOUNT_NAMESPACE";
 const cgroupRoot = "/sys/fs/cgroup";
 let startedInside: boolean | undefined;
@@ -63,14 +63,19 @@ export function startAgainInPrivateMounts(directories: readonly string[]): void 
     mount({ source: "none", target: directory, flags: mountFlag.private | mountFlag.recursive });
   }
   hideUnifiedHierarchy();
-  startAgain({ [marker]: namespaceOf("mnt", "self") });
+  startAgain({ [marker]: markOfThisProcess() });
 }
 
-/** Whether this program was started again in a namespace of its own. Programs it starts do not inherit the mark. */
+/** Whether this program was started again in a namespace of its own. A program that it starts was not. */
 export function inPrivateMountNamespace(): boolean {
-  startedInside ??= process.env[marker] === namespaceOf("mnt", "self");
+  startedInside ??= process.env[marker] === markOfThisProcess();
   delete process.env[marker];
   return startedInside;
+}
+
+/** The process id stays the same when a program is started again, and is another in every program it starts. */
+function markOfThisProcess(): string {
+  return `${process.pid} ${namespaceOf("mnt", "self")}`;
 }
 
 /**
