@@ -92,8 +92,8 @@ export class TestDaemon implements AsyncDisposable {
     return `unix://${this.socket}`;
   }
 
-  /** Starts the daemon and resolves when it answers. */
-  async start(): Promise<void> {
+  /** Starts the daemon and resolves when it answers. `env` is for this life of it only. */
+  async start(env: Readonly<Record<string, string>> = {}): Promise<void> {
     if (this.#process !== undefined) throw new Error("the test's daemon runs already");
     const configPath = join(this.directory, "config.json");
     await writeFile(configPath, JSON.stringify(this.#options.config ?? {}));
@@ -102,7 +102,7 @@ export class TestDaemon implements AsyncDisposable {
       [this.#program, "daemon", ...places, "--config", configPath, ...(this.#options.args ?? [])],
       {
         cwd: this.directory,
-        env: { ...process.env, ...this.#options.env },
+        env: { ...process.env, ...this.#options.env, ...env },
         stdio: ["ignore", "ignore", "pipe"],
       },
     );
@@ -128,6 +128,12 @@ export class TestDaemon implements AsyncDisposable {
   /** Ends the daemon as a crash would; what it started goes on. */
   async kill9(): Promise<void> {
     await this.#end("SIGKILL");
+  }
+
+  /** Resolves once the daemon has ended by itself. */
+  async ended(): Promise<void> {
+    await this.#process?.exited;
+    this.#process = undefined;
   }
 
   /** Ends the daemon in order; what it started goes on. */
