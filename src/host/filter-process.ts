@@ -32,13 +32,10 @@ export async function* filterThrough(
   const feed = async () => {
     try {
       for await (const chunk of source) {
-        if (stopped) break;
-        stdin.write(chunk);
-        await stdin.flush();
+        if (stopped || !(await give(stdin, chunk))) break;
       }
     } catch (error) {
-      // A program that ended early closes its input: its exit code says why.
-      if (child.exitCode === null && child.signalCode === null) sourceFailure = { error };
+      sourceFailure = { error };
       child.kill();
     }
     await Promise.resolve(stdin.end()).catch(() => undefined);
@@ -59,6 +56,17 @@ export async function* filterThrough(
     stopped = true;
     child.kill();
     await child.exited;
+  }
+}
+
+/** False when the program takes no more; its exit code says why. */
+async function give(stdin: Bun.FileSink, chunk: Uint8Array): Promise<boolean> {
+  try {
+    stdin.write(chunk);
+    await stdin.flush();
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -1,5 +1,5 @@
 /** What the store knows about images: a database beside the content. */
-import { Database } from "bun:sqlite";
+import { Database, SQLiteError } from "bun:sqlite";
 import * as v from "valibot";
 import { HullError, messageOf } from "../contract/errors.ts";
 import { isDigest } from "./content/content-store.ts";
@@ -102,7 +102,17 @@ export class ImageRecords implements Disposable {
 
   /** All or nothing. */
   transaction<T>(work: () => T): T {
-    return this.#db.transaction(work)();
+    try {
+      return this.#db.transaction(work)();
+    } catch (error) {
+      if (error instanceof SQLiteError && error.code === "SQLITE_FULL")
+        throw new HullError(
+          "noSpace",
+          { what: "the records of images", path: this.#db.filename },
+          { cause: error },
+        );
+      throw error;
+    }
   }
 
   /** Adds an image, or shows a hidden one again. */

@@ -71,10 +71,18 @@ class DiskImageStore implements ImageStore {
   }
 
   async pull(reference: string, options: PullOptions): Promise<Image> {
+    if (isTiny(reference)) return this.#pullTiny(reference, options);
     const id = await this.#gate.run(() =>
       pullImage(this.#content, this.#records, this.#pool, reference, options),
     );
     return this.#image(id);
+  }
+
+  /** The embedded image comes from no registry. */
+  async #pullTiny(reference: string, { onProgress }: PullOptions): Promise<Image> {
+    const image = await this.resolve(reference);
+    onProgress({ status: `Status: Image is up to date for ${tinyReference}` });
+    return image;
   }
 
   async importTar(tar: ReadableStream<Uint8Array>, options: ImportOptions): Promise<Image> {
@@ -120,7 +128,9 @@ class DiskImageStore implements ImageStore {
         const left = (this.#leases.get(id) ?? 1) - 1;
         if (left > 0) this.#leases.set(id, left);
         else this.#leases.delete(id);
-        if (!this.#closed && left === 0 && this.#records.get(id)?.hidden === true) void this.#gate.request();
+        if (this.#closed || left > 0 || this.#records.get(id)?.hidden !== true) return;
+        // What could not be removed now is found by the next collection.
+        this.#gate.request().catch(() => undefined);
       },
     };
   }

@@ -50,6 +50,8 @@ export class BufferedFile implements AsyncDisposable {
   }
 
   write(bytes: Uint8Array): void {
+    // The descriptor's number may belong to another file by now.
+    if (this.#closed) throw new Error(`${this.path} is closed`);
     for (let at = 0; at < bytes.length; ) {
       const taken = Math.min(bufferBytes - this.#fill, bytes.length - at);
       this.#buffer.set(taken === bytes.length ? bytes : bytes.subarray(at, at + taken), this.#fill);
@@ -62,6 +64,7 @@ export class BufferedFile implements AsyncDisposable {
   /** Leaves a hole up to `position`, which must not lie before the current one. */
   skipTo(position: number): void {
     const gap = position - this.position;
+    if (this.#closed) throw new Error(`${this.path} is closed`);
     if (gap < 0) throw new Error(`cannot go back from ${this.position} to ${position} in ${this.path}`);
     if (gap <= bufferBytes - this.#fill - 1) {
       this.#buffer.fill(0, this.#fill, this.#fill + gap);

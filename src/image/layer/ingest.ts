@@ -70,8 +70,8 @@ export async function ingestLayer(
   const blobBytes = kept.out.position;
   const layerBytes = layer.out.position;
   const keptDigest = plain === undefined ? arrived : diffId;
-  await content.publishBlob(kept, keptDigest);
-  await content.publishLayer(layer, diffId);
+  // The disk may do both at once.
+  await Promise.all([content.publishBlob(kept, keptDigest), content.publishLayer(layer, diffId)]);
   return {
     diffId,
     blob: keptDigest,

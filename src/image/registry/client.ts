@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { parseJson } from "../config.ts";
 import type { RegistryAuth } from "../image-store.ts";
-import type { Reference } from "../reference.ts";
+import { familiarName, type Reference } from "../reference.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 
 /** Docker Hub's registry has another name than its images. */
@@ -132,7 +132,7 @@ export class RegistryClient {
 
   #denied(why: string): HullError {
     return this.#auth === undefined
-      ? new HullError("pullDenied", { name: `${this.host}/${this.#repository}`, why })
+      ? new HullError("pullDenied", { name: familiarName(`${this.host}/${this.#repository}`), why })
       : new HullError("unauthorized", { host: this.host, why });
   }
 

@@ -40,7 +40,7 @@ test("an image of several layers comes from a real registry with its digests", a
     await Promise.all(layout.tars.map(async (tar) => digestOf(await readFile(tar)))),
   );
   const said = events.map((event) => event.status);
-  expect(said[0]).toBe("Pulling from 127.0.0.1".concat(registry.host.slice(9), "/team/app"));
+  expect(said[0]).toBe("Pulling from team/app");
   for (const status of [
     "Pulling fs layer",
     "Downloading",

@@ -14,13 +14,7 @@ import {
 } from "../manifest.ts";
 import { formatPlatform, matchPlatform, parsePlatform } from "../platform.ts";
 import type { ImageRecords } from "../records.ts";
-import {
-  canonicalName,
-  familiarName,
-  formatReference,
-  parseReference,
-  type Reference,
-} from "../reference.ts";
+import { canonicalName, formatReference, parseReference, type Reference } from "../reference.ts";
 import { registerImage } from "../registration.ts";
 import { RegistryClient, RegistryNotFound } from "./client.ts";
 import type { LayerPool } from "./layer-pool.ts";
@@ -86,7 +80,7 @@ export async function pullImage(
   const before = currentId(records, reference);
   try {
     options.onProgress({
-      status: `Pulling from ${familiarName(canonicalName(reference))}`,
+      status: `Pulling from ${reference.path}`,
       id: reference.tag ?? reference.digest ?? "",
     });
     const manifest = await fetchManifest(pull, platform);
