@@ -10,14 +10,16 @@ import { projectRoot, runProgram } from "./daemon.ts";
 
 const cache = join(projectRoot, ".cache");
 
-/** The path of the tar of the root file system. */
-export async function debianTar(): Promise<string> {
-  return await once("test-debian.tar", async (path) => {
+/** The path of the tar of the root file system, with packages besides python3 when some are named. */
+export async function debianTar(packages: readonly string[] = []): Promise<string> {
+  const name = ["test-debian", ...packages].join("-");
+  return await once(`${name}.tar`, async (path) => {
+    const include = `--include=${["python3", ...packages].join(",")}`;
     await run([
       "mmdebstrap",
       "--quiet",
       "--variant=minbase",
-      "--include=python3",
+      include,
       "bookworm",
       path,
       await debianMirror(),
