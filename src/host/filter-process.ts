@@ -62,7 +62,7 @@ export async function* filterThrough(
 /** False when the program takes no more; its exit code says why. */
 async function give(stdin: Bun.FileSink, chunk: Uint8Array): Promise<boolean> {
   try {
-    stdin.write(chunk);
+    await stdin.write(chunk);
     await stdin.flush();
     return true;
   } catch {
