@@ -20,8 +20,8 @@ test("only the first bytes of a long output are kept, and the program is not hel
   expect(stdout.length).toBe(1000);
 });
 
-test("a program that is not installed is a missing thing of the host", () => {
-  expect(run(["no-such-program"])).rejects.toMatchObject({ code: "hostMissing" });
+test("a program that is not installed is a missing thing of the host", async () => {
+  await expect(run(["no-such-program"])).rejects.toMatchObject({ code: "hostMissing" });
 });
 
 test("the environment is the plain one, or the one given", async () => {

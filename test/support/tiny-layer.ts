@@ -14,7 +14,7 @@ export interface TinyLayer extends AsyncDisposable {
 
 const applets = (
   "sh ash true false cat echo printf sleep ls id env pwd wc head tail dd seq kill ps stty tty mount df grep " +
-  "sha256sum md5sum yes touch mkdir rm chmod chown tr od readlink stat hostname unshare ip ifconfig ping nc test trap"
+  "sha256sum md5sum yes touch mkdir rm chmod chown tr od readlink stat hostname ip ifconfig ping nc test trap"
 ).split(" ");
 
 const files: Readonly<Record<string, string>> = {

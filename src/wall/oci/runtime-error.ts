@@ -16,7 +16,7 @@ export function explainRuntimeFailure(text: string, context: FailureContext): Hu
   const { command, cwd, user } = context;
   if (/chdir|\bcwd\b|working directory/i.test(words) && !words.includes("executable file"))
     return new HullError("workingDirectoryInvalid", { path: cwd, why: lastReason(words) });
-  if (/executable file .* not found|missing dynamic library|exec.*no such file or directory/i.test(words))
+  if (/executable file.*not found|missing dynamic library|exec.*no such file or directory/i.test(words))
     return new HullError("commandNotFound", { command });
   if (/is a directory|open executable: operation not permitted/i.test(words))
     return new HullError("commandNotExecutable", { command, why: "is a directory" });
