@@ -23,7 +23,7 @@ test("the arguments of a machine with two layers", () => {
     "-machine",
     "q35,accel=kvm,smbus=off,sata=off,usb=off,vmport=off,smm=off,hpet=off,graphics=off",
     ...["-cpu", "max", "-smp", "2", "-m", "size=128M"],
-    ...["-kernel", "/boot/vmlinux", "-initrd", "/boot/initramfs.cpio"],
+    ...["-bios", "qboot.rom", "-kernel", "/boot/vmlinux", "-initrd", "/boot/initramfs.cpio"],
     "-append",
     "console=ttyS0 quiet loglevel=4 panic=-1 reboot=t 8250.nr_uarts=1 random.trust_cpu=on init_on_alloc=0 " +
       "cryptomgr.notests audit=0 tsc=reliable no_timer_check",

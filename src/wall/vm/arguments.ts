@@ -42,6 +42,8 @@ export function qemuArguments(machine: Machine): string[] {
     ...["-cpu", "max"],
     ...["-smp", String(machine.processors)],
     ...["-m", `size=${Math.ceil(machine.memoryBytes / 1024 / 1024)}M`],
+    // Firmware that starts the given kernel and looks for nothing to boot on the disks (part of QEMU).
+    ...["-bios", "qboot.rom"],
     ...["-kernel", machine.kernel, "-initrd", machine.initramfs],
     ...["-append", kernelArguments(machine.acceleration)],
     // QEMU's own messages and the guest's console go the same way.
