@@ -33,6 +33,7 @@ export class LayerMounts {
   readonly #base: string;
   readonly #mounts = new Map<string, LayerMount>();
   #next = 0;
+  #closed = false;
   #needsLoopDevice = false;
 
   /** `directory` is taken over; what dead daemons left in it is removed. */
@@ -61,6 +62,7 @@ export class LayerMounts {
 
   /** Unmounts the layers that nobody leases; sandboxes that run keep what they use. */
   close(): void {
+    this.#closed = true;
     for (const [path, mounted] of this.#mounts) if (mounted.leases === 0) this.#unmount(path, mounted);
     removeDirectory(this.#base);
   }
@@ -81,6 +83,11 @@ export class LayerMounts {
   #release(path: string, mounted: LayerMount): void {
     mounted.leases -= 1;
     if (mounted.leases > 0) return;
+    if (this.#closed) {
+      this.#unmount(path, mounted);
+      removeDirectory(this.#base);
+      return;
+    }
     mounted.idle = setTimeout(() => this.#unmount(path, mounted), idleMilliseconds);
     mounted.idle.unref();
     // A mount that failed is tried anew by the next lease.
