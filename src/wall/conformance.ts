@@ -8,7 +8,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isHullError } from "../contract/errors.ts";
 import { parseLogLine } from "./log.ts";
-import type { Attachment, ExecSpec, ExitStatus, ProcessSpec, Sandbox, SandboxSpec, Wall } from "./wall.ts";
+import type {
+  Attachment,
+  ExecSpec,
+  ExitStatus,
+  ProcessRow,
+  ProcessSpec,
+  Sandbox,
+  SandboxSpec,
+  Wall,
+} from "./wall.ts";
 
 /** What a suite's run varies of a spec. */
 export interface SpecChanges {
@@ -577,7 +586,7 @@ function describeProcess(promise: DefinePromise, bench: Bench): void {
   promise("the workload is process 1 and sees only its own processes", async () => {
     const { sandbox, text } = await bench.attached("echo pid $$; sleep 1000 & sleep 1000 & wait");
     await text.until("pid 1\n");
-    const rows = await bench.untilProcesses(sandbox, 3);
+    const rows = await bench.untilProcesses(sandbox, "sleep 1000", 2);
     expect(rows.map(({ pid, parentPid }) => [pid === 1, parentPid])).toEqual([
       [true, 0],
       [false, 1],
@@ -658,6 +667,14 @@ function describeResources(promise: DefinePromise, bench: Bench): void {
     expect(text.length).toBe(seen);
     await sandbox.resume();
     await text.more(seen);
+  });
+
+  promise("remove ends a paused workload", async () => {
+    const { sandbox, text } = await bench.attached("echo ready; sleep 1000");
+    await text.until("ready");
+    await sandbox.pause();
+    await sandbox.remove();
+    expect(sandbox.pid()).toBeUndefined();
   });
 
   promise("a limit on processes holds", async () => {
@@ -783,11 +800,11 @@ class Bench {
     this.#sandboxes.clear();
   }
 
-  /** Waits for the processes that a script starts in the background. */
-  async untilProcesses(sandbox: Sandbox, count: number): ReturnType<Sandbox["processes"]> {
+  /** Waits until a script has started `count` processes of this command; returns all processes, in order. */
+  async untilProcesses(sandbox: Sandbox, command: string, count: number): Promise<ProcessRow[]> {
     for (;;) {
       const rows = (await sandbox.processes()).toSorted((left, right) => left.pid - right.pid);
-      if (rows.length >= count && rows.every(({ command }) => command !== "")) return rows;
+      if (rows.filter((row) => row.command === command).length >= count) return rows;
       await Bun.sleep(10);
     }
   }
