@@ -73,7 +73,7 @@ describe("plain requests", () => {
       answer(404, '{"message":"No such container: x","code":"noSuchWorkload"}'),
     );
     using hull = connect({ socket: server.socket });
-    expect(hull.containers.start("x")).rejects.toMatchObject({
+    await expect(hull.containers.start("x")).rejects.toMatchObject({
       name: "ApiError",
       status: 404,
       code: "noSuchWorkload",
@@ -96,17 +96,17 @@ describe("plain requests", () => {
   ])("%s is an error that says so", async (_, text, message) => {
     await using server = await answering(text);
     using hull = connect({ socket: server.socket });
-    expect(hull.containers.create({ Image: "x" })).rejects.toThrow(message);
+    await expect(hull.containers.create({ Image: "x" })).rejects.toThrow(message);
   });
 
   test("a list of the wrong shape is an error that names the place", async () => {
     await using server = await answering(answer(200, '[{"Id":"a","Names":"x"}]'));
     using hull = connect({ socket: server.socket });
-    expect(hull.containers.list()).rejects.toThrow("0.Names");
+    await expect(hull.containers.list()).rejects.toThrow("0.Names");
   });
 
   test("no socket and a dead one are told apart", async () => {
-    expect(connect({ socket: "/nonexistent/hull.sock" }).open()).rejects.toMatchObject({
+    await expect(connect({ socket: "/nonexistent/hull.sock" }).open()).rejects.toMatchObject({
       systemCode: "ENOENT",
     });
   });
@@ -119,7 +119,7 @@ describe("plain requests", () => {
     const controller = new AbortController();
     const exit = await hull.containers.watchExit("a", "not-running", controller.signal);
     controller.abort(new Error("enough"));
-    expect(exit.result).rejects.toThrow();
+    await expect(exit.result).rejects.toThrow();
   });
 });
 
@@ -155,7 +155,7 @@ describe("streams of JSON", () => {
   test("a line without an end is refused", async () => {
     await using server = await answering(`HTTP/1.1 200 OK\r\n\r\n${"x".repeat(5 * 1024 * 1024)}`);
     using hull = connect({ socket: server.socket });
-    expect(hull.images.pull({ name: "x", tag: "y" }).next()).rejects.toThrow("is over");
+    await expect(hull.images.pull({ name: "x", tag: "y" }).next()).rejects.toThrow("is over");
   });
 
   test("leaving a stream drops its connection", async () => {
@@ -207,14 +207,18 @@ describe("uploads", () => {
     async function* endless() {
       for (;;) yield Buffer.alloc(65536);
     }
-    expect(hull.images.load({ data: endless() }).next()).rejects.toThrow("corrupt tar");
+    await expect(hull.images.load({ data: endless() }).next()).rejects.toThrow("corrupt tar");
   });
 
   test("a file that changed its size is an error", async () => {
     await using server = await scriptedServer((connection) => void connection.resume());
     using hull = connect({ socket: server.socket });
-    expect(hull.images.load({ data: parts(), size: 5 }).next()).rejects.toThrow("grew over the 5 bytes");
-    expect(hull.images.load({ data: parts(), size: 50 }).next()).rejects.toThrow("after 11 of 50 bytes");
+    await expect(hull.images.load({ data: parts(), size: 5 }).next()).rejects.toThrow(
+      "grew over the 5 bytes",
+    );
+    await expect(hull.images.load({ data: parts(), size: 50 }).next()).rejects.toThrow(
+      "after 11 of 50 bytes",
+    );
   });
 });
 
@@ -270,7 +274,7 @@ describe("hijacked streams", () => {
   test("a refusal is the daemon's error", async () => {
     await using server = await answering(answer(409, '{"message":"container a is not running"}'));
     using hull = connect({ socket: server.socket });
-    expect(hull.containers.attach("a", { terminal: false })).rejects.toThrow("is not running");
+    await expect(hull.containers.attach("a", { terminal: false })).rejects.toThrow("is not running");
   });
 
   test("much data goes both ways at once, byte for byte", async () => {

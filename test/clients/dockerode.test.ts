@@ -72,7 +72,7 @@ for (const wall of walls) {
         const inspected = await container.inspect();
         expect(inspected.State).toMatchObject({ Status: "exited", ExitCode: 4, Running: false });
         await container.remove();
-        expect(container.inspect()).rejects.toMatchObject({ statusCode: 404 });
+        await expect(container.inspect()).rejects.toMatchObject({ statusCode: 404 });
       },
       testTimeout,
     );
@@ -147,13 +147,13 @@ test(
 test(
   "errors have Docker's statuses",
   async () => {
-    expect(docker.getContainer("nope").start()).rejects.toMatchObject({ statusCode: 404 });
-    expect(docker.createContainer({ Image: "hull/none" })).rejects.toMatchObject({ statusCode: 404 });
+    await expect(docker.getContainer("nope").start()).rejects.toMatchObject({ statusCode: 404 });
+    await expect(docker.createContainer({ Image: "hull/none" })).rejects.toMatchObject({ statusCode: 404 });
     const container = await docker.createContainer({ Image: "hull/tiny", name: "taken" });
-    expect(docker.createContainer({ Image: "hull/tiny", name: "taken" })).rejects.toMatchObject({
+    await expect(docker.createContainer({ Image: "hull/tiny", name: "taken" })).rejects.toMatchObject({
       statusCode: 409,
     });
-    expect(container.kill()).rejects.toMatchObject({ statusCode: 409 });
+    await expect(container.kill()).rejects.toMatchObject({ statusCode: 409 });
     await container.remove();
     expect((await docker.ping()).toString()).toBe("OK");
   },
