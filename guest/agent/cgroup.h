@@ -12,7 +12,7 @@ int cgroup_set_up(const struct cgroup_limits *limits, struct failure *failure);
 // A descriptor of the workload's group for clone3, or -1.
 int cgroup_open(void);
 bool cgroup_out_of_memory(void);
-// Ends every process of the workload.
+// Ends every process of the workload; waits a second at most until they are gone.
 void cgroup_kill(void);
 
 struct cgroup_usage {

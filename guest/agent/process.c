@@ -320,8 +320,3 @@ void processes_send(void) {
     }
   }
 }
-
-void processes_kill(void) {
-  each_process(process) if (process->state == PROCESS_STARTING || process->state == PROCESS_RUNNING)
-      kill(process->pid, SIGKILL);
-}

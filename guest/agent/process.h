@@ -56,4 +56,3 @@ void processes_polled(const struct pollfd *polls);
 void processes_settle(void);
 // Queues frames as far as the port has room.
 void processes_send(void);
-void processes_kill(void);

@@ -3,10 +3,13 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { errnoNameOf } from "../../host/system-error.ts";
 import { parseLogLine } from "../log.ts";
 
-const tailBytes = 8 * 1024;
-const tailLines = 6;
+/** A serial port's output comes byte by byte, and so does its log: 50 bytes for one. */
+const tailBytes = 128 * 1024;
+const tailLines = 4;
+/** Lines that say why, among registers and call traces. */
+const reasons = /Kernel panic|agent: |qemu|Out of memory/i;
 
-/** The last lines of a console's log, on one line; empty when there is none. */
+/** The lines of a console's log that say why it ended, or the last ones, on one line; empty when there is none. */
 export function consoleTail(path: string): string {
   let descriptor: number;
   try {
@@ -26,18 +29,19 @@ export function consoleTail(path: string): string {
 }
 
 function describe(log: Buffer): string {
-  const lines = log.toString("latin1").split("\n");
-  const words = lines.flatMap((line) => {
-    const data = parseLogLine(Buffer.from(line, "latin1"))?.data;
-    // The guest writes what it likes: only what is harmless on a terminal is shown.
-    const text =
-      data === undefined
-        ? ""
-        : Buffer.from(data)
-            .toString("latin1")
-            .replaceAll(/[^ -~]/g, "")
-            .trim();
-    return text === "" ? [] : [text.slice(0, 200)];
-  });
-  return words.slice(-tailLines).join(" | ");
+  const data: Uint8Array[] = [];
+  for (let start = 0, end = log.indexOf(10); end >= 0; start = end + 1, end = log.indexOf(10, start))
+    data.push(parseLogLine(log.subarray(start, end))?.data ?? new Uint8Array());
+  const lines = Buffer.concat(data).toString("latin1").split("\n");
+  // The guest writes what it likes: only what is harmless on a terminal is shown.
+  const words = lines
+    .map((line) =>
+      line
+        .replaceAll(/[^ -~]/g, "")
+        .trim()
+        .slice(0, 200),
+    )
+    .filter((line) => line !== "");
+  const telling = words.filter((line) => reasons.test(line));
+  return (telling.length > 0 ? telling : words).slice(-tailLines).join(" | ");
 }

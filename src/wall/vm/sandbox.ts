@@ -54,8 +54,8 @@ export interface SandboxParts {
 const exitSchema = v.object({ code: v.number(), oomKilled: v.boolean(), finishedAt: v.number() });
 const mainHandle = 0;
 /** Milliseconds that an orderly end may take before QEMU is ended as it is. */
-const shutDownTimeout = 5000;
-const killTimeout = 5000;
+const shutDownTimeout = 10_000;
+const killTimeout = 20_000;
 
 export class VmSandbox implements Sandbox {
   readonly spec: SandboxSpec;
@@ -213,6 +213,7 @@ export class VmSandbox implements Sandbox {
     const { container, runtime, layout, spec } = this.#parts;
     if (container?.pid() !== undefined) await this.#endInOrder();
     this.letGo();
+    this.#exit.reject(new HullError("vmLost", { name: spec.name, why: "it was removed" }));
     const jail = container?.options ?? {
       id: jailId(spec.id),
       bundle: layout.bundle,
@@ -232,16 +233,14 @@ export class VmSandbox implements Sandbox {
     );
   }
 
-  /** Writes the disk back before QEMU goes, if the agent still answers. */
+  /** Ends the workload and lets the agent write the disk back, if it still answers. */
   async #endInOrder(): Promise<void> {
     const { container } = this.#parts;
-    if (this.#ended) await Promise.race([this.#shutDown, Bun.sleep(shutDownTimeout)]);
-    else if (this.#running !== undefined && !this.#paused && this.#connection !== undefined) {
-      this.#letGo = true;
-      const agent = await this.#connection.catch(() => undefined);
-      await agent?.request(verbs.shutDown, new FieldWriter(), shutDownTimeout).catch(() => undefined);
-      this.#exit.reject(new HullError("vmLost", { name: this.spec.name, why: "it was removed" }));
+    if (!this.#ended && this.#running !== undefined && this.#connection !== undefined) {
+      await this.signal(constants.signals.SIGKILL).catch(() => undefined);
+      await Promise.race([this.#exit.promise.catch(() => undefined), Bun.sleep(shutDownTimeout)]);
     }
+    if (this.#ended) await Promise.race([this.#shutDown, Bun.sleep(shutDownTimeout)]);
     container?.signal(constants.signals.SIGKILL);
   }
 
@@ -266,24 +265,24 @@ export class VmSandbox implements Sandbox {
     main.exit.then(
       async (exit) => {
         const status = exitStatusOf(exit);
-        await this.#recordExit(status);
+        const recorded = await this.#recordExit(status);
         this.#finish(status);
-        agent.forget(main);
-        this.#shutDown = this.#powerOff(agent);
+        // Otherwise the agent is the only one who can tell the next daemon.
+        if (recorded) this.#shutDown = this.#powerOff(agent);
       },
       () => undefined,
     );
   }
 
-  /** The exit is on the host's disk before the agent may forget it. */
-  async #recordExit(status: ExitStatus): Promise<void> {
+  /** Writes the exit down for later daemons, and says whether that worked. */
+  async #recordExit(status: ExitStatus): Promise<boolean> {
     const { exit } = this.#parts.layout;
     try {
       await writeFile(`${exit}.draft`, JSON.stringify(status), { mode: 0o600 });
       await rename(`${exit}.draft`, exit);
-    } catch (error) {
-      // Without it a later daemon cannot tell how the workload ended; this one can.
-      if (errnoNameOf(error) !== "ENOENT" && errnoNameOf(error) !== "ENOSPC") throw error;
+      return true;
+    } catch {
+      return false;
     }
   }
 

@@ -6,7 +6,7 @@
  * runtime directory (layout.ts).
  */
 import { existsSync, readFileSync } from "node:fs";
-import { appendFile, chown, mkdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, chmod, chown, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import * as v from "valibot";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { canLimitSwap } from "../../host/cgroup.ts";
@@ -135,6 +135,7 @@ class VmWall implements Wall {
         new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit: undefined });
       await made.remove();
     });
+    for (const path of [...spec.layers, parts.programs.kernel, parts.programs.initramfs]) await letRead(path);
     await prepareDisk({ path: layout.disk, bytes: diskBytes, owner: jailUser(spec.id) });
     await writeFile(layout.state, JSON.stringify({ logStart, memoryBytes }), { mode: 0o600 });
     container = await runtime.create(configOf(parts), options);
@@ -236,6 +237,12 @@ async function makeDirectories({ spec, layout }: BootParts): Promise<void> {
   } catch (error) {
     throw explainWriteError(error, "the machine's files", spec.runtimeDirectory);
   }
+}
+
+/** QEMU's user has to read what the daemon, under a narrow umask, may have made for itself alone. */
+async function letRead(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  if ((mode & 0o004) === 0) await chmod(path, (mode & 0o7777) | 0o444);
 }
 
 function jailOptions(spec: SandboxSpec, layout: VmLayout): ContainerOptions {

@@ -1,6 +1,14 @@
 /** What the vm wall promises beyond the wall contract. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
@@ -203,6 +211,34 @@ describe("the vm wall", () => {
       expect([check.code, check.stdout]).toEqual([0, expect.stringContaining("/65536")]);
       const { stdout } = await run(["du", "-k", disk]);
       expect(Number.parseInt(stdout, 10)).toBeLessThan(16_000);
+    },
+    patience,
+  );
+
+  test(
+    "a guest whose kernel panics is lost, with the last words of its console",
+    async () => {
+      await using made = new AsyncDisposableStack();
+      const sandbox = await wall.create(specOf("echo c > /proc/sysrq-trigger; sleep 1000"));
+      made.defer(() => sandbox.remove());
+      await sandbox.start();
+      const error = await sandbox.wait().catch((reason: unknown) => reason);
+      expect(isHullError(error, "vmLost")).toBe(true);
+      expect(String(error)).toContain("Kernel panic - not syncing: sysrq triggered crash");
+    },
+    patience,
+  );
+
+  test(
+    "layers that only the daemon could read are readable to QEMU",
+    async () => {
+      await using made = new AsyncDisposableStack();
+      const path = join(directory, "private.erofs");
+      copyFileSync(layer.path, path);
+      chmodSync(path, 0o600);
+      const sandbox = await wall.create(specOf("echo in", { layers: [path] }));
+      made.defer(() => sandbox.remove());
+      expect(await outputOf(sandbox)).toBe("in\n");
     },
     patience,
   );
