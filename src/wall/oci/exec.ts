@@ -4,13 +4,19 @@ import { HullError } from "../../contract/errors.ts";
 import { explainWriteError } from "../../host/system-error.ts";
 import type { Attachment, ExecSession, ExitStatus } from "../wall.ts";
 import { openAttachment } from "./attachment.ts";
-import { attachSocketOf, RuntimeRefusal, startMonitor, writeTerminalSize } from "./monitor.ts";
-import type { ContainerExecOptions, ContainerOptions, OciRuntime } from "./runtime.ts";
+import {
+  attachSocketOf,
+  type MonitorPrograms,
+  RuntimeRefusal,
+  startMonitor,
+  writeTerminalSize,
+} from "./monitor.ts";
+import type { ContainerExecOptions, ContainerOptions } from "./options.ts";
 import { explainRuntimeFailure } from "./runtime-error.ts";
 
 /** Starts a process by conmon and the runtime's `exec`. Its directory goes when the session has ended. */
 export async function execInContainer(
-  runtime: OciRuntime,
+  programs: MonitorPrograms,
   container: ContainerOptions,
   options: ContainerExecOptions,
 ): Promise<ExecSession> {
@@ -34,9 +40,7 @@ export async function execInContainer(
   };
   try {
     const monitor = await startMonitor({
-      conmon: runtime.options.conmon,
-      runtime: runtime.options.runtime,
-      runtimeArgs: runtime.arguments,
+      ...programs,
       directory,
       containerId: container.id,
       logPath: undefined,

@@ -15,10 +15,14 @@ import { errnoNameOf } from "../../host/system-error.ts";
 /** How a monitored process ended; undefined: its monitor died first, so nobody knows. */
 export type MonitoredEnd = { readonly code: number; readonly finishedAt: number } | undefined;
 
-export interface MonitorOptions {
+/** Absolute paths of the programs, and the arguments of the runtime that come before its command. */
+export interface MonitorPrograms {
   readonly conmon: string;
   readonly runtime: string;
   readonly runtimeArgs: readonly string[];
+}
+
+export interface MonitorOptions extends MonitorPrograms {
   /** Directory for the monitor's files: `attach`, `ctl`, `pid`, `conmon.pid`, `exit/`. */
   readonly directory: string;
   readonly containerId: string;

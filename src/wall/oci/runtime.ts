@@ -43,53 +43,17 @@ import {
   attachSocketOf,
   findMonitor,
   type MonitoredEnd,
+  type MonitorPrograms,
   RuntimeRefusal,
   readPidFile,
   startMonitor,
   watchMonitor,
   writeTerminalSize,
 } from "./monitor.ts";
+import type { ContainerExecOptions, ContainerOptions, OciRuntimeOptions } from "./options.ts";
 import { explainRuntimeFailure, type FailureContext } from "./runtime-error.ts";
 
-export interface OciRuntimeOptions {
-  /** Absolute paths of the programs. */
-  readonly runtime: string;
-  readonly conmon: string;
-  /** Where the runtime keeps its own state; gone after a reboot. */
-  readonly runtimeRoot: string;
-}
-
-export interface ContainerOptions {
-  /** The container's id, unique on the host. */
-  readonly id: string;
-  /** The workload's name and wall, for messages. */
-  readonly name: string;
-  readonly wall: "container" | "vm";
-  /** Directory of the container, made when missing; deleted with the container. */
-  readonly bundle: string;
-  /** The control group, as in the config's `cgroupsPath`. */
-  readonly cgroup: string;
-  /** File for the output in the format of log.ts; undefined: none is kept. */
-  readonly logPath: string | undefined;
-  /** Bytes at which the log is started anew; undefined: it grows. */
-  readonly logLimit?: number;
-  readonly terminal: boolean;
-  readonly stdin: boolean;
-  readonly stdinOnce: boolean;
-  /** As given by the user, for messages. */
-  readonly user: string;
-  /** Descriptors the container's process gets as 3, 4…; they may be closed once `create` has returned. */
-  readonly preserveDescriptors?: readonly number[];
-}
-
-export interface ContainerExecOptions {
-  /** Unique in the container. */
-  readonly id: string;
-  readonly process: OciProcess;
-  readonly stdin: boolean;
-  readonly attach: boolean;
-  readonly user: string;
-}
+export type { ContainerExecOptions, ContainerOptions, OciRuntimeOptions } from "./options.ts";
 
 export class OciRuntime {
   readonly options: OciRuntimeOptions;
@@ -107,14 +71,15 @@ export class OciRuntime {
     return this.#layout;
   }
 
-  /** Arguments of the runtime that come before its command. */
-  get arguments(): string[] {
-    return [`--root=${this.options.runtimeRoot}`];
+  get programs(): MonitorPrograms {
+    const { conmon, runtime, runtimeRoot } = this.options;
+    return { conmon, runtime, runtimeArgs: [`--root=${runtimeRoot}`] };
   }
 
   /** Runs one of the runtime's commands. */
   command(...args: string[]): Promise<RunResult> {
-    return run([this.options.runtime, ...this.arguments, ...args]);
+    const { runtime, runtimeArgs } = this.programs;
+    return run([runtime, ...runtimeArgs, ...args]);
   }
 
   /** Starts a created container. Throws what the runtime says. */
@@ -131,9 +96,7 @@ export class OciRuntime {
     await this.#writeBundle(this.#isCrun ? this.#filters.apply(config) : config, options);
     try {
       const monitor = await startMonitor({
-        conmon: this.options.conmon,
-        runtime: this.options.runtime,
-        runtimeArgs: this.arguments,
+        ...this.programs,
         directory: options.bundle,
         containerId: options.id,
         logPath: options.logPath,
@@ -279,7 +242,7 @@ export class OciContainer {
   }
 
   exec(options: ContainerExecOptions): Promise<ExecSession> {
-    return execInContainer(this.#runtime, this.options, options);
+    return execInContainer(this.#runtime.programs, this.options, options);
   }
 
   resize(size: TerminalSize): Promise<void> {
