@@ -82,8 +82,8 @@ export function encodeDevice(major: number, minor: number): number {
 
 export interface Dirent {
   readonly name: string;
-  readonly nid: number;
-  readonly kind: Inode["kind"];
+  /** Its number is known only when everything is placed. */
+  readonly inode: Inode;
 }
 
 /** One block of a directory: the entries, then their names. Returns the bytes used. */
@@ -91,9 +91,9 @@ export function encodeDirentBlock(out: Buffer, at: number, entries: readonly Dir
   let nameOffset = entries.length * direntSize;
   let slot = at;
   for (const entry of entries) {
-    out.writeBigUInt64LE(BigInt(entry.nid), slot);
+    out.writeBigUInt64LE(BigInt(entry.inode.nid), slot);
     out.writeUInt16LE(nameOffset, slot + 8);
-    out.writeUInt8(fileTypes[entry.kind], slot + 10);
+    out.writeUInt8(fileTypes[entry.inode.kind], slot + 10);
     out.writeUInt8(0, slot + 11);
     out.write(entry.name, at + nameOffset, "latin1");
     nameOffset += entry.name.length;

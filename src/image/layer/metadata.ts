@@ -46,7 +46,7 @@ export async function writeMetadata(
   data: FileDataWriter,
   out: BufferedFile,
 ): Promise<void> {
-  const placed = place(what, root);
+  const placed = await place(what, root);
   await writeOuterBlocks(placed, data, out);
   const metaBlock = data.nextBlock;
   out.skipTo(metaBlock * blockSize);
@@ -69,7 +69,7 @@ export async function writeMetadata(
 }
 
 /** Decides where every inode goes. The root comes first: its number has only 16 bits. Number 0 is left out: readdir() hides it. */
-function place(what: string, root: DirectoryInode): Placed[] {
+async function place(what: string, root: DirectoryInode): Promise<Placed[]> {
   const order = inodesOf(root);
   const placed: Placed[] = [];
   let offset = inodeSize;
@@ -78,6 +78,8 @@ function place(what: string, root: DirectoryInode): Placed[] {
     offset = fit(offset, inodeSize + sizes.xattrBytes, sizes.layout === layout.inline ? sizes.tail : 0);
     inode.nid = offset / slotSize;
     placed.push({ ...sizes, inode, offset, block: 0 });
+    // A layer may have a million inodes, and the daemon has others to serve.
+    if (placed.length % inodesPerDrain === 0) await new Promise((resolve) => setImmediate(resolve));
     const end = offset + inodeSize + sizes.xattrBytes + sizes.tail;
     offset = Math.ceil(end / slotSize) * slotSize;
   }
@@ -184,17 +186,10 @@ function direntBlocks(directory: DirectoryInode): Dirent[][] {
   return blocks;
 }
 
-/** Numbers are known only when all is placed, so they are looked up late. */
 function direntOf(directory: DirectoryInode, name: string): Dirent {
   const inode = name === "." ? directory : name === ".." ? directory.parent : directory.children.get(name);
   if (inode === undefined) throw new Error("a name has an inode");
-  return {
-    name,
-    kind: inode.kind,
-    get nid() {
-      return inode.nid;
-    },
-  };
+  return { name, inode };
 }
 
 /** The blocks of directories and symlinks that do not lie behind their inodes. */

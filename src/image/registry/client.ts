@@ -8,14 +8,13 @@ import { parseJson } from "../config.ts";
 import type { RegistryAuth } from "../image-store.ts";
 import { familiarName, type Reference } from "../reference.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
+import { RegistryReply, Silence } from "./reply.ts";
 
 /** Docker Hub's registry has another name than its images. */
 const hosts: Readonly<Record<string, string>> = { "docker.io": "registry-1.docker.io" };
 const maxRedirects = 10;
 /** Bytes of an error's or a token's JSON. */
 const maxReplyBytes = 1024 * 1024;
-/** A registry that sends nothing for so long is taken for gone. */
-const silenceLimit = 60_000;
 
 const errorsSchema = v.object({
   errors: v.array(v.object({ code: v.optional(v.string(), ""), message: v.optional(v.string(), "") })),
@@ -181,103 +180,6 @@ export class RegistryClient {
 /** The registry does not have what was asked for. */
 export class RegistryNotFound extends Error {
   override readonly name = "RegistryNotFound";
-}
-
-/** An answer whose body is read under the rule about silence. */
-export class RegistryReply {
-  readonly #response: Response;
-  readonly #silence: Silence;
-  readonly #failure: (error: unknown) => Error;
-
-  constructor(response: Response, silence: Silence, failure: (error: unknown) => Error) {
-    this.#response = response;
-    this.#silence = silence;
-    this.#failure = failure;
-  }
-
-  get ok(): boolean {
-    return this.#response.ok;
-  }
-
-  get status(): number {
-    return this.#response.status;
-  }
-
-  get headers(): Headers {
-    return this.#response.headers;
-  }
-
-  async *body(): AsyncGenerator<Uint8Array> {
-    const reader = this.#response.body?.getReader();
-    try {
-      while (reader !== undefined) {
-        this.#silence.listen();
-        const next = await reader.read().catch((error: unknown) => {
-          throw this.#failure(error);
-        });
-        // The time that the consumer takes is not the registry's.
-        this.#silence.pause();
-        if (next.done) return;
-        yield next.value;
-      }
-    } finally {
-      this.#silence.stop();
-      await reader?.cancel().catch(() => undefined);
-    }
-  }
-
-  async bytes(limit: number): Promise<Buffer> {
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    for await (const chunk of this.body()) {
-      length += chunk.length;
-      if (length > limit)
-        throw new HullError("tooLarge", {
-          what: `the answer of ${new URL(this.#response.url).host}`,
-          value: `more than ${limit} bytes`,
-          limit: `${limit} bytes`,
-        });
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks);
-  }
-
-  async text(limit: number): Promise<string> {
-    return (await this.bytes(limit)).toString("utf8");
-  }
-
-  async discard(): Promise<void> {
-    this.#silence.stop();
-    await this.#response.body?.cancel().catch(() => undefined);
-  }
-}
-
-/** Aborts a request when nothing is heard for too long, or when the whole pull is aborted. */
-class Silence {
-  readonly signal: AbortSignal;
-  readonly #controller = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(outer: AbortSignal) {
-    this.signal = AbortSignal.any([outer, this.#controller.signal]);
-    this.listen();
-  }
-
-  listen(): void {
-    this.pause();
-    this.#timer = setTimeout(
-      () => this.#controller.abort(new Error(`nothing came for ${silenceLimit / 1000} seconds`)),
-      silenceLimit,
-    );
-  }
-
-  pause(): void {
-    clearTimeout(this.#timer);
-  }
-
-  stop(): void {
-    this.pause();
-  }
 }
 
 /** What an error's body says, in the registry's words; its status otherwise. */

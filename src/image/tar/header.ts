@@ -6,6 +6,10 @@ import type { SparseSegment, Timestamp } from "./entry.ts";
 
 export const blockSize = 512;
 
+/** A header's copy that can be read in words. */
+const aligned = new Uint8Array(blockSize);
+const words = new Uint32Array(aligned.buffer);
+
 export interface RawHeader {
   readonly typeFlag: string;
   readonly name: string;
@@ -92,16 +96,24 @@ function sparseFields(block: Buffer, start: number, count: number): SparseSegmen
 /** Some old archivers summed signed bytes; both sums are accepted, as GNU tar does. */
 function verifyChecksum(block: Buffer): void {
   const written = numberField(block, 148, 8, "checksum");
-  let unsigned = 8 * 32;
-  let negative = 0;
-  for (let i = 0; i < blockSize; i++) {
-    if (i === 148) i = 156;
-    const byte = block[i] ?? 0;
-    unsigned += byte;
-    if (byte > 127) negative += 256;
+  aligned.set(block);
+  // The field itself counts as blanks.
+  aligned.fill(32, 148, 156);
+  let sums = 0;
+  let negatives = 0;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? 0;
+    // Two sums of 16 bits side by side: 256 bytes each cannot overflow them.
+    sums += (word & 0x00ff00ff) + ((word >>> 8) & 0x00ff00ff);
+    if ((word & 0x80808080) !== 0) negatives += negativeBytes(word);
   }
-  if (written !== unsigned && written !== unsigned - negative)
+  const unsigned = (sums & 0xffff) + (sums >>> 16);
+  if (written !== unsigned && written !== unsigned - 256 * negatives)
     throw new TarFormatError(`its header's checksum is ${unsigned}, but ${written} is written there`);
+}
+
+function negativeBytes(word: number): number {
+  return ((word >>> 7) & 1) + ((word >>> 15) & 1) + ((word >>> 23) & 1) + (word >>> 31);
 }
 
 function stringField(block: Buffer, start: number, length: number): string {

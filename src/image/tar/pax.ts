@@ -104,6 +104,7 @@ export function paxSparseMap(value: Uint8Array): SparseSegment[] {
 /** Extended attributes, by full name. LIBARCHIVE's base64 form is used only for what SCHILY's raw form does not give. */
 export function paxXattrs(values: ReadonlyMap<string, Uint8Array>): Map<string, Uint8Array> {
   const xattrs = new Map<string, Uint8Array>();
+  if (values.size === 0) return xattrs;
   for (const [key, value] of values) {
     if (key.startsWith("SCHILY.xattr."))
       xattrs.set(key.slice("SCHILY.xattr.".length), checkXattr(key, value));
