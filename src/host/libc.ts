@@ -16,10 +16,7 @@ const { symbols } = dlopen("libc.so.6", {
   execve: { args: [pointer, pointer, pointer], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
   mkdirat: { args: [i32, pointer, u32], returns: i32 },
-  mknod: { args: [pointer, u32, u64], returns: i32 },
   mount: { args: [pointer, pointer, pointer, u64, pointer], returns: i32 },
-  prctl: { args: [i32, u64, u64, u64, u64], returns: i32 },
-  setns: { args: [i32, i32], returns: i32 },
   shutdown: { args: [i32, i32], returns: i32 },
   socket: { args: [i32, i32, i32], returns: i32 },
   /** For calls that the C library has no function for; unused arguments are 0. */
@@ -33,11 +30,6 @@ export const libc = symbols;
 /** Numbers of system calls newer than the generic table: the same on every architecture. */
 export const systemCall = {
   pidfdSendSignal: 424,
-  openTree: 428,
-  moveMount: 429,
-  fsopen: 430,
-  fsconfig: 431,
-  fsmount: 432,
   pidfdOpen: 434,
   openat2: 437,
 } as const;

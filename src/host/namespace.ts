@@ -1,8 +1,8 @@
-/** Kernel namespaces of the calling thread (unshare(2), setns(2)). */
-import { closeSync, openSync, readlinkSync } from "node:fs";
+/** Kernel namespaces of the calling thread (unshare(2)). */
+import { readlinkSync } from "node:fs";
 import { check, libc } from "./libc.ts";
 
-/** Flags of unshare(2) and setns(2), linux/sched.h. */
+/** Flags of unshare(2), linux/sched.h. */
 export const namespaceFlag = {
   mount: 0x0002_0000,
   cgroup: 0x0200_0000,
@@ -16,16 +16,6 @@ export const namespaceFlag = {
 /** Moves the calling thread (the main one) into new namespaces. Other threads stay where they are. */
 export function unshare(flags: number): void {
   check(libc.unshare(flags), "unshare", `0x${flags.toString(16)}`);
-}
-
-/** Moves the calling thread (the main one) into the namespace that `path` (`/proc/PID/ns/…`) stands for. */
-export function enterNamespace(path: string, flag: number): void {
-  const descriptor = openSync(path, "r");
-  try {
-    check(libc.setns(descriptor, flag), "setns", path);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 /** The identity of a namespace of a process, such as `mnt:[4026531841]`. */
