@@ -26,7 +26,12 @@ export class Context {
     try {
       await hull.open();
     } catch (error) {
-      if (!(error instanceof ConnectionError) || !absent.has(error.systemCode ?? "")) throw error;
+      if (!(error instanceof ConnectionError)) throw error;
+      if (error.systemCode === "EACCES")
+        throw new Error(`${error.message}: root and the group of socketGroup may use it: try sudo`, {
+          cause: error,
+        });
+      if (!absent.has(error.systemCode ?? "")) throw error;
       const { startDaemon } = await import("./start-daemon.ts");
       await startDaemon(this.places, () => hull.open());
     }

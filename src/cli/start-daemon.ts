@@ -33,8 +33,7 @@ export async function startDaemon(places: Places, connect: () => Promise<void>):
     const problem = await waitUntilAnswers(daemon, connect, () => lastLine(log, before));
     if (problem === undefined) return;
     const said = lastLine(log, before);
-    const hint = process.getuid?.() === 0 ? "" : " (the daemon needs root: start it with sudo hull daemon)";
-    throw new Error(`cannot start the hull daemon: ${said === "" ? problem : said}${hint}`);
+    throw new Error(`cannot start the hull daemon: ${said === "" ? problem : said}${rootHint()}`);
   } finally {
     closeSync(log);
   }
@@ -85,8 +84,13 @@ function openLog(path: string, directory: string): number {
     mkdirSync(directory, { recursive: true, mode: 0o711 });
     return openSync(path, "a+", 0o600);
   } catch (error) {
-    throw new Error(`no hull daemon answers, and none can be started: ${messageOf(error)}`, { cause: error });
+    const why = `${messageOf(error)}${rootHint()}`;
+    throw new Error(`no hull daemon answers, and none can be started: ${why}`, { cause: error });
   }
+}
+
+function rootHint(): string {
+  return process.getuid?.() === 0 ? "" : " (the daemon needs root: try sudo)";
 }
 
 function lastLine(log: number, from: number): string {
