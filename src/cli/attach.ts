@@ -1,5 +1,6 @@
 import { text, toggle } from "./parse/options.ts";
 import { defaultDetachKeys, parseDetachKeys } from "./session/detach-keys.ts";
+import { exitCodeOf } from "./session/exit.ts";
 import { fitTerminal, join } from "./session/session.ts";
 import { SignalForwarder } from "./session/signals.ts";
 import { isTerminal } from "./session/terminal.ts";
@@ -43,8 +44,6 @@ export default defineVerb({
       resize,
     });
     if (end === "detached") return 0;
-    const { code, error } = await exit.result;
-    if (error !== undefined) throw new Error(error);
-    return code;
+    return exitCodeOf(exit, id);
   },
 });

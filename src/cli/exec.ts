@@ -1,5 +1,5 @@
 import { messageOf } from "../contract/errors.ts";
-import type { Hull } from "../sdk/main.ts";
+import { ConnectionError, type Hull } from "../sdk/main.ts";
 import type { Context } from "./context.ts";
 import { list, type Options, text, toggle } from "./parse/options.ts";
 import { environmentOf } from "./parse/values.ts";
@@ -87,7 +87,10 @@ async function execute(
 /** A program may close its output before it ends. */
 async function exitCodeOf(hull: Hull, exec: string): Promise<number> {
   for (;;) {
-    const { running, exitCode } = await hull.containers.inspectExec(exec);
+    const { running, exitCode } = await hull.containers.inspectExec(exec).catch((cause: unknown) => {
+      if (!(cause instanceof ConnectionError)) throw cause;
+      throw new Error("lost the connection to the hull daemon: how the command ends is not known", { cause });
+    });
     if (!running && exitCode !== undefined) return exitCode;
     if (!running) throw new Error("the command ended, but its exit code cannot be known");
     await Bun.sleep(20);

@@ -19,8 +19,8 @@ const closedOutputCode = 141;
 const globalFlags = { ...placeFlags, version: toggle("Show the version", "v") } as const;
 
 // Not process.stdout: loading its streams takes longer than a `run`.
-const stdout = new Output(Bun.stdout);
-const stderr = new Output(Bun.stderr);
+const stdout = new Output(1);
+const stderr = new Output(2);
 
 async function main(argv: readonly string[]): Promise<number> {
   let verbName: string | undefined;

@@ -7,6 +7,7 @@ import { type Options, text, toggle } from "./parse/options.ts";
 import { attachedOf, workloadFlags, workloadRequest } from "./parse/workload.ts";
 import { OutputClosed } from "./print/output.ts";
 import { defaultDetachKeys, parseDetachKeys } from "./session/detach-keys.ts";
+import { exitCodeOf } from "./session/exit.ts";
 import { fitTerminal, join } from "./session/session.ts";
 import { numberOfSignal, SignalForwarder } from "./session/signals.ts";
 import { isTerminal, terminalSize } from "./session/terminal.ts";
@@ -92,9 +93,7 @@ async function runAttached(context: Context, options: RunOptions, args: readonly
     if (error instanceof OutputClosed && options.rm) await hull.containers.kill(id).catch(() => undefined);
     throw error;
   }
-  const { code, error } = await exit.result;
-  if (error !== undefined) throw new Error(error);
-  return code;
+  return exitCodeOf(exit, id);
 }
 
 function withConsoleSize(request: ReturnType<typeof workloadRequest>, terminal: boolean) {

@@ -4,6 +4,7 @@ import type { Context } from "./context.ts";
 import { forEach } from "./each.ts";
 import { type Options, text, toggle, UsageError } from "./parse/options.ts";
 import { defaultDetachKeys, parseDetachKeys } from "./session/detach-keys.ts";
+import { exitCodeOf } from "./session/exit.ts";
 import { fitTerminal, join } from "./session/session.ts";
 import { SignalForwarder } from "./session/signals.ts";
 import { isTerminal } from "./session/terminal.ts";
@@ -75,7 +76,5 @@ async function startAttached(
     resize,
   });
   if (end === "detached") return 0;
-  const { code, error } = await exit.result;
-  if (error !== undefined) throw new Error(error);
-  return code;
+  return exitCodeOf(exit, id);
 }

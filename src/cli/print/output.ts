@@ -6,18 +6,18 @@ export class OutputClosed extends Error {
 }
 
 export class Output {
-  readonly #file: Bun.BunFile;
+  readonly descriptor: 1 | 2;
   #sink: Bun.FileSink | undefined;
 
-  constructor(file: Bun.BunFile) {
-    this.#file = file;
+  constructor(descriptor: 1 | 2) {
+    this.descriptor = descriptor;
   }
 
   /** Resolves when the bytes are with the system. */
   async write(data: Uint8Array | string): Promise<void> {
     if (data.length === 0) return;
     try {
-      this.#sink ??= this.#file.writer();
+      this.#sink ??= (this.descriptor === 1 ? Bun.stdout : Bun.stderr).writer();
       const written = this.#sink.write(data);
       // Both may be promises, and both reject when the reader is gone.
       await Promise.all([written, this.#sink.flush()]);

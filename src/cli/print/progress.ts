@@ -12,7 +12,7 @@ export class ProgressPrinter {
   /** Ids in the order of their lines on the screen. */
   readonly #ids: string[] = [];
 
-  constructor(output: Output, moving = isTerminal(2)) {
+  constructor(output: Output, moving = isTerminal(output.descriptor)) {
     this.#output = output;
     this.#moving = moving;
   }
