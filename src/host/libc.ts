@@ -51,9 +51,9 @@ export function cStrings(texts: readonly string[]): {
   return { array, keep };
 }
 
-/** The address of a buffer as an integer argument of `syscall`. */
-export function addressOf(buffer: NodeJS.TypedArray): bigint {
-  return BigInt(ptr(buffer));
+/** The address of a buffer as an integer argument of `syscall`: a plain number, which needs no memory of its own. */
+export function addressOf(buffer: NodeJS.TypedArray): number {
+  return Number(ptr(buffer));
 }
 
 /** Throws for a result of -1. Call it directly after the C function: anything between may change errno. */
