@@ -1,6 +1,9 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { isHullError } from "../contract/errors.ts";
 import { FilterFailure, filterThrough } from "./filter-process.ts";
+
+// Other programs do much of the work, on a machine that may be busy.
+setDefaultTimeout(120_000);
 
 async function* chunks(...parts: string[]): AsyncGenerator<Uint8Array> {
   for (const part of parts) yield Buffer.from(part);

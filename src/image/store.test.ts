@@ -1,5 +1,5 @@
 /** The store's promises: names, removal, leases, nothing half-made, nothing left behind. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,6 +11,9 @@ import { openImageStore } from "./store.ts";
 import { must, treeOfLayer } from "./testing/programs.ts";
 import { contentOf, importOptions, smallTar, streamOf, tarFile, testStore } from "./testing/store.ts";
 import { tempDirectory } from "./testing/temp.ts";
+
+// Other programs do much of the work, on a machine that may be busy.
+setDefaultTimeout(120_000);
 
 const unused = { force: false, inUse: () => undefined };
 const hello = smallTar(tarFile("etc/hello", "hello\n"));
@@ -226,7 +229,7 @@ test("a broken archive is corrupt at whatever byte, and leaves nothing", async (
   }
   const empty = await failure(own.store.importTar(streamOf(Buffer.alloc(0)), importOptions));
   expect(isHullError(empty, "corrupt")).toBe(true);
-}, 60_000);
+});
 
 test("a source that fails is reported as it failed, and leaves nothing", async () => {
   await using own = await testStore();

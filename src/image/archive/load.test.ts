@@ -1,5 +1,5 @@
 /** Archives of images as other tools write them, whole and broken. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -8,6 +8,9 @@ import { makeLayout } from "../testing/layout.ts";
 import { must, treeOfLayer } from "../testing/programs.ts";
 import { contentOf, smallTar, streamOf, tarFile, testStore } from "../testing/store.ts";
 import { tempDirectory } from "../testing/temp.ts";
+
+// Other programs do much of the work, on a machine that may be busy.
+setDefaultTimeout(120_000);
 
 const quiet = () => undefined;
 

@@ -1,5 +1,5 @@
 /** Pulling: from a registry of another make, and from ones that lie, break off or ask for credentials. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -14,6 +14,9 @@ import { makeLayout } from "../testing/layout.ts";
 import { must } from "../testing/programs.ts";
 import { contentOf, smallTar, tarFile, testStore } from "../testing/store.ts";
 import { tempDirectory } from "../testing/temp.ts";
+
+// Other programs do much of the work, on a machine that may be busy.
+setDefaultTimeout(120_000);
 
 const quiet: PullOptions = { platform: "", onProgress: () => undefined };
 
@@ -93,7 +96,7 @@ test("an image of several layers comes from a real registry with its digests", a
     expect(isHullError(error, "manifestUnknown")).toBe(true);
     expect(String(error)).toContain(`manifest for ${registry.host}/${missing} not found: manifest unknown`);
   }
-}, 60_000);
+});
 
 interface FakeImage {
   readonly manifest: Buffer;
@@ -132,7 +135,7 @@ function fakeImage(content = "hello", platform = { os: "linux", architecture: "a
   };
 }
 
-type Handler = (request: Request, url: URL) => Response | Promise<Response> | undefined;
+type Handler = (request: Request, url: URL) => Response | Promise<Response | undefined> | undefined;
 
 interface FakeRegistry extends AsyncDisposable {
   readonly host: string;
@@ -393,4 +396,50 @@ test("two pulls at once share what they fetch", async () => {
   ]);
   expect(one.id).toBe(two.id);
   expect(registry.requests.filter((request) => isLayer(new URL(request.url))).length).toBe(1);
+});
+
+test("three layers are fetched at a time, and no more", async () => {
+  const tars = Array.from({ length: 9 }, (_, i) => smallTar(tarFile(`file-${i}`, `${i}`)));
+  const layers = tars.map((tar) => gzipSync(tar));
+  const config = Buffer.from(
+    JSON.stringify({
+      os: "linux",
+      architecture: "amd64",
+      rootfs: { type: "layers", diff_ids: tars.map(digestOf) },
+    }),
+  );
+  const describe = (bytes: Uint8Array, mediaType: string) => ({
+    mediaType,
+    digest: digestOf(bytes),
+    size: bytes.length,
+  });
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      config: describe(config, mediaTypes.ociConfig),
+      layers: layers.map((layer) => describe(layer, "application/vnd.oci.image.layer.v1.tar+gzip")),
+    }),
+  );
+  const blobs = new Map<string, Uint8Array>([...layers, config].map((bytes) => [digestOf(bytes), bytes]));
+  let now = 0;
+  let most = 0;
+  const waiting: (() => void)[] = [];
+  await using registry = fakeRegistry({ manifest, blobs, layer: Buffer.alloc(0) }, async (_, url) => {
+    const layer = layers.find((each) => url.pathname.endsWith(digestOf(each)));
+    if (layer === undefined) return undefined;
+    now++;
+    most = Math.max(most, now);
+    // Each is held until three have come, or the last.
+    await new Promise<void>((resolve) => {
+      waiting.push(resolve);
+      if (now === 3) for (const release of waiting.splice(0)) release();
+    });
+    now--;
+    return new Response(Buffer.from(layer));
+  });
+  await using own = await testStore();
+  expect((await own.store.pull(`${registry.host}/x:1`, quiet)).layers.map((layer) => layer.diffId)).toEqual(
+    tars.map(digestOf),
+  );
+  expect(most).toBe(3);
 });

@@ -1,5 +1,5 @@
 /** The tar reader against broken input: an error that says where, never a hang, never anything else. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { HullError } from "../../contract/errors.ts";
@@ -8,6 +8,9 @@ import { tempDirectory } from "../testing/temp.ts";
 import type { TarEntry } from "./entry.ts";
 import { TarParser } from "./parser.ts";
 import { writeTar } from "./writer.ts";
+
+// Other programs do much of the work, on a machine that may be busy.
+setDefaultTimeout(120_000);
 
 interface Parsed {
   readonly entries: TarEntry[];
