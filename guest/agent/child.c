@@ -110,7 +110,7 @@ static int execute(struct child_plan *plan, const char *path, struct failure *fa
     return fail(failure, RESULT_COMMAND_NOT_FOUND, "no such file or directory");
   if (errno == EACCES || errno == EPERM || errno == EISDIR)
     return fail(failure, RESULT_COMMAND_NOT_EXECUTABLE, "it is not executable");
-  if (errno == ENOEXEC) return fail(failure, RESULT_FAILED, "exec %s: exec format error", plan->args[0]);
+  if (errno == ENOEXEC) return fail(failure, RESULT_COMMAND_NOT_EXECUTABLE, "exec format error");
   return fail_errno(failure, "exec %s", plan->args[0]);
 }
 

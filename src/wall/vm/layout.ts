@@ -56,3 +56,13 @@ export const jailed = {
   layer: (index: number): string => `/layers/${index}`,
   disk: "/disk.img",
 } as const;
+
+/** The jail's name to the OCI runtime. */
+export function jailId(id: string): string {
+  return `vm-${id}`;
+}
+
+/** The jail's control group. */
+export function jailCgroup(id: string): string {
+  return `/hull/vm-${id}`;
+}

@@ -5,13 +5,10 @@
  * (one window of each stream, then the workload waits) and the exit. `recover` makes a sandbox that takes up
  * from there.
  */
-import { readFileSync } from "node:fs";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { constants } from "node:os";
-import * as v from "valibot";
 import { HullError, isHullError, messageOf } from "../../contract/errors.ts";
 import { readCgroupUsage } from "../../host/cgroup.ts";
-import { errnoNameOf } from "../../host/system-error.ts";
 import type { OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type {
   Attachment,
@@ -31,11 +28,13 @@ import type { AgentProcess } from "./agent-process.ts";
 import { AttachmentSet } from "./attachment.ts";
 import { consoleTail } from "./console.ts";
 import { execInVm } from "./exec.ts";
+import { readExit, writeExit } from "./exit-record.ts";
 import { explainAgent, explainStart } from "./failures.ts";
 import { FieldWriter } from "./fields.ts";
-import type { VmLayout } from "./layout.ts";
+import { jailCgroup, jailId, type VmLayout } from "./layout.ts";
+import { MainInput } from "./main-input.ts";
 import { countLogged, OutputLog } from "./output-log.ts";
-import { limits, phases, verbs } from "./protocol.ts";
+import { phases, verbs } from "./protocol.ts";
 import { qmp } from "./qmp.ts";
 import { clockNow, exitStatusOf, startBody, startTimeout } from "./start.ts";
 
@@ -51,7 +50,6 @@ export interface SandboxParts {
   readonly exit: ExitStatus | undefined;
 }
 
-const exitSchema = v.object({ code: v.number(), oomKilled: v.boolean(), finishedAt: v.number() });
 const mainHandle = 0;
 /** Milliseconds that an orderly end may take before QEMU is ended as it is. */
 const shutDownTimeout = 10_000;
@@ -64,18 +62,19 @@ export class VmSandbox implements Sandbox {
   readonly #attachments = new AttachmentSet();
   readonly #process = Promise.withResolvers<AgentProcess>();
   readonly #exit = Promise.withResolvers<ExitStatus>();
+  readonly #input: MainInput;
   #connection: Promise<AgentConnection> | undefined;
   #running: AgentProcess | undefined;
   #ended = false;
   #letGo = false;
   #paused = false;
-  #earlyInput = 0;
   #shutDown: Promise<void> = Promise.resolve();
 
   constructor(parts: SandboxParts) {
     this.spec = parts.spec;
     this.#parts = parts;
     this.#log = new OutputLog(parts.spec.logPath);
+    this.#input = new MainInput(this.#process.promise, parts.spec.process.stdinOnce);
     this.#exit.promise.catch(() => undefined);
     this.#process.promise.catch(() => undefined);
     if (parts.exit !== undefined) this.#finish(parts.exit);
@@ -117,28 +116,8 @@ export class VmSandbox implements Sandbox {
   }
 
   attach(options: AttachOptions): Promise<Attachment> {
-    const { stdin, stdinOnce } = this.spec.process;
-    if (!options.stdin || !stdin) return Promise.resolve(this.#attachments.add(undefined));
-    const input = (send: (process: AgentProcess) => Promise<void>): Promise<void> =>
-      this.#process.promise.then(send);
-    const endInput = (): void => {
-      if (stdinOnce) input((process) => process.endInput()).catch(() => undefined);
-    };
-    return Promise.resolve(
-      this.#attachments.add({
-        write: async (data) => {
-          const written = input((process) => process.write(data));
-          // A little may be written before there is a process to read it.
-          this.#earlyInput += this.#running === undefined ? data.length : 0;
-          if (this.#running !== undefined || this.#earlyInput > limits.inputWindow) await written;
-          else written.catch(() => undefined);
-        },
-        endInput: () => Promise.resolve(endInput()),
-        detached: (wrote) => {
-          if (wrote) endInput();
-        },
-      }),
-    );
+    const writes = options.stdin && this.spec.process.stdin;
+    return Promise.resolve(this.#attachments.add(writes ? this.#input.attachment() : undefined));
   }
 
   async signal(signal: number): Promise<void> {
@@ -265,25 +244,13 @@ export class VmSandbox implements Sandbox {
     main.exit.then(
       async (exit) => {
         const status = exitStatusOf(exit);
-        const recorded = await this.#recordExit(status);
+        const recorded = await writeExit(this.#parts.layout.exit, status);
         this.#finish(status);
         // Otherwise the agent is the only one who can tell the next daemon.
         if (recorded) this.#shutDown = this.#powerOff(agent);
       },
       () => undefined,
     );
-  }
-
-  /** Writes the exit down for later daemons, and says whether that worked. */
-  async #recordExit(status: ExitStatus): Promise<boolean> {
-    const { exit } = this.#parts.layout;
-    try {
-      await writeFile(`${exit}.draft`, JSON.stringify(status), { mode: 0o600 });
-      await rename(`${exit}.draft`, exit);
-      return true;
-    } catch {
-      return false;
-    }
   }
 
   async #powerOff(agent: AgentConnection): Promise<void> {
@@ -366,22 +333,4 @@ export class VmSandbox implements Sandbox {
       throw new HullError("agentFailed", { name: this.spec.name, why: messageOf(error) }, { cause: error });
     }
   }
-}
-
-/** How the workload ended, if an earlier daemon wrote it down. */
-export function readExit(path: string): ExitStatus | undefined {
-  try {
-    return v.parse(exitSchema, JSON.parse(readFileSync(path, "utf8")));
-  } catch (error) {
-    if (errnoNameOf(error) === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-export function jailId(id: string): string {
-  return `vm-${id}`;
-}
-
-export function jailCgroup(id: string): string {
-  return `/hull/vm-${id}`;
 }

@@ -10,7 +10,7 @@ import { FieldWriter } from "./fields.ts";
 export const startTimeout = 120_000;
 
 /** Bytes of the guest's memory that the workload cannot have, so that it is what runs out, not the agent. */
-const memoryReserve = 16 * 1024 * 1024;
+const memoryReserve = 8 * 1024 * 1024;
 const cpuPeriod = 100_000;
 const defaultSize = { columns: 80, rows: 24 };
 

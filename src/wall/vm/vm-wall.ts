@@ -18,14 +18,15 @@ import { AgentConnection } from "./agent.ts";
 import { maximumLayers } from "./arguments.ts";
 import { consoleTail } from "./console.ts";
 import { prepareDisk } from "./disk.ts";
+import { readExit } from "./exit-record.ts";
 import { explainAgent } from "./failures.ts";
 import { jailConfig } from "./jail.ts";
-import { layoutOf, type VmLayout } from "./layout.ts";
+import { jailCgroup, jailId, layoutOf, type VmLayout } from "./layout.ts";
 import { logSize } from "./output-log.ts";
 import { findPrograms, type VmPrograms } from "./programs.ts";
 import { phases, verbs } from "./protocol.ts";
 import { qmp } from "./qmp.ts";
-import { jailCgroup, jailId, readExit, VmSandbox } from "./sandbox.ts";
+import { VmSandbox } from "./sandbox.ts";
 import { setUpBody, startTimeout } from "./start.ts";
 
 export interface VmWallOptions {
