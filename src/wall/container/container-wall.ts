@@ -6,13 +6,13 @@
  * its runtime directory. The root file system is mounted for the time of `create` only: the container has its
  * own copy of the mount.
  */
-import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { release } from "node:os";
 import { HullError } from "../../contract/errors.ts";
 import { canLimitSwap, removeEmptyCgroup } from "../../host/cgroup.ts";
 import { unmount } from "../../host/mount.ts";
-import { explainWriteError } from "../../host/system-error.ts";
+import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
 import { hostsFile, resolverFile } from "../network-files.ts";
 import type { OciSeccomp } from "../oci/config.ts";
 import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
@@ -72,7 +72,7 @@ class ContainerWall implements Wall {
     const options = containerOptions(spec);
     undo.defer(() => runtime.delete(options));
     const lease = undo.use(await this.#layers.lease(spec.layers));
-    await writeNetworkFiles(spec);
+    writeNetworkFiles(spec);
     const sandbox = await this.#createIn(runtime, spec, options, lease);
     undo.move();
     return sandbox;
@@ -180,18 +180,26 @@ function isStartError(error: HullError): boolean {
   );
 }
 
-async function writeNetworkFiles(spec: SandboxSpec): Promise<void> {
+function writeNetworkFiles(spec: SandboxSpec): void {
   const directory = spec.runtimeDirectory;
+  const write = (name: string, content: string): void =>
+    writeFileSync(`${directory}/${name}`, content, { mode: 0o644 });
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const hostResolver = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
-    await Promise.all([
-      writeFile(`${directory}/hostname`, `${spec.hostname}\n`, { mode: 0o644 }),
-      writeFile(`${directory}/hosts`, hostsFile(spec.hostname), { mode: 0o644 }),
-      writeFile(`${directory}/resolv.conf`, resolverFile(hostResolver), { mode: 0o644 }),
-    ]);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    write("hostname", `${spec.hostname}\n`);
+    write("hosts", hostsFile(spec.hostname));
+    write("resolv.conf", resolverFile(readHostResolver()));
   } catch (error) {
     throw explainWriteError(error, "the container's files", directory);
+  }
+}
+
+function readHostResolver(): string {
+  try {
+    return readFileSync("/etc/resolv.conf", "utf8");
+  } catch (error) {
+    if (errnoNameOf(error) === "ENOENT") return "";
+    throw error;
   }
 }
 

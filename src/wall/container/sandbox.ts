@@ -1,5 +1,5 @@
 /** One container, as the wall's contract has it. */
-import { rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
 import { cgroupProcesses, readCgroupUsage } from "../../host/cgroup.ts";
 import { endedAttachment } from "../oci/attachment.ts";
@@ -114,7 +114,7 @@ export class ContainerSandbox implements Sandbox {
     const { container, runtime, options, spec, lease } = this.#parts;
     await (container?.delete() ?? runtime.delete(options));
     // overlayfs keeps nothing of worth in its work directory, and makes a new one.
-    await rm(`${spec.directory}/work`, { recursive: true, force: true });
+    rmSync(`${spec.directory}/work`, { recursive: true, force: true });
     lease?.[Symbol.dispose]();
   }
 

@@ -1,5 +1,5 @@
 /** One more process in a running container, with a monitor of its own. */
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
 import { explainWriteError } from "../../host/system-error.ts";
 import type { Attachment, ExecSession, ExitStatus } from "../wall.ts";
@@ -23,10 +23,10 @@ export async function execInContainer(
   const directory = `${container.bundle}/exec/${options.id.slice(0, 24)}`;
   const processPath = `${directory}/process.json`;
   await using undo = new AsyncDisposableStack();
-  undo.defer(() => rm(directory, { recursive: true, force: true }));
+  undo.defer(() => rmSync(directory, { recursive: true, force: true }));
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    await writeFile(processPath, JSON.stringify(options.process), { mode: 0o600 });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeFileSync(processPath, JSON.stringify(options.process), { mode: 0o600 });
   } catch (error) {
     throw explainWriteError(error, "the exec session's configuration", directory);
   }
@@ -50,8 +50,8 @@ export async function execInContainer(
       preserveDescriptors: [],
       exec: { id: options.id, processPath, ...(options.attach ? { onReady: attach } : {}) },
     });
-    const exit = monitor.ended.then(async (end): Promise<ExitStatus> => {
-      await rm(directory, { recursive: true, force: true });
+    const exit = monitor.ended.then((end): ExitStatus => {
+      rmSync(directory, { recursive: true, force: true });
       if (end === undefined) throw new HullError("monitorLost", { name: container.name });
       return { code: end.code, oomKilled: false, finishedAt: end.finishedAt };
     });
@@ -61,7 +61,7 @@ export async function execInContainer(
     return {
       attachment,
       pid: monitor.pid,
-      resize: (size) => writeTerminalSize(directory, size.rows, size.columns),
+      resize: async (size) => writeTerminalSize(directory, size.rows, size.columns),
       wait: () => exit,
     };
   } catch (error) {

@@ -5,8 +5,7 @@
  * A daemon that started it holds one end of its sync pipe, which closes at conmon's death, however it dies. A
  * daemon that found it watches its exit file, and now and then its process.
  */
-import { type FSWatcher, readFileSync, statSync, watch } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { type FSWatcher, mkdirSync, readFileSync, statSync, watch, writeFileSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
 import { identifyProcess, isRunning, type ProcessIdentity, readProc } from "../../host/process.ts";
 import { plainEnvironment, start } from "../../host/spawn.ts";
@@ -62,7 +61,7 @@ export function attachSocketOf(directory: string): string {
 
 /** Starts conmon, which runs the runtime's `create` (or `exec`). Throws `RuntimeRefusal` when that fails. */
 export async function startMonitor(options: MonitorOptions): Promise<Monitor> {
-  await mkdir(exitDirectory(options.directory), { recursive: true });
+  mkdirSync(exitDirectory(options.directory), { recursive: true });
   const waitsForAttach = options.exec?.onReady !== undefined;
   const firstPipe = 3 + options.preserveDescriptors.length;
   const child = start([options.conmon, ...monitorArguments(options)], {
@@ -282,7 +281,8 @@ export function parseSyncMessage(line: string): SyncMessage {
 }
 
 /** Writes the control message that sets the size of the terminal in `directory` (conmon takes at most 1000). */
-export async function writeTerminalSize(directory: string, rows: number, columns: number): Promise<void> {
+export function writeTerminalSize(directory: string, rows: number, columns: number): void {
   const clamp = (value: number): number => Math.max(0, Math.min(1000, Math.trunc(value)));
-  await writeFile(`${directory}/ctl`, `1 ${clamp(rows)} ${clamp(columns)}\n`, { flag: "r+" });
+  // Opened for both ways, a fifo does not wait for its reader.
+  writeFileSync(`${directory}/ctl`, `1 ${clamp(rows)} ${clamp(columns)}\n`, { flag: "r+" });
 }
