@@ -18,17 +18,26 @@ export interface AccelerationFacts {
   readonly kvm: { readonly major: number; readonly minor: number } | undefined;
 }
 
-const device = "/dev/kvm";
-/** Milliseconds. With KVM a guest boots in well under one second. */
-const probeLimit = 10_000;
+export interface ProbeOptions {
+  /** Where the answer is remembered; gone after a reboot. */
+  readonly stateDirectory: string;
+  readonly device?: string;
+  /** Milliseconds. With KVM a guest boots in well under one second. */
+  readonly limit?: number;
+}
+
 const rememberedSchema = v.object({ boot: v.string(), why: v.string() });
 
 export class AccelerationProbe {
   readonly #directory: string;
+  readonly #device: string;
+  readonly #limit: number;
   #facts: Promise<AccelerationFacts> | undefined;
 
-  constructor(stateDirectory: string) {
+  constructor({ stateDirectory, device = "/dev/kvm", limit = 10_000 }: ProbeOptions) {
     this.#directory = stateDirectory;
+    this.#device = device;
+    this.#limit = limit;
   }
 
   look(programs: VmPrograms): Promise<AccelerationFacts> {
@@ -37,17 +46,18 @@ export class AccelerationProbe {
   }
 
   async #find(programs: VmPrograms): Promise<AccelerationFacts> {
-    if (!existsSync(device)) return without("this host has no /dev/kvm");
+    if (!existsSync(this.#device)) return without(`this host has no ${this.#device}`);
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     const memory = `${this.#directory}/kvm.json`;
     const remembered = readRemembered(memory);
-    const why = remembered?.boot === boot ? remembered.why : await tryGuest(programs, this.#directory);
+    const why =
+      remembered?.boot === boot ? remembered.why : await tryGuest(programs, this.#directory, this.#limit);
     if (remembered?.boot !== boot) {
       await writeFile(`${memory}.draft`, JSON.stringify({ boot, why }), { mode: 0o600 });
       await rename(`${memory}.draft`, memory);
     }
     if (why !== "") return without(why);
-    const { rdev } = statSync(device);
+    const { rdev } = statSync(this.#device);
     return { acceleration: "kvm", why: "", kvm: { major: rdev >> 8, minor: rdev & 0xff } };
   }
 }
@@ -57,7 +67,7 @@ function without(why: string): AccelerationFacts {
 }
 
 /** Boots a guest up to its agent. Resolves to why that did not work; empty if it did. */
-async function tryGuest(programs: VmPrograms, directory: string): Promise<string> {
+async function tryGuest(programs: VmPrograms, directory: string, limit: number): Promise<string> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const place = await mkdtemp(`${directory}/kvm-`);
   const { qemu, kernel, initramfs } = programs;
@@ -80,7 +90,7 @@ async function tryGuest(programs: VmPrograms, directory: string): Promise<string
     const gone = new AbortController();
     void child.exited.then(() => gone.abort());
     const connection = await AgentConnection.open(`${place}/agent`, {
-      timeout: probeLimit,
+      timeout: limit,
       signal: gone.signal,
     });
     connection.close();

@@ -65,7 +65,7 @@ class VmWall implements Wall {
 
   constructor(options: VmWallOptions) {
     this.#options = options;
-    this.#probe = new AccelerationProbe(options.stateDirectory);
+    this.#probe = new AccelerationProbe(options);
   }
 
   async features(): Promise<WallFeatures> {

@@ -1,0 +1,80 @@
+import { expect, test } from "bun:test";
+import { type JailFacts, jailConfig } from "./jail.ts";
+import { layoutOf } from "./layout.ts";
+
+const id = "0123456789abcdef".repeat(4);
+const layout = layoutOf({ runtimeDirectory: "/run/hull/w/0123", directory: "/var/lib/hull/w/0123" });
+const facts: JailFacts = {
+  qemu: "/usr/bin/qemu-system-x86_64",
+  acceleration: "tcg",
+  layout,
+  cgroup: `/hull/vm-${id}`,
+  user: 0x70012345,
+  memoryBytes: 128 * 1024 * 1024,
+  processors: 2,
+  kernel: "/lib/hull/guest/vmlinux",
+  initramfs: "/lib/hull/guest/initramfs.cpio",
+  programs: ["/usr", "/lib"],
+  canLimitSwap: true,
+  kvm: undefined,
+};
+const spec = { id, layers: ["/layers/a.erofs", "/layers/b.erofs"] };
+
+test("the jail shows QEMU its own files and nothing else", () => {
+  const { mounts, root } = jailConfig(spec, facts);
+  expect(root).toEqual({ path: "/run/hull/w/0123/root", readonly: true });
+  const binds = mounts.filter(({ type }) => type === "bind");
+  expect(binds.map(({ source, destination, options }) => [source, destination, options.at(-1)])).toEqual([
+    ["/usr", "/usr", "ro"],
+    ["/lib", "/lib", "ro"],
+    ["/lib/hull/guest/vmlinux", "/boot/vmlinux", "ro"],
+    ["/lib/hull/guest/initramfs.cpio", "/boot/initramfs.cpio", "ro"],
+    ["/layers/a.erofs", "/layers/0", "ro"],
+    ["/layers/b.erofs", "/layers/1", "ro"],
+    ["/var/lib/hull/w/0123/disk.img", "/disk.img", "rw"],
+    ["/run/hull/w/0123/vm", "/vm", "rw"],
+  ]);
+  for (const { options } of binds) expect(options).toEqual(expect.arrayContaining(["nosuid", "nodev"]));
+  expect(mounts.filter(({ type }) => type !== "bind").map(({ destination }) => destination)).toEqual([
+    "/proc",
+    "/dev",
+  ]);
+});
+
+test("the jail gives QEMU no right and bounds what it takes", () => {
+  const { process, linux } = jailConfig(spec, facts);
+  expect(process.user).toEqual({ uid: 0x70012345, gid: 0x70012345, additionalGids: [] });
+  for (const set of Object.values(process.capabilities)) expect(set).toEqual([]);
+  expect(process.noNewPrivileges).toBe(true);
+  expect(linux.namespaces.map(({ type }) => type).sort()).toEqual([
+    "cgroup",
+    "ipc",
+    "mount",
+    "network",
+    "pid",
+    "uts",
+  ]);
+  expect(linux.namespaces.every(({ path }) => path === undefined)).toBe(true);
+  expect(linux.resources).toEqual({
+    devices: [{ allow: false, access: "rwm" }],
+    memory: { limit: 402653184, swap: 402653184 },
+    cpu: { quota: 300000, period: 100000 },
+    pids: { limit: 98 },
+  });
+});
+
+test("only with KVM is there a device, for its user alone", () => {
+  const { linux } = jailConfig(spec, { ...facts, acceleration: "kvm", kvm: { major: 10, minor: 232 } });
+  expect(linux.devices).toEqual([
+    { path: "/dev/kvm", type: "c", major: 10, minor: 232, fileMode: 0o600, uid: 0x70012345, gid: 0x70012345 },
+  ]);
+  expect(linux.resources.devices).toEqual([
+    { allow: false, access: "rwm" },
+    { allow: true, type: "c", major: 10, minor: 232, access: "rw" },
+  ]);
+});
+
+test("a path too long for a socket is refused with its length", () => {
+  const runtimeDirectory = `/run/${"x".repeat(100)}`;
+  expect(() => layoutOf({ runtimeDirectory, directory: "/" })).toThrow("longer than a socket's address");
+});
