@@ -19,9 +19,12 @@ export interface RunResult {
 
 const defaultOutputLimit = 64 * 1024;
 
+/** Where the system's programs are, besides the user's own places: not every user's PATH has them all. */
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /** Programs get a small fixed environment: nothing of the daemon's leaks into them. */
 export const plainEnvironment: Readonly<Record<string, string>> = {
-  PATH: process.env.PATH ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  PATH: process.env.PATH === undefined ? systemPath : `${process.env.PATH}:${systemPath}`,
   LC_ALL: "C",
 };
 

@@ -7,7 +7,13 @@
  */
 import { type FSWatcher, mkdirSync, readFileSync, statSync, watch, writeFileSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
-import { identifyProcess, isRunning, type ProcessIdentity, readProc } from "../../host/process.ts";
+import {
+  identifyProcess,
+  isRunning,
+  type ProcessIdentity,
+  readProc,
+  signalProcess,
+} from "../../host/process.ts";
 import { plainEnvironment, start } from "../../host/spawn.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 
@@ -83,16 +89,12 @@ export async function startMonitor(options: MonitorOptions): Promise<Monitor> {
     ],
   });
   const sync = await MessagePipe.open(child.stdio[firstPipe]);
-  if (options.exec?.onReady !== undefined) {
-    const startPipe = await MessagePipe.open(child.stdio[firstPipe + 1]);
-    const attachPipe = await MessagePipe.open(child.stdio[firstPipe + 2]);
-    startPipe.write("start");
-    // conmon now listens for attachments and waits for the second byte before it runs the runtime.
-    if ((await attachPipe.next()) !== undefined) await options.exec.onReady();
-    startPipe.write("attached");
-    attachPipe.close();
-    void sync.closed.then(() => startPipe.close());
-  }
+  if (options.exec?.onReady !== undefined)
+    await attachFirst(options, options.exec.onReady, {
+      sync,
+      start: await MessagePipe.open(child.stdio[firstPipe + 1]),
+      attach: await MessagePipe.open(child.stdio[firstPipe + 2]),
+    });
   const message = await sync.next();
   if (message === undefined)
     throw new RuntimeRefusal("the monitor (conmon) ended before it could start the OCI runtime");
@@ -104,6 +106,27 @@ export async function startMonitor(options: MonitorOptions): Promise<Monitor> {
     pid: message.data,
     ended: sync.closed.then(() => readEnd(options.directory, options.containerId)),
   };
+}
+
+/** Lets the caller attach before conmon, which waits for a second byte, runs the runtime. */
+async function attachFirst(
+  options: MonitorOptions,
+  onReady: () => Promise<void>,
+  pipes: { readonly sync: MessagePipe; readonly start: MessagePipe; readonly attach: MessagePipe },
+): Promise<void> {
+  try {
+    pipes.start.write("start");
+    if ((await pipes.attach.next()) !== undefined) await onReady();
+    pipes.start.write("attached");
+  } catch (error) {
+    // The end of its pipe would let conmon go on unattached.
+    const monitor = findMonitor(options.directory, options.containerId);
+    if (monitor !== undefined) signalProcess(monitor, 9);
+    throw error;
+  } finally {
+    pipes.attach.close();
+    void pipes.sync.closed.then(() => pipes.start.close());
+  }
 }
 
 /** Finds what an earlier daemon's monitor left or still does in `directory`. */

@@ -127,7 +127,7 @@ export class OciRuntime {
   }
 
   /** Ends and takes away all that there is of a container, known or not. */
-  async delete(options: Pick<ContainerOptions, "id" | "bundle" | "cgroup">): Promise<void> {
+  async delete(options: Discarded): Promise<void> {
     await this.#discard(options);
     rmSync(options.bundle, { recursive: true, force: true });
   }
@@ -152,21 +152,35 @@ export class OciRuntime {
     return identifyProcess(pid);
   }
 
-  async #discard(options: Pick<ContainerOptions, "id" | "bundle" | "cgroup">): Promise<void> {
-    const state = this.#stateDirectory(options.id);
+  async #discard(options: Discarded): Promise<void> {
     const monitor = findMonitor(options.bundle, options.id);
-    if (existsSync(state) && !(this.#isCrun && this.#deleteEnded(options, state))) {
-      const result = await this.command("delete", "--force", options.id);
-      if (result.code !== 0 && existsSync(state))
-        throw new HullError("internal", {
-          what: `the OCI runtime could not delete container ${options.id}: ${result.stderr.trim()}`,
-        });
-    }
-    if (monitor !== undefined && !(await endsWithin(monitor, monitorPatience))) signalProcess(monitor, 9);
+    // A monitor that an earlier daemon had just started may still be about to make the container.
+    if (monitor !== undefined && !(await this.#isMade(options, monitor))) await endMonitor(monitor, 0);
+    await this.#deleteContainer(options);
+    if (monitor !== undefined) await endMonitor(monitor, monitorPatience);
+    await this.#deleteContainer(options);
+  }
+
+  /** Whether the container has been made, or will not be any more. */
+  async #isMade(options: Discarded, monitor: ProcessIdentity): Promise<boolean> {
+    const isMade = (): boolean => existsSync(`${options.bundle}/pid`) || !isRunning(monitor);
+    for (const deadline = Date.now() + monitorPatience; !isMade(); await Bun.sleep(pollInterval))
+      if (Date.now() > deadline) return false;
+    return true;
+  }
+
+  async #deleteContainer(options: Discarded): Promise<void> {
+    const state = this.#stateDirectory(options.id);
+    if (!existsSync(state) || (this.#isCrun && this.#deleteEnded(options, state))) return;
+    const result = await this.command("delete", "--force", options.id);
+    if (result.code === 0 || !existsSync(state)) return;
+    throw new HullError("internal", {
+      what: `the OCI runtime could not delete container ${options.id}: ${result.stderr.trim()}`,
+    });
   }
 
   /** Without a process of crun's, if the container has ended. */
-  #deleteEnded(options: Pick<ContainerOptions, "id" | "cgroup">, state: string): boolean {
+  #deleteEnded(options: Discarded, state: string): boolean {
     if (cgroupProcesses(this.cgroups, options.cgroup).length > 0) return false;
     return deleteEnded(state, this.cgroups, options.cgroup);
   }
@@ -176,8 +190,11 @@ export class OciRuntime {
   }
 }
 
-/** Milliseconds that a monitor gets to write its last once its container is gone. */
+/** Milliseconds that a monitor gets to write its last once its container is gone, and to make one. */
 const monitorPatience = 2000;
+const pollInterval = 2;
+
+type Discarded = Pick<ContainerOptions, "id" | "bundle" | "cgroup">;
 
 export class OciContainer {
   readonly options: ContainerOptions;
@@ -296,8 +313,8 @@ function failureContext(
   };
 }
 
-async function endsWithin(process: ProcessIdentity, milliseconds: number): Promise<boolean> {
-  for (const deadline = Date.now() + milliseconds; Date.now() < deadline; await Bun.sleep(2))
-    if (!isRunning(process)) return true;
-  return false;
+/** Waits for a monitor's end, and ends one that takes longer. */
+async function endMonitor(monitor: ProcessIdentity, patience: number): Promise<void> {
+  for (const deadline = Date.now() + patience; isRunning(monitor); await Bun.sleep(pollInterval))
+    if (Date.now() >= deadline) signalProcess(monitor, 9);
 }
