@@ -3,10 +3,10 @@
  * protocol ends the connection, and no message of the guest makes the daemon keep more than the limits.
  */
 import { randomBytes } from "node:crypto";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { messageOf } from "../../contract/errors.ts";
-import { errnoNameOf } from "../../host/system-error.ts";
 import { AgentProcess, type OutputSink } from "./agent-process.ts";
+import { dial } from "./dial.ts";
 import { FieldReader, FieldWriter, ProtocolError } from "./fields.ts";
 import { encodeFrame, type Frame, FrameReader, preamble } from "./frames.ts";
 import { frame, frames, limits, phases, protocolVersion, results, type verbs } from "./protocol.ts";
@@ -91,7 +91,9 @@ export class AgentConnection {
   static async open(path: string, options: OpenOptions): Promise<AgentConnection> {
     openConnections.get(path)?.close();
     const deadline = Date.now() + options.timeout;
-    const socket = await dial(path, deadline, options.signal);
+    const socket = await dial(path, deadline, options.signal).catch((error: unknown) => {
+      throw new AgentLost(`cannot be reached: ${messageOf(error)}`, false);
+    });
     const nonce = randomBytes(16);
     const reader = new FrameReader((found) => isWelcome(found, nonce));
     return new Promise((resolve, reject) => {
@@ -251,23 +253,6 @@ export class AgentConnection {
     for (const process of this.#processes.values()) process.lose(reason);
     this.#processes.clear();
     this.#resolveClosed(reason);
-  }
-}
-
-/** Connects once QEMU listens, which it does a moment after it was started. */
-async function dial(path: string, deadline: number, signal: AbortSignal | undefined): Promise<Socket> {
-  for (;;) {
-    const socket = connect(path);
-    const error = await new Promise<Error | undefined>((resolve) => {
-      socket.once("connect", () => resolve(undefined));
-      socket.once("error", resolve);
-    });
-    socket.removeAllListeners();
-    if (error === undefined) return socket;
-    const early = ["ENOENT", "ECONNREFUSED"].includes(errnoNameOf(error) ?? "");
-    if (!early || signal?.aborted || Date.now() > deadline)
-      throw new AgentLost(`cannot be reached: ${error.message}`, false);
-    await Bun.sleep(2);
   }
 }
 

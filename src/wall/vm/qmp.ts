@@ -2,9 +2,9 @@
  * The QEMU Machine Protocol (QEMU, docs/interop/qmp-spec.rst): one command over a connection of its own, so
  * nothing is held while nothing is asked. QEMU may be in the guest's hands: lines are bounded and parsed.
  */
-import { connect } from "node:net";
 import * as v from "valibot";
 import { messageOf } from "../../contract/errors.ts";
+import { dial } from "./dial.ts";
 
 const lineLimit = 256 * 1024;
 
@@ -16,9 +16,18 @@ const message = v.union([
 ]);
 type Message = v.InferOutput<typeof message>;
 
+export interface QmpOptions {
+  /** Milliseconds until the answer. */
+  readonly timeout?: number;
+  /** Milliseconds until there is a connection. */
+  readonly dialTimeout?: number;
+}
+
 /** Runs one command and resolves with what it returned. */
-export function qmp(path: string, command: string, options: { timeout?: number } = {}): Promise<unknown> {
-  const socket = connect(path);
+export async function qmp(path: string, command: string, options: QmpOptions = {}): Promise<unknown> {
+  const socket = await dial(path, Date.now() + (options.dialTimeout ?? 2000)).catch((error: unknown) => {
+    throw new Error(`QEMU's monitor cannot be reached: ${messageOf(error)}`, { cause: error });
+  });
   const commands = [command, "qmp_capabilities"];
   let rest = "";
   return new Promise<unknown>((resolve, reject) => {
@@ -46,7 +55,7 @@ export function qmp(path: string, command: string, options: { timeout?: number }
         fail(`sent something else than QMP: ${messageOf(error)}`);
       }
     });
-    socket.on("error", (error) => fail(`cannot be reached: ${error.message}`));
+    socket.on("error", (error) => fail(`broke off: ${error.message}`));
     socket.on("close", () => {
       clearTimeout(timer);
       fail("closed the connection");

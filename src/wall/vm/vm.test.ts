@@ -17,6 +17,10 @@ import { readProc } from "../../host/process.ts";
 import { run } from "../../host/spawn.ts";
 import { parseLogLine } from "../log.ts";
 import type { Sandbox, SandboxSpec, Wall } from "../wall.ts";
+import { dial } from "./dial.ts";
+import { FieldWriter } from "./fields.ts";
+import { encodeFrame, preamble } from "./frames.ts";
+import { frame, frames, protocolVersion, verbs } from "./protocol.ts";
 import { createVmWall, type VmWallOptions } from "./vm-wall.ts";
 
 const patience = 180_000;
@@ -85,6 +89,17 @@ async function outputOf(sandbox: Sandbox): Promise<string> {
   const parts: Uint8Array[] = [];
   for await (const { data } of attachment.output) parts.push(data);
   return Buffer.concat(parts).toString();
+}
+
+/** Connects, writes, and goes without a word. */
+async function sendRaw(path: string, bytes: Uint8Array): Promise<void> {
+  const socket = await dial(path, Date.now() + 5000);
+  await new Promise<void>((resolve, reject) => {
+    socket.on("error", reject);
+    socket.on("data", () => undefined);
+    socket.on("close", () => resolve());
+    socket.write(bytes, () => socket.destroy());
+  });
 }
 
 describe("the vm wall", () => {
@@ -211,6 +226,44 @@ describe("the vm wall", () => {
       expect([check.code, check.stdout]).toEqual([0, expect.stringContaining("/65536")]);
       const { stdout } = await run(["du", "-k", disk]);
       expect(Number.parseInt(stdout, 10)).toBeLessThan(16_000);
+    },
+    patience,
+  );
+
+  test(
+    "whatever reaches the agent's port, it answers the next daemon",
+    async () => {
+      await using made = new AsyncDisposableStack();
+      const first = createVmWall(options);
+      const created = await first.create(specOf("echo fine; exit 4"));
+      made.defer(() => created.remove());
+      const { spec } = created;
+      await first.close();
+      const noise = Buffer.from(Array.from({ length: 70_000 }, (_, index) => (index * 7919) % 251));
+      const request = encodeFrame(frames.request, 1, Buffer.alloc(frame.maximumPayload, 0xff));
+      const start = new FieldWriter().u8(verbs.start).u32(0).u32(0xffffffff).take();
+      const hello = encodeFrame(
+        frames.hello,
+        0,
+        new FieldWriter().u32(protocolVersion).bytes(noise.subarray(0, 16)).take(),
+      );
+      const attacks = [
+        noise,
+        request,
+        encodeFrame(frames.request, 2, start),
+        encodeFrame(frames.input, 0, Buffer.alloc(3)),
+        Buffer.concat(
+          Array.from({ length: 300 }, () => encodeFrame(frames.requestPart, 3, request.subarray(0, 16_000))),
+        ),
+        request.subarray(0, 9000),
+        Buffer.concat([preamble, hello, hello.subarray(0, 20)]),
+      ];
+      for (const bytes of attacks) await sendRaw(join(spec.runtimeDirectory, "vm/agent"), bytes);
+      const sandbox = await wall.recover(spec);
+      if (sandbox === undefined) throw new Error("the sandbox is not found");
+      made.defer(() => sandbox.remove());
+      expect(await outputOf(sandbox)).toBe("fine\n");
+      expect((await sandbox.wait()).code).toBe(4);
     },
     patience,
   );
