@@ -28,7 +28,7 @@ const marker = `HULL_SUITE=${temporary}`;
 const options: RunOptions = {
   root,
   temporary,
-  limitSeconds: 900,
+  limitSeconds: 1200,
   env: {
     ...process.env,
     HULL_SUITE: temporary,
