@@ -101,6 +101,8 @@ export class Exchange {
         );
       }
     }
+    if (typeof value !== "object" || Array.isArray(value))
+      throw new HullError("corrupt", { what: "the request body", why: "it is no JSON object" });
     return parseWith(schema, value ?? {}, "request body");
   }
 

@@ -1,5 +1,14 @@
 /** The daemon's claim on its directories and its socket: one daemon each, whatever an earlier one left. */
-import { accessSync, chmodSync, chownSync, constants, mkdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { HullError, messageOf } from "../contract/errors.ts";
@@ -37,6 +46,9 @@ export async function claimSocket(path: string): Promise<void> {
       limit,
     });
   prepareDirectory(dirname(path));
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there !== undefined && !there.isSocket())
+    throw new HullError("notWritable", { path, why: "something is there that is no socket" });
   const answer = await tryConnect(path);
   if (answer === "listening")
     throw new HullError("conflict", {

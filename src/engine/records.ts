@@ -4,6 +4,7 @@
  * sandboxes with it anyway.
  */
 import { constants, Database, SQLiteError } from "bun:sqlite";
+import { statSync } from "node:fs";
 import * as v from "valibot";
 import { HullError, messageOf } from "../contract/errors.ts";
 import { shortId } from "./names.ts";
@@ -24,6 +25,10 @@ const migrations: readonly string[] = [
    ) STRICT;`,
 ];
 
+const pageBytes = 4096;
+/** Pages of the write-ahead log, and free ones in the database, that are kept for bad times: 1 MiB each. */
+const reservedPages = 256;
+
 interface Row {
   id: string;
   short: string;
@@ -37,6 +42,7 @@ interface Row {
 }
 
 export class Records implements Disposable {
+  readonly #path: string;
   readonly #database: Database;
   readonly #insert;
   readonly #settle;
@@ -45,6 +51,7 @@ export class Records implements Disposable {
   readonly #holder;
 
   constructor(path: string) {
+    this.#path = path;
     this.#database = openDatabase(path);
     this.#insert = this.#database.query<
       null,
@@ -79,7 +86,7 @@ export class Records implements Disposable {
   }
 
   settle(id: string, state: State, life: Life): void {
-    this.#settle.run(state, JSON.stringify(life), id);
+    this.#writing(() => this.#settle.run(state, JSON.stringify(life), id));
   }
 
   /** Throws `nameInUse`. */
@@ -88,7 +95,7 @@ export class Records implements Disposable {
   }
 
   forget(id: string): void {
-    this.#forget.run(id);
+    this.#writing(() => this.#forget.run(id));
   }
 
   /** Every record, and the ids of rows that do not parse, with the reason. */
@@ -109,6 +116,14 @@ export class Records implements Disposable {
     this.#database.close();
   }
 
+  #writing(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      throw storageError(error, this.#path);
+    }
+  }
+
   #reserving(name: string, write: () => void): void {
     try {
       write();
@@ -116,7 +131,7 @@ export class Records implements Disposable {
       const holder = this.#holder.get(name)?.id;
       if (error instanceof SQLiteError && error.code?.startsWith("SQLITE_CONSTRAINT") && holder !== undefined)
         throw new HullError("nameInUse", { name, id: shortId(holder) }, { cause: error });
-      throw storageError(error);
+      throw storageError(error, this.#path);
     }
   }
 }
@@ -125,10 +140,12 @@ function openDatabase(path: string): Database {
   let database: Database | undefined;
   try {
     database = new Database(path, { create: true, strict: true });
-    database.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 0);
     database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = NORMAL");
+    database.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
+    database.run(`PRAGMA wal_autocheckpoint = ${reservedPages / 2}`);
     migrate(database, path);
+    reserveSpace(database, path);
     return database;
   } catch (error) {
     database?.close();
@@ -142,6 +159,24 @@ function openDatabase(path: string): Database {
         { cause: error },
       );
     throw storageError(error, path);
+  }
+}
+
+/**
+ * Removing things has to work on a full disk. So the write-ahead log is made large once, kept, and started over
+ * long before it would grow, and the database has as many free pages: from then on ordinary writes take no room.
+ */
+function reserveSpace(database: Database, path: string): void {
+  const log = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  if (log >= reservedPages * pageBytes) return;
+  try {
+    database.run("CREATE TABLE IF NOT EXISTS unused (bytes BLOB) STRICT");
+    database.query("INSERT INTO unused VALUES (zeroblob(?))").run(reservedPages * pageBytes);
+    database.run("DROP TABLE unused");
+    database.run("PRAGMA wal_checkpoint(RESTART)");
+  } catch (error) {
+    // A disk that is full already is found out by the first write that matters.
+    if (!(error instanceof SQLiteError && error.code === "SQLITE_FULL")) throw error;
   }
 }
 
@@ -161,7 +196,7 @@ function migrate(database: Database, path: string): void {
   }
 }
 
-function storageError(error: unknown, path = "the daemon's root"): unknown {
+function storageError(error: unknown, path: string): unknown {
   if (!(error instanceof SQLiteError)) return error;
   if (error.code === "SQLITE_FULL")
     return new HullError("noSpace", { what: "the state file", path }, { cause: error });
