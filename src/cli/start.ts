@@ -42,8 +42,8 @@ async function startAttached(
   options: Options<typeof flags>,
   name: string,
 ): Promise<number> {
-  const { Id: id, Config, HostConfig, State } = await hull.containers.inspect(name);
-  if (State.Running) throw new Error(`${name} is running already: use hull attach`);
+  // One that runs already is attached to: starting it again has no effect.
+  const { Id: id, Config, HostConfig } = await hull.containers.inspect(name);
   const terminal = Config.Tty;
   const stdin = options.interactive && Config.OpenStdin;
   const inputIsTerminal = stdin && isTerminal(0);

@@ -194,7 +194,7 @@ describe("uploads", () => {
     await expect(hull.images.import({ data: parts() }).next()).rejects.toThrow("without an answer");
     expect(bodies).toEqual([
       "Content-Length: 11|hello world",
-      "Transfer-Encoding: chunked|6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n",
+      "Transfer-Encoding: chunked|b\r\nhello world\r\n0\r\n\r\n",
     ]);
   });
 

@@ -13,6 +13,8 @@ const keptConnections = 4;
 /** The body of a plain answer. */
 const bodyLimit = 256 * 1024 * 1024;
 const errorLimit = 1024 * 1024;
+const uploadChunkBytes = 512 * 1024;
+const lineEnd = Buffer.from("\r\n");
 
 export type QueryValue = string | number | boolean | readonly string[] | undefined;
 
@@ -216,27 +218,39 @@ async function firstHead(
 }
 
 async function sendUpload(stream: ByteStream, upload: Upload): Promise<void> {
+  if (upload.size === undefined) return sendChunks(stream, upload.data);
   let sent = 0;
   for await (const part of upload.data) {
-    if (part.length === 0) continue;
     sent += part.length;
-    if (upload.size !== undefined) {
-      if (sent > upload.size) {
-        stream.close();
-        throw new ConnectionError(`the upload grew over the ${upload.size} bytes it was announced with`);
-      }
-      await stream.write(part);
-      continue;
+    if (sent > upload.size) {
+      stream.close();
+      throw new ConnectionError(`the upload grew over the ${upload.size} bytes it was announced with`);
     }
-    await stream.write(`${part.length.toString(16)}\r\n`);
     await stream.write(part);
-    await stream.write("\r\n");
   }
-  if (upload.size === undefined) return stream.write("0\r\n\r\n");
   if (sent < upload.size) {
     stream.close();
     throw new ConnectionError(`the upload ended after ${sent} of ${upload.size} bytes`);
   }
+}
+
+/** Pipes give small parts, and a chunk costs the daemon more than its bytes do: several parts make a chunk. */
+async function sendChunks(stream: ByteStream, data: AsyncIterable<Uint8Array>): Promise<void> {
+  let parts: Uint8Array[] = [];
+  let size = 0;
+  const flush = async () => {
+    if (size === 0) return;
+    await stream.write(Buffer.concat([Buffer.from(`${size.toString(16)}\r\n`), ...parts, lineEnd]));
+    parts = [];
+    size = 0;
+  };
+  for await (const part of data) {
+    parts.push(part);
+    size += part.length;
+    if (size >= uploadChunkBytes) await flush();
+  }
+  await flush();
+  return stream.write("0\r\n\r\n");
 }
 
 function queryOf(query: RequestOptions["query"]): string {
