@@ -26,6 +26,9 @@ const functionsPerSlot = 8;
 /** What the machine has although nobody asked for it. */
 const withoutDevices = "smbus=off,sata=off,usb=off,vmport=off,smm=off,hpet=off,graphics=off";
 
+/** Memory for translated code; by default it could grow to one GiB, beyond what the jail allows. */
+const translationMebibytes = 128;
+
 /** Most layers that find a place on the machine's bus, beside the port and the writable disk. */
 export const maximumLayers = (slots - firstSlot) * functionsPerSlot - 2;
 
@@ -38,7 +41,8 @@ export function qemuArguments(machine: Machine): string[] {
     machine.qemu,
     ...["-name", machine.name],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-    ...["-machine", `q35,accel=${machine.acceleration},${withoutDevices}`],
+    ...["-machine", `q35,${withoutDevices}`],
+    ...["-accel", machine.acceleration === "kvm" ? "kvm" : `tcg,tb-size=${translationMebibytes}`],
     ...["-cpu", "max"],
     ...["-smp", String(machine.processors)],
     ...["-m", `size=${Math.ceil(machine.memoryBytes / 1024 / 1024)}M`],
