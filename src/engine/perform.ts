@@ -1,5 +1,5 @@
 /** What each step of a plan does, and how it is undone. */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { HullError, messageOf } from "../contract/errors.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit, settle } from "./context.ts";
@@ -43,7 +43,7 @@ export async function performOn(
       return () => lease[Symbol.dispose]();
     }
     case "make-directory":
-      await makeDirectory(step.path);
+      await makeDirectory(step.path, step.log);
       return () => rm(step.path, { recursive: true, force: true });
     case "settle-created":
       settle(context, workload, "created");
@@ -75,9 +75,11 @@ export async function performOn(
   }
 }
 
-async function makeDirectory(path: string): Promise<void> {
+/** The log is made with the directory, so that whoever follows it from the start has something to watch. */
+async function makeDirectory(path: string, log: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
+    await writeFile(log, "", { flag: "a", mode: 0o600 });
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "ENOSPC" || code === "EDQUOT")

@@ -14,7 +14,7 @@ import { parseSignal, SIGTERM } from "./signals.ts";
 
 export type Step =
   | { readonly do: "record"; readonly name: string; readonly record: WorkloadRecord }
-  | { readonly do: "make-directory"; readonly name: string; readonly path: string }
+  | { readonly do: "make-directory"; readonly name: string; readonly path: string; readonly log: string }
   | { readonly do: "lease-image"; readonly name: string }
   | { readonly do: "settle-created"; readonly name: string }
   | { readonly do: "settle-starting"; readonly name: string }
@@ -41,7 +41,7 @@ export function planCreate(request: RunRequest, image: Image, facts: PlanFacts):
   return [
     { do: "record", name: "create:record", record },
     { do: "lease-image", name: "create:lease" },
-    { do: "make-directory", name: "create:directory", path: record.spec.directory },
+    { do: "make-directory", name: "create:directory", path: record.spec.directory, log: record.spec.logPath },
     { do: "settle-created", name: "create:settle" },
   ];
 }
