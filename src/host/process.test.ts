@@ -1,5 +1,12 @@
 import { expect, test } from "bun:test";
-import { identifyProcess, isRunning, parseProcessStatus, processStatus, signalProcess } from "./process.ts";
+import {
+  findProcesses,
+  identifyProcess,
+  isRunning,
+  parseProcessStatus,
+  processStatus,
+  signalProcess,
+} from "./process.ts";
 import { start } from "./spawn.ts";
 
 test("a command name with spaces and parentheses does not confuse the fields", () => {
@@ -16,6 +23,7 @@ test("a command name with spaces and parentheses does not confuse the fields", (
 test("a process is identified while it runs, signalled, and then no more", async () => {
   const child = start(["sleep", "1000"], { stdio: [] });
   const identity = identifyProcess(child.pid);
+  expect(findProcesses((args) => args.includes("1000")).map(({ pid }) => pid)).toContain(child.pid);
   expect(processStatus(child.pid)?.parentPid).toBe(process.pid);
   if (identity === undefined) throw new Error("the child is not there");
   expect(isRunning(identity)).toBe(true);

@@ -2,7 +2,7 @@
  * Processes that are not (or no longer) our children: found in /proc, signalled only while they are provably
  * the ones we mean.
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { closeDescriptor } from "./descriptor.ts";
 import { check, libc, systemCall } from "./libc.ts";
 import { errnoNameOf } from "./system-error.ts";
@@ -65,6 +65,16 @@ export function signalProcess(identity: ProcessIdentity, signal: number): boolea
   } finally {
     closeDescriptor(descriptor);
   }
+}
+
+/** The running processes whose arguments are as wanted. Looks at every process: for what has left no other trace. */
+export function findProcesses(wanted: (args: readonly string[]) => boolean): ProcessIdentity[] {
+  return readdirSync("/proc").flatMap((name) => {
+    const pid = Number(name);
+    const args = Number.isNaN(pid) ? undefined : readProc(pid, "cmdline")?.split("\0");
+    const identity = args !== undefined && wanted(args) ? identifyProcess(pid) : undefined;
+    return identity === undefined ? [] : [identity];
+  });
 }
 
 /** Parses /proc/PID/stat. The command name may itself contain spaces and parentheses. */

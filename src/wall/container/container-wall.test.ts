@@ -1,13 +1,23 @@
 /** What is particular to the container wall: layers, filters, and life after the daemon's death. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
+import { cgroupProcesses, detectCgroupLayout } from "../../host/cgroup.ts";
 import { unmount } from "../../host/mount.ts";
 import { parseMountInfo } from "../../host/mount-info.ts";
+import { readProc } from "../../host/process.ts";
 import { run } from "../../host/spawn.ts";
-import type { ExitStatus, Sandbox, SandboxSpec, Wall } from "../wall.ts";
+import type { ExecSession, ExitStatus, Sandbox, SandboxSpec, Wall } from "../wall.ts";
 import { createContainerWall } from "./container-wall.ts";
 import { mountByLoopDevice } from "./layer-mounts.ts";
 
@@ -42,8 +52,12 @@ const wallOptions = {
   seccompProfile: "/usr/share/containers/seccomp.json",
 };
 
+function newId(): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
+}
+
 function specOf(script: string, changes: Partial<SandboxSpec> = {}): SandboxSpec {
-  const id = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
+  const id = newId();
   const own = join(directory, id.slice(0, 8));
   mkdirSync(own);
   return {
@@ -164,8 +178,8 @@ test("the host's directories are not visible, masked paths are empty, /proc/sys 
 });
 
 describe("the daemon's death", () => {
-  /** A daemon that starts one workload in a mount namespace of its own and is then killed. */
-  async function leaveBehind(spec: SandboxSpec): Promise<void> {
+  /** A daemon that makes one workload in a mount namespace of its own, is killed, and may do so at any time. */
+  async function leaveBehind(spec: SandboxSpec, lives = "for ever"): Promise<void> {
     const program = join(directory, "daemon.ts");
     const modules = join(import.meta.dir, "../..");
     writeFileSync(
@@ -173,12 +187,16 @@ describe("the daemon's death", () => {
       `import { startAgainInPrivateMounts } from "${modules}/host/mount-namespace.ts";
       import { createContainerWall } from "${modules}/wall/container/container-wall.ts";
       startAgainInPrivateMounts([]);
-      const wall = createContainerWall(${JSON.stringify(wallOptions)});
-      const sandbox = await wall.create(${JSON.stringify(spec)});
+      const die = () => process.kill(process.pid, "SIGKILL");
+      const [, , options, spec, lives] = process.argv.map((argument, index) => index === 2 || index === 3 ? JSON.parse(argument) : argument);
+      if (lives !== "for ever") setTimeout(die, Number(lives));
+      const wall = createContainerWall(options);
+      const sandbox = await wall.create(spec);
       await sandbox.start();
-      process.kill(process.pid, "SIGKILL");`,
+      die();`,
     );
-    const { code, stderr } = await run([process.execPath, program]);
+    const command = [process.execPath, program, JSON.stringify(wallOptions), JSON.stringify(spec), lives];
+    const { code, stderr } = await run(command);
     expect([code, stderr]).toEqual([137, ""]);
   }
 
@@ -192,12 +210,10 @@ describe("the daemon's death", () => {
     if (sandbox === undefined) throw new Error("it is not found");
     sandboxes.push(sandbox);
     expect(sandbox.pid()).toBeDefined();
-    const session = await sandbox.exec({
-      id: "e".repeat(64),
-      process: { ...spec.process, args: ["sh", "-c", "touch /stop; exit 4"] },
-      attach: false,
-    });
-    expect((await session.wait()).code).toBe(4);
+    const exec = (script: string): Promise<ExecSession> =>
+      sandbox.exec({ id: newId(), process: { ...spec.process, args: ["sh", "-c", script] }, attach: false });
+    expect((await (await exec("exit 4")).wait()).code).toBe(4);
+    await exec("touch /stop");
     expect((await sandbox.wait()).code).toBe(21);
     expect(readFileSync(spec.logPath, "utf8")).toMatch(/ F early\n.* F late\n$/);
   });
@@ -211,7 +227,20 @@ describe("the daemon's death", () => {
     expect((await sandbox.wait()).code).toBe(33);
   });
 
-  test("in the middle of a creation leaves nothing that cannot be removed", async () => {
+  test("at any moment of a creation leaves nothing that cannot be removed", async () => {
+    for (const milliseconds of [0, 10, 20, 30, 40, 60, 80, 120, 180]) {
+      const spec = specOf("sleep 1000");
+      await leaveBehind(spec, String(milliseconds));
+      const sandbox = await wall.recover(spec);
+      await sandbox?.remove();
+      expect(await wall.recover(spec)).toBeUndefined();
+      expect(processesWith(spec.id)).toEqual([]);
+      expect(cgroupProcesses(detectCgroupLayout(), `/hull/${spec.id}`)).toEqual([]);
+      expect(existsSync(join(wallOptions.stateDirectory, "oci", spec.id))).toBe(false);
+    }
+  }, 60_000);
+
+  test("before anything was made leaves nothing that cannot be removed", async () => {
     const spec = specOf("true");
     mkdirSync(spec.runtimeDirectory);
     writeFileSync(join(spec.runtimeDirectory, "config.json"), "{}");
@@ -223,6 +252,14 @@ describe("the daemon's death", () => {
     expect(await wall.recover(spec)).toBeUndefined();
   });
 });
+
+/** Processes that have `word` among their arguments. */
+function processesWith(word: string): string[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    const command = /^\d+$/.test(pid) ? readProc(Number(pid), "cmdline")?.replaceAll("\0", " ") : undefined;
+    return command?.includes(word) ? [`${pid}: ${command}`] : [];
+  });
+}
 
 function mountsBelow(path: string): string[] {
   const mounts = parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));

@@ -8,6 +8,7 @@
 import { type FSWatcher, mkdirSync, readFileSync, statSync, watch, writeFileSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
 import {
+  findProcesses,
   identifyProcess,
   isRunning,
   type ProcessIdentity,
@@ -167,6 +168,21 @@ export function findMonitor(directory: string, containerId: string): ProcessIden
   return readProc(pid, "cmdline")?.split("\0").includes(containerId) ? identity : undefined;
 }
 
+/**
+ * All that runs of a monitor. Before its pid file is there (which a daemon's death cannot stop) it is found by
+ * its arguments only: conmon forks, and its first process writes the file before it goes.
+ */
+export function findMonitors(directory: string, containerId: string): ProcessIdentity[] {
+  const hasPidFile = (): boolean => readPidFile(`${directory}/conmon.pid`) !== undefined;
+  if (!hasPidFile()) {
+    const found = findProcesses((args) => args.includes(directory) && args.includes("--conmon-pidfile"));
+    // Nothing may also mean that the second was not there yet and the first not any more.
+    if (found.length > 0 || !hasPidFile()) return found;
+  }
+  const monitor = findMonitor(directory, containerId);
+  return monitor === undefined ? [] : [monitor];
+}
+
 /** The number in a pid file; undefined when there is no file, or nothing in it yet. */
 export function readPidFile(path: string): number | undefined {
   const pid = Number.parseInt(readOptional(path) ?? "", 10);
@@ -180,7 +196,7 @@ function monitorArguments(options: MonitorOptions): string[] {
   const args = ["--api-version", "1", "--no-sync-log", "--full-attach", "--no-new-keyring"];
   args.push("-r", options.runtime, "-c", options.containerId, "-u", exec?.id ?? options.containerId);
   for (const argument of options.runtimeArgs) args.push("--runtime-arg", argument);
-  args.push("-b", directory, "-p", `${directory}/pid`, "-P", `${directory}/conmon.pid`);
+  args.push("-b", directory, "-p", `${directory}/pid`, "--conmon-pidfile", `${directory}/conmon.pid`);
   args.push("--exit-dir", exitDirectory(directory));
   args.push("-l", options.logPath === undefined ? "none" : `k8s-file:${options.logPath}`);
   if (options.logLimit !== undefined) args.push("--log-size-max", String(options.logLimit));

@@ -40,7 +40,7 @@ import { CompiledFilters, deleteEnded, isCrun, startByFifo } from "./crun.ts";
 import { execInContainer } from "./exec.ts";
 import {
   attachSocketOf,
-  findMonitor,
+  findMonitors,
   type MonitoredEnd,
   type MonitorPrograms,
   RuntimeRefusal,
@@ -153,20 +153,13 @@ export class OciRuntime {
   }
 
   async #discard(options: Discarded): Promise<void> {
-    const monitor = findMonitor(options.bundle, options.id);
-    // A monitor that an earlier daemon had just started may still be about to make the container.
-    if (monitor !== undefined && !(await this.#isMade(options, monitor))) await endMonitor(monitor, 0);
-    await this.#deleteContainer(options);
-    if (monitor !== undefined) await endMonitor(monitor, monitorPatience);
-    await this.#deleteContainer(options);
-  }
-
-  /** Whether the container has been made, or will not be any more. */
-  async #isMade(options: Discarded, monitor: ProcessIdentity): Promise<boolean> {
-    const isMade = (): boolean => existsSync(`${options.bundle}/pid`) || !isRunning(monitor);
-    for (const deadline = Date.now() + monitorPatience; !isMade(); await Bun.sleep(pollInterval))
-      if (Date.now() > deadline) return false;
-    return true;
+    for (const deadline = Date.now() + monitorPatience; ; await Bun.sleep(pollInterval)) {
+      const monitors = findMonitors(options.bundle, options.id);
+      // Without a pid file, the monitor of a daemon that has died may still be about to make the container.
+      if (monitors.length === 0 || existsSync(`${options.bundle}/pid`)) await this.#deleteContainer(options);
+      if (monitors.length === 0) return;
+      if (Date.now() >= deadline) for (const monitor of monitors) signalProcess(monitor, 9);
+    }
   }
 
   async #deleteContainer(options: Discarded): Promise<void> {
@@ -311,10 +304,4 @@ function failureContext(
     cwd: process.cwd,
     user: options.user,
   };
-}
-
-/** Waits for a monitor's end, and ends one that takes longer. */
-async function endMonitor(monitor: ProcessIdentity, patience: number): Promise<void> {
-  for (const deadline = Date.now() + patience; isRunning(monitor); await Bun.sleep(pollInterval))
-    if (Date.now() >= deadline) signalProcess(monitor, 9);
 }
