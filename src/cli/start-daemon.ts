@@ -11,7 +11,7 @@ import type { Places } from "./places.ts";
 /** The first start on a slow machine makes state directories and probes the host. */
 const startMilliseconds = 60_000;
 /** A daemon that lost the race leaves the field to one that may still be starting. */
-const rivalMilliseconds = 15_000;
+const rivalMilliseconds = 5000;
 /** How a daemon says that another one has the root directory or the socket. */
 const rivalWords = "another daemon";
 
