@@ -147,7 +147,7 @@ function readText(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    if (["ENOENT", "ENODEV", "ENOTDIR", "EOPNOTSUPP", "EACCES"].includes(errnoNameOf(error) ?? ""))
+    if (["ENOENT", "ENODEV", "ENOTDIR", "EOPNOTSUPP", "ENOTSUP", "EACCES"].includes(errnoNameOf(error) ?? ""))
       return undefined;
     throw error;
   }

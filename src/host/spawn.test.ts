@@ -40,4 +40,5 @@ test("a full disk and a forbidden path are explained to the user", () => {
   const other = new SystemError("open", "/x", 2);
   expect(explainWriteError(other, "a layer", "/var/x")).toBe(other);
   expect(errnoNameOf(other)).toBe("ENOENT");
+  expect(errnoNameOf(new SystemError("connect", "/x", 11))).toBe("EAGAIN");
 });

@@ -2,7 +2,12 @@
 import { constants } from "node:os";
 import { HullError } from "../contract/errors.ts";
 
-const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+/** Some numbers have two names (EAGAIN and EWOULDBLOCK): the first is the usual one. */
+const errnoNames = new Map(
+  Object.entries(constants.errno)
+    .map(([name, number]) => [number, name] as const)
+    .reverse(),
+);
 
 export class SystemError extends Error {
   override readonly name = "SystemError";

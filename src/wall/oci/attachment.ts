@@ -5,6 +5,8 @@
  * attachment loses nothing, it slows the workload down. Input goes in packets of at most 32 KiB, the size of
  * conmon's buffer; the rest of a bigger one would be lost.
  */
+
+import { errnoNameOf } from "../../host/system-error.ts";
 import { connectSequencedPacket, shutDownSocket } from "../../host/unix-socket.ts";
 import type { Attachment, OutputChunk } from "../wall.ts";
 
@@ -34,12 +36,24 @@ const stderrMark = 3;
 
 /** Connects to the attach socket at `path`. Everything written after this call has returned is seen. */
 export async function openAttachment(path: string, options: AttachmentOptions): Promise<ConnectedAttachment> {
-  const descriptor = connectSequencedPacket(path);
+  const descriptor = await connectWhenThereIsRoom(path);
   const attachment = new ConmonAttachment(descriptor, options);
   // Bun's types do not know that `connect` also takes a connected descriptor.
   const target = { fd: descriptor, allowHalfOpen: true, socket: attachment.handlers } as unknown;
   attachment.open(await Bun.connect(target as Bun.UnixSocketOptions<undefined>));
   return attachment;
+}
+
+/** conmon takes its attachments one by one; while its queue is full, the kernel says to try again. */
+async function connectWhenThereIsRoom(path: string): Promise<number> {
+  for (;;) {
+    try {
+      return connectSequencedPacket(path);
+    } catch (error) {
+      if (errnoNameOf(error) !== "EAGAIN") throw error;
+      await Bun.sleep(2);
+    }
+  }
 }
 
 class ConmonAttachment implements ConnectedAttachment {
