@@ -46,18 +46,42 @@ fetch_kernel() {
   deb=$(echo "$temporary"/deb/*.deb)
 }
 
-number_at() { od -An -v -t "u$2" -j "$(($3))" -N "$2" "$1" | tr -d ' '; }
+# number_at FILE BYTES OFFSET: a little-endian number, negative if its highest bit is set.
+number_at() { od -An -v -t "d$2" -j "$(($3))" -N "$2" "$1" | tr -d ' '; }
+
+# put_at FILE BYTES OFFSET NUMBER
+put_at() {
+  local i escaped=
+  for ((i = 0; i < $2; i++)); do escaped+=$(printf '\\x%02x' $((($4 >> (8 * i)) & 255))); done
+  printf '%b' "$escaped" | dd of="$1" bs=1 seek="$(($3))" conv=notrunc status=none
+}
 
 # The payload of a bzImage. Source: Linux, Documentation/arch/x86/boot.rst (setup_sects, payload_offset, payload_length).
 extract_vmlinux() {
   local image=$1 sectors offset length
-  sectors=$(number_at "$image" 1 0x1f1)
+  sectors=$(($(number_at "$image" 1 0x1f1) & 255))
   offset=$(number_at "$image" 4 0x248)
   length=$(number_at "$image" 4 0x24c)
   # The payload's last four bytes are its unpacked size, which is not xz's. tail is cut short by head.
   (set +o pipefail && tail -c "+$(((sectors + 1) * 512 + offset + 1))" "$image" | head -c "$((length - 4))" | xz -dc > "$2") ||
     fail "the kernel in $image is not packed with xz"
   [ "$(number_at "$2" 4 0)" = $((0x464c457f)) ] || fail "the kernel in $image is not an ELF file"
+}
+
+# The kernel's last segment is stored with 24 MB of zeros (.bss lies before its end). Every QEMU would have them in
+# memory, so they are cut off, and with them the section headers, which only a debugger reads.
+trim_vmlinux() {
+  local file=$1 header=$((64 + 56 * 3)) start address size bss kept
+  start=$(number_at "$file" 8 header+8) address=$(number_at "$file" 8 header+16) size=$(number_at "$file" 8 header+32)
+  bss=$(readelf -SW "$file" | sed -n 's/.* \.bss  *NOBITS  *\([0-9a-f]*\) .*/\1/p')
+  kept=$((16#${bss:-0} - address))
+  # A kernel that is laid out otherwise is left alone.
+  if [ "$(number_at "$file" 4 header)" != 1 ] || [ "$kept" -le 0 ] || [ "$kept" -ge "$size" ]; then return; fi
+  if [ "$(tail -c "+$((start + kept + 1))" "$file" | head -c "$((size - kept))" | tr -d '\0' | wc -c)" != 0 ]; then return; fi
+  put_at "$file" 8 header+32 "$kept"
+  put_at "$file" 8 40 0
+  put_at "$file" 4 60 0
+  truncate -s "$((start + kept))" "$file"
 }
 
 find_module() {
@@ -88,6 +112,7 @@ build_kernel() {
   rm -rf "$out/kernel"
   mkdir -p "$out/kernel/modules"
   extract_vmlinux "$(echo "$unpacked"/boot/vmlinuz-*)" "$temporary/vmlinux"
+  (set +o pipefail && trim_vmlinux "$temporary/vmlinux")
   tree=$unpacked/lib/modules order=$temporary/order
   : > "$order"
   # shellcheck disable=SC2086
@@ -132,6 +157,7 @@ need dpkg-deb dpkg
 need xz xz-utils
 need cpio cpio
 need strip binutils
+need readelf binutils
 need "${CC:-cc}" "gcc libc6-dev"
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
