@@ -55,8 +55,8 @@ async function runAttached(context: Context, options: RunOptions, args: readonly
   const detachKeys = parseDetachKeys(options["detach-keys"] ?? defaultDetachKeys);
   const request = withConsoleSize(workloadRequest(options, args, attached), terminal);
   const hull = await context.hull();
-  // With a terminal the keys that make signals are the workload's; without one the signals are.
-  using signals = options["sig-proxy"] && !terminal ? new SignalForwarder() : undefined;
+  // Where the keys go to the workload's terminal, it makes the signals itself; elsewhere they are passed on.
+  using signals = options["sig-proxy"] && !(terminal && attached.stdin) ? new SignalForwarder() : undefined;
   const id = await makeWorkload(context, hull, request, options);
   const early = signals?.kept;
   if (early !== undefined) {

@@ -49,7 +49,7 @@ async function startAttached(
   const inputIsTerminal = stdin && isTerminal(0);
   if (stdin && terminal && !inputIsTerminal) throw new Error("the input device is not a TTY");
   const detachKeys = parseDetachKeys(options["detach-keys"] ?? defaultDetachKeys);
-  using signals = options["sig-proxy"] && !terminal ? new SignalForwarder() : undefined;
+  using signals = options["sig-proxy"] && !(terminal && stdin) ? new SignalForwarder() : undefined;
   const [streams, exit] = await Promise.all([
     hull.containers.attach(id, { stdin, terminal, detachKeys: options["detach-keys"] }),
     hull.containers.watchExit(id, HostConfig.AutoRemove ? "removed" : "next-exit"),
