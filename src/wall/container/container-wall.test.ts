@@ -177,6 +177,19 @@ test("the host's directories are not visible, masked paths are empty, /proc/sys 
   expect(log).toContain("refused");
 });
 
+test("an attachment that nobody reads holds the workload up instead of filling memory", async () => {
+  const sandbox = await wall.create(specOf("head -c 200000000 /dev/zero"));
+  sandboxes.push(sandbox);
+  const before = process.memoryUsage.rss();
+  const attachment = await sandbox.attach({ stdin: false });
+  await sandbox.start();
+  const ended = sandbox.wait();
+  expect(await Promise.race([ended, Bun.sleep(700).then(() => "held up")])).toBe("held up");
+  expect(process.memoryUsage.rss() - before).toBeLessThan(50_000_000);
+  attachment.detach();
+  expect((await ended).code).toBe(0);
+}, 30_000);
+
 describe("the daemon's death", () => {
   /** A daemon that makes one workload in a mount namespace of its own, is killed, and may do so at any time. */
   async function leaveBehind(spec: SandboxSpec, lives = "for ever"): Promise<void> {
