@@ -75,6 +75,11 @@ export function loadConfig(options: DaemonOptions): Config {
   return { ...output, state, socket: output.socket ?? `${state}/hull.sock` };
 }
 
+const fileSchema = v.pipe(
+  v.record(v.string(), v.unknown()),
+  v.check((value) => !Array.isArray(value), "it needs to be an object"),
+);
+
 function readConfig(file: string, required: boolean): Record<string, unknown> {
   let text: string;
   try {
@@ -88,7 +93,7 @@ function readConfig(file: string, required: boolean): Record<string, unknown> {
     );
   }
   try {
-    return v.parse(v.record(v.string(), v.unknown()), JSON.parse(text));
+    return v.parse(fileSchema, JSON.parse(text));
   } catch (error) {
     throw new HullError(
       "corrupt",

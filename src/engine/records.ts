@@ -5,10 +5,10 @@
  */
 import { constants, Database, SQLiteError } from "bun:sqlite";
 import { statSync } from "node:fs";
-import * as v from "valibot";
 import { HullError, messageOf } from "../contract/errors.ts";
 import { shortId } from "./names.ts";
-import { type Life, type State, states, type WorkloadRecord } from "./record.ts";
+import type { Life, State, WorkloadRecord } from "./record.ts";
+import { type Row, recordOf } from "./row.ts";
 
 /** One entry per schema version, in order; never edited once released. */
 const migrations: readonly string[] = [
@@ -28,18 +28,6 @@ const migrations: readonly string[] = [
 const pageBytes = 4096;
 /** Pages of the write-ahead log, and free ones in the database, that are kept for bad times: 1 MiB each. */
 const reservedPages = 256;
-
-interface Row {
-  id: string;
-  short: string;
-  name: string;
-  wall: string;
-  image: string;
-  created_at: number;
-  state: string;
-  life: string;
-  plan: string;
-}
 
 export class Records implements Disposable {
   readonly #path: string;
@@ -203,114 +191,4 @@ function storageError(error: unknown, path: string): unknown {
   if (error.code === "SQLITE_READONLY" || error.code === "SQLITE_CANTOPEN")
     return new HullError("notWritable", { path, why: error.message }, { cause: error });
   return error;
-}
-
-const text = v.string();
-const texts = v.array(text);
-const count = v.number();
-const size = v.object({ columns: count, rows: count });
-const wall = v.picklist(["container", "vm"]);
-const digest = v.custom<`sha256:${string}`>(
-  (value) => typeof value === "string" && /^sha256:[0-9a-f]{64}$/.test(value),
-);
-
-const requestSchema = v.object({
-  name: v.optional(text),
-  image: text,
-  wall,
-  isolation: text,
-  entrypoint: v.optional(texts),
-  command: v.optional(texts),
-  env: texts,
-  workingDirectory: text,
-  user: text,
-  hostname: text,
-  labels: v.record(text, text),
-  exposedPorts: texts,
-  terminal: v.boolean(),
-  stdin: v.boolean(),
-  stdinOnce: v.boolean(),
-  attached: v.object({ stdin: v.boolean(), stdout: v.boolean(), stderr: v.boolean() }),
-  size: v.optional(size),
-  readOnlyRoot: v.boolean(),
-  memoryBytes: count,
-  nanoCpus: count,
-  pidsLimit: count,
-  capAdd: texts,
-  capDrop: texts,
-  stopSignal: text,
-  stopTimeout: v.optional(count),
-  restart: v.object({
-    name: v.picklist(["no", "always", "unless-stopped", "on-failure"]),
-    maximumRetryCount: count,
-  }),
-  autoRemove: v.boolean(),
-  networkMode: v.picklist(["default", "bridge", "none"]),
-});
-
-const specSchema = v.object({
-  id: text,
-  name: text,
-  directory: text,
-  runtimeDirectory: text,
-  layers: texts,
-  process: v.object({
-    args: texts,
-    env: texts,
-    cwd: text,
-    user: text,
-    capabilities: texts,
-    terminal: v.boolean(),
-    stdin: v.boolean(),
-    stdinOnce: v.boolean(),
-    size: v.exactOptional(size),
-  }),
-  hostname: text,
-  readOnlyRoot: v.boolean(),
-  resources: v.object({ memoryBytes: count, cpus: count, pids: count }),
-  logPath: text,
-});
-
-const lifeSchema = v.object({
-  startedAt: v.exactOptional(count),
-  finishedAt: v.exactOptional(count),
-  exitCode: count,
-  oomKilled: v.boolean(),
-  error: text,
-  lost: v.boolean(),
-  restartCount: count,
-  stoppedByUser: v.boolean(),
-  sandbox: v.boolean(),
-  before: v.exactOptional(v.picklist(["created", "exited", "restarting"])),
-});
-
-const planSchema = v.object({
-  request: requestSchema,
-  spec: specSchema,
-  stopSignal: count,
-  labels: v.record(text, text),
-});
-
-/** Members that JSON leaves out when they are undefined. */
-const absent = {
-  name: undefined,
-  entrypoint: undefined,
-  command: undefined,
-  size: undefined,
-  stopTimeout: undefined,
-};
-
-function recordOf(row: Row): WorkloadRecord {
-  const plan = v.parse(planSchema, JSON.parse(row.plan));
-  return {
-    id: row.id,
-    name: row.name,
-    wall: v.parse(wall, row.wall),
-    image: v.parse(digest, row.image),
-    createdAt: row.created_at,
-    state: v.parse(v.picklist(states), row.state),
-    life: v.parse(lifeSchema, JSON.parse(row.life)),
-    ...plan,
-    request: { ...absent, ...plan.request },
-  };
 }

@@ -1,0 +1,125 @@
+/** Rows of the records, parsed: what another version or a bad disk wrote does not get past here. */
+import * as v from "valibot";
+import { states, type WorkloadRecord } from "./record.ts";
+
+export interface Row {
+  id: string;
+  short: string;
+  name: string;
+  wall: string;
+  image: string;
+  created_at: number;
+  state: string;
+  life: string;
+  plan: string;
+}
+
+const text = v.string();
+const texts = v.array(text);
+const count = v.number();
+const size = v.object({ columns: count, rows: count });
+const wall = v.picklist(["container", "vm"]);
+const digest = v.custom<`sha256:${string}`>(
+  (value) => typeof value === "string" && /^sha256:[0-9a-f]{64}$/.test(value),
+);
+
+const requestSchema = v.object({
+  name: v.optional(text),
+  image: text,
+  wall,
+  isolation: text,
+  entrypoint: v.optional(texts),
+  command: v.optional(texts),
+  env: texts,
+  workingDirectory: text,
+  user: text,
+  hostname: text,
+  labels: v.record(text, text),
+  exposedPorts: texts,
+  terminal: v.boolean(),
+  stdin: v.boolean(),
+  stdinOnce: v.boolean(),
+  attached: v.object({ stdin: v.boolean(), stdout: v.boolean(), stderr: v.boolean() }),
+  size: v.optional(size),
+  readOnlyRoot: v.boolean(),
+  memoryBytes: count,
+  nanoCpus: count,
+  pidsLimit: count,
+  capAdd: texts,
+  capDrop: texts,
+  stopSignal: text,
+  stopTimeout: v.optional(count),
+  restart: v.object({
+    name: v.picklist(["no", "always", "unless-stopped", "on-failure"]),
+    maximumRetryCount: count,
+  }),
+  autoRemove: v.boolean(),
+  networkMode: v.picklist(["default", "bridge", "none"]),
+});
+
+const specSchema = v.object({
+  id: text,
+  name: text,
+  directory: text,
+  runtimeDirectory: text,
+  layers: texts,
+  process: v.object({
+    args: texts,
+    env: texts,
+    cwd: text,
+    user: text,
+    capabilities: texts,
+    terminal: v.boolean(),
+    stdin: v.boolean(),
+    stdinOnce: v.boolean(),
+    size: v.exactOptional(size),
+  }),
+  hostname: text,
+  readOnlyRoot: v.boolean(),
+  resources: v.object({ memoryBytes: count, cpus: count, pids: count }),
+  logPath: text,
+});
+
+const lifeSchema = v.object({
+  startedAt: v.exactOptional(count),
+  finishedAt: v.exactOptional(count),
+  exitCode: count,
+  oomKilled: v.boolean(),
+  error: text,
+  lost: v.boolean(),
+  restartCount: count,
+  stoppedByUser: v.boolean(),
+  sandbox: v.boolean(),
+  before: v.exactOptional(v.picklist(["created", "exited", "restarting"])),
+});
+
+const planSchema = v.object({
+  request: requestSchema,
+  spec: specSchema,
+  stopSignal: count,
+  labels: v.record(text, text),
+});
+
+/** Members that JSON leaves out when they are undefined. */
+const absent = {
+  name: undefined,
+  entrypoint: undefined,
+  command: undefined,
+  size: undefined,
+  stopTimeout: undefined,
+};
+
+export function recordOf(row: Row): WorkloadRecord {
+  const plan = v.parse(planSchema, JSON.parse(row.plan));
+  return {
+    id: row.id,
+    name: row.name,
+    wall: v.parse(wall, row.wall),
+    image: v.parse(digest, row.image),
+    createdAt: row.created_at,
+    state: v.parse(v.picklist(states), row.state),
+    life: v.parse(lifeSchema, JSON.parse(row.life)),
+    ...plan,
+    request: { ...absent, ...plan.request },
+  };
+}
