@@ -76,8 +76,9 @@ export function loadConfig(options: DaemonOptions): Config {
 }
 
 const fileSchema = v.pipe(
-  v.record(v.string(), v.unknown()),
+  v.unknown(),
   v.check((value) => !Array.isArray(value), "it needs to be an object"),
+  v.record(v.string(), v.unknown()),
 );
 
 function readConfig(file: string, required: boolean): Record<string, unknown> {
