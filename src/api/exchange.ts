@@ -3,7 +3,7 @@
  * is JSON, a stream, or a connection taken over (Docker's hijack). Handlers throw; server.ts turns errors into
  * answers.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import * as v from "valibot";
 import { HullError } from "../contract/errors.ts";
@@ -149,7 +149,7 @@ export class Exchange {
       ([name, value]) => `${name}: ${value}\r\n`,
     );
     const { socket } = this.#answer;
-    socket.write(`HTTP/1.1 ${status} ${bodyless ? "Status" : "Error"}\r\n${head.join("")}\r\n`);
+    socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${head.join("")}\r\n`);
     socket.end(body);
     socket.resume();
   }

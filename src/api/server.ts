@@ -35,23 +35,24 @@ export function createApiServer(options: ServerOptions): Server {
   for (const route of options.routes) router.on(route.method, route.path, () => {}, { handle: route.handle });
 
   const serve = async (request: IncomingMessage, answer: Answer): Promise<void> => {
-    const url = new URL(request.url ?? "/", "http://hull");
+    const [pathname = "/", ...search] = (request.url ?? "/").split("?");
+    const query = new URLSearchParams(search.join("?"));
     let exchange = new Exchange({
       request,
       answer,
       parameters: {},
-      query: url.searchParams,
+      query,
       version: newest,
     });
     try {
-      const { path, version } = splitVersion(url.pathname);
+      const { path, version } = splitVersion(pathname);
       const found = router.find(methodOf(request), path);
-      if (found === null) throw new HullError("noSuchRoute", { value: `${request.method} ${url.pathname}` });
+      if (found === null) throw new HullError("noSuchRoute", { value: `${request.method} ${pathname}` });
       exchange = new Exchange({
         request,
         answer,
         parameters: found.params,
-        query: url.searchParams,
+        query,
         version,
       });
       await handlerOf(found.store)(exchange);

@@ -81,6 +81,8 @@ export async function killWorkload(
   workload: Workload,
   signal: number,
 ): Promise<void> {
+  // A signal that comes during the start is for the program that is about to run.
+  if (workload.state === "starting") (await workload.lock.acquire())[Symbol.dispose]();
   const { record, sandbox } = workload;
   if (!workload.live || sandbox === undefined)
     throw new HullError("workloadNotRunning", { name: record.name });
@@ -118,16 +120,19 @@ export async function removeWorkload(
   workload: Workload,
   options: { force: boolean },
 ): Promise<void> {
-  if (workload.live) {
-    if (!options.force) throw stillRunning(workload);
-    workload.stopping = true;
-    await killForRemoval(context, workload);
+  // One that is being started is found running only once its lock is free: it is then killed in the second round.
+  for (const round of ["first", "second", "last"]) {
+    if (workload.live) {
+      if (!options.force) throw stillRunning(workload);
+      workload.stopping = true;
+      await killForRemoval(context, workload);
+    }
+    using _lock = await workload.lock.acquire();
+    if (!context.workloads.has(workload.id)) return;
+    if (workload.live && (!options.force || round !== "last")) continue;
+    cancelRestart(context, workload);
+    return await removeLocked(context, workload);
   }
-  using _lock = await workload.lock.acquire();
-  if (!context.workloads.has(workload.id)) return;
-  if (workload.live && !options.force) throw stillRunning(workload);
-  cancelRestart(context, workload);
-  await removeLocked(context, workload);
 }
 
 /** A kill whose exit is recorded and announced; what does not end so is taken away with its sandbox. */
