@@ -20,6 +20,7 @@ import { doctorOptions } from "./doctor.ts";
 import { installationId, version } from "./identity.ts";
 import { createLogger } from "./logger.ts";
 import { claimDirectory, claimSocket, prepareDirectory, protectSocket } from "./places.ts";
+import { tidyAtRest } from "./rest.ts";
 import { createWalls } from "./walls.ts";
 
 /** Runs until it is told to end (SIGTERM, SIGINT). Resolves to the exit code. */
@@ -64,6 +65,7 @@ async function serve(config: Config, log: Logger): Promise<void> {
     headers: commonHeaders(facts),
     log,
   });
+  tidyAtRest(server);
   await listen(server, config.socket);
   resources.defer(() => closeServer(server, config.socket));
   protectSocket(config.socket, config.socketGroup);
