@@ -40,7 +40,8 @@ static void serve(int signals) {
     if (polls[1].revents & POLLIN) port_read(requests_handle);
     if (polls[1].revents & POLLHUP) port_hung_up();
     processes_settle();
-    processes_send();
+    do port_flush();
+    while (processes_send() && port_has_room());
     port_flush();
   }
 }

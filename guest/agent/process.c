@@ -305,8 +305,9 @@ static bool send_exit(struct process *process) {
 }
 
 // One frame of each process in turn, so that none of them holds up the others.
-void processes_send(void) {
-  for (bool sent = true; sent && port_has_room();) {
+bool processes_send(void) {
+  bool sent = true;
+  while (sent && port_has_room()) {
     sent = false;
     each_process(process) {
       // The answer to the start comes before what the process wrote.
@@ -319,4 +320,5 @@ void processes_send(void) {
       sent |= send_exit(process);
     }
   }
+  return sent;
 }

@@ -54,5 +54,5 @@ size_t processes_poll(struct pollfd *polls);
 void processes_polled(const struct pollfd *polls);
 // Ends the streams of processes that have exited; to be called after anything that may have changed a process.
 void processes_settle(void);
-// Queues frames as far as the port has room.
-void processes_send(void);
+// Queues frames as far as the port has room; true if there may be more of them.
+bool processes_send(void);

@@ -2,6 +2,7 @@
 import { HullError, messageOf } from "../../contract/errors.ts";
 import type { ProcessSpec } from "../wall.ts";
 import { AgentLost, AgentRefusal } from "./agent.ts";
+import { ProtocolError } from "./fields.ts";
 import { results } from "./protocol.ts";
 
 /** The error to throw for a failed start of a process. */
@@ -35,7 +36,7 @@ export function explainAgent(error: unknown, name: string): unknown {
     return new HullError("workloadNotRunning", { name }, { cause: error });
   if (error instanceof AgentRefusal)
     return new HullError("agentFailed", { name, why: `refused: ${error.message}` }, { cause: error });
-  if (error instanceof AgentLost)
+  if (error instanceof AgentLost || error instanceof ProtocolError)
     return new HullError("agentFailed", { name, why: messageOf(error) }, { cause: error });
   return error;
 }

@@ -30,11 +30,11 @@ import { consoleTail } from "./console.ts";
 import { execInVm } from "./exec.ts";
 import { readExit, writeExit } from "./exit-record.ts";
 import { explainAgent, explainStart } from "./failures.ts";
-import { FieldWriter } from "./fields.ts";
+import { type FieldReader, FieldWriter } from "./fields.ts";
 import { jailCgroup, jailId, type VmLayout } from "./layout.ts";
 import { MainInput } from "./main-input.ts";
 import { countLogged, OutputLog } from "./output-log.ts";
-import { phases, verbs } from "./protocol.ts";
+import { limits, phases, verbs } from "./protocol.ts";
 import { qmp } from "./qmp.ts";
 import { clockNow, exitStatusOf, startBody, startTimeout } from "./start.ts";
 
@@ -51,6 +51,7 @@ export interface SandboxParts {
 }
 
 const mainHandle = 0;
+const nothing = (): void => undefined;
 /** Milliseconds that an orderly end may take before QEMU is ended as it is. */
 const shutDownTimeout = 10_000;
 const killTimeout = 20_000;
@@ -126,7 +127,7 @@ export class VmSandbox implements Sandbox {
     if (kill && this.#paused) await this.resume();
     const fields = new FieldWriter().u32(mainHandle).u32(signal);
     try {
-      await this.#request(verbs.signal, fields, kill ? killTimeout : undefined);
+      await this.#request(verbs.signal, fields, nothing, kill ? killTimeout : undefined);
     } catch (error) {
       if (!kill || isHullError(error, "workloadNotRunning")) throw error;
       // A guest that no longer listens is ended with its machine.
@@ -142,7 +143,11 @@ export class VmSandbox implements Sandbox {
   }
 
   async resize(size: TerminalSize): Promise<void> {
-    await this.#request(verbs.resize, new FieldWriter().u32(mainHandle).u16(size.columns).u16(size.rows));
+    await this.#request(
+      verbs.resize,
+      new FieldWriter().u32(mainHandle).u16(size.columns).u16(size.rows),
+      nothing,
+    );
   }
 
   async pause(): Promise<void> {
@@ -156,7 +161,7 @@ export class VmSandbox implements Sandbox {
     const reconnect = this.#reconnect;
     this.#reconnect = undefined;
     if (reconnect !== undefined) this.connect(reconnect());
-    if (!this.#ended) await this.#request(verbs.setClock, new FieldWriter().u64(clockNow()));
+    if (!this.#ended) await this.#request(verbs.setClock, new FieldWriter().u64(clockNow()), nothing);
   }
 
   async stats(): Promise<SandboxStats> {
@@ -164,7 +169,9 @@ export class VmSandbox implements Sandbox {
     const usage = container && readCgroupUsage(runtime.cgroups, container.options.cgroup);
     if (usage === undefined || this.#ended)
       throw new HullError("workloadNotRunning", { name: this.spec.name });
-    const pids = this.#paused ? 0 : (await this.#request(verbs.statistics, new FieldWriter())).u32();
+    const pids = this.#paused
+      ? 0
+      : await this.#request(verbs.statistics, new FieldWriter(), (answer) => answer.u32());
     return {
       memoryBytes: usage.memoryBytes,
       memoryLimitBytes: memoryBytes,
@@ -173,14 +180,15 @@ export class VmSandbox implements Sandbox {
     };
   }
 
-  async processes(): Promise<ProcessRow[]> {
-    const fields = await this.#request(verbs.processes, new FieldWriter());
-    return Array.from({ length: Math.min(fields.u32(), 65536) }, () => ({
-      pid: fields.u32(),
-      parentPid: fields.u32(),
-      user: fields.string(),
-      command: fields.string(),
-    }));
+  processes(): Promise<ProcessRow[]> {
+    return this.#request(verbs.processes, new FieldWriter(), (answer) =>
+      Array.from({ length: Math.min(answer.u32(), limits.strings) }, () => ({
+        pid: answer.u32(),
+        parentPid: answer.u32(),
+        user: answer.string(),
+        command: answer.string(),
+      })),
+    );
   }
 
   wait(): Promise<ExitStatus> {
@@ -316,10 +324,16 @@ export class VmSandbox implements Sandbox {
     }
   }
 
-  async #request(verb: (typeof verbs)[keyof typeof verbs], fields: FieldWriter, timeout?: number) {
+  /** Asks the agent for something, and reads what it answers. */
+  async #request<Answer>(
+    verb: (typeof verbs)[keyof typeof verbs],
+    fields: FieldWriter,
+    read: (answer: FieldReader) => Answer,
+    timeout?: number,
+  ): Promise<Answer> {
     const agent = await this.#agent();
     try {
-      return await agent.request(verb, fields, timeout);
+      return read(await agent.request(verb, fields, timeout));
     } catch (error) {
       throw explainAgent(error, this.spec.name);
     }
