@@ -27,6 +27,24 @@ export function newIn(after: Snapshot, before: Snapshot): string[] {
   return [...after].filter((thing) => !before.has(thing)).sort();
 }
 
+/**
+ * What of `left` a workload of somebody else still uses: another daemon may be at work beside the suite, and its
+ * control groups look like ours. Its monitor names the workload's id, and is not one that the suite started.
+ */
+export async function withoutForeign(left: readonly string[], marker: string): Promise<string[]> {
+  const ours = new Set((await markedProcesses(marker)).map(({ pid }) => pid));
+  const foreign: string[] = [];
+  for (const entry of await entriesOf("/proc")) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || ours.has(pid)) continue;
+    foreign.push(await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""));
+  }
+  return left.filter((thing) => {
+    const id = /^control group .*([0-9a-f]{64})/.exec(thing)?.[1];
+    return id === undefined || !foreign.some((command) => command.includes(id));
+  });
+}
+
 /** Ids of the processes that carry `marker` (`NAME=value`) in their environment. */
 export async function markedProcesses(marker: string): Promise<{ pid: number; command: string }[]> {
   const found: { pid: number; command: string }[] = [];
