@@ -84,3 +84,23 @@ describe.each(["container", "vm"] as const)("a daemon killed while it runs, %s w
     timeout,
   );
 });
+
+describe("a step that fails", () => {
+  test.each([...createSteps, ...liveSteps.slice(0, 4)])(
+    "%s: all before it is undone, and the same daemon works on",
+    async (step) => {
+      await daemon.stop();
+      await daemon.start({ HULL_FAILPOINT: `${step}:error` });
+      const command = ["run", "--name", "victim", "hull/tiny", "echo", "hi"];
+      const failed = await daemon.hull(command);
+      expect(failed.code).toBe(125);
+      expect(failed.stderr).toContain(`failpoint after step ${step}`);
+      const left = step.startsWith("create:") ? "" : "victim created";
+      expect(await states()).toBe(left);
+      await expectNothingHalfMade();
+      if (left !== "") await daemon.hullOk(["rm", "victim"]);
+      expect(await daemon.hullOk(["run", "--rm", ...command.slice(1)])).toBe("hi");
+    },
+    timeout,
+  );
+});
