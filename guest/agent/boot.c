@@ -60,9 +60,6 @@ int boot(void) {
   if (mount_at("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, NULL) < 0) return -1;
   if (mount_at("cgroup2", "/sys/fs/cgroup", safe, NULL) < 0) return -1;
   write_file("/proc/self/oom_score_adj", "-1000");
-  // Near the end of memory, kill rather than page the same code in and out: at least a second's working set stays.
-  write_file("/sys/kernel/mm/lru_gen/enabled", "y");
-  write_file("/sys/kernel/mm/lru_gen/min_ttl_ms", "1000");
   // As a container has it, whose network is its own: pings and low ports without privileges.
   write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
   write_file("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");

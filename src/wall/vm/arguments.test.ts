@@ -36,19 +36,19 @@ test("the arguments of a machine with two layers", () => {
     '{"driver":"raw","node-name":"layer0","read-only":true,"discard":"ignore","file":{"driver":"file","filename":"/layers/0","locking":"off"}}',
     ...[
       "-device",
-      "virtio-blk-pci,drive=layer0,serial=layer0,werror=report,rerror=report,addr=0x1.1,multifunction=on",
+      "virtio-blk-pci,drive=layer0,serial=layer0,werror=report,rerror=report,queue-size=64,addr=0x1.1,multifunction=on",
     ],
     "-blockdev",
     '{"driver":"raw","node-name":"layer1","read-only":true,"discard":"ignore","file":{"driver":"file","filename":"/layers/1","locking":"off"}}',
     ...[
       "-device",
-      "virtio-blk-pci,drive=layer1,serial=layer1,werror=report,rerror=report,addr=0x1.2,multifunction=on",
+      "virtio-blk-pci,drive=layer1,serial=layer1,werror=report,rerror=report,queue-size=64,addr=0x1.2,multifunction=on",
     ],
     "-blockdev",
     '{"driver":"raw","node-name":"writable","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/disk.img"}}',
     ...[
       "-device",
-      "virtio-blk-pci,drive=writable,serial=writable,werror=report,rerror=report,addr=0x1.3,multifunction=on",
+      "virtio-blk-pci,drive=writable,serial=writable,werror=report,rerror=report,queue-size=64,addr=0x1.3,multifunction=on",
     ],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
   ]);

@@ -60,7 +60,7 @@ export function qemuArguments(machine: Machine): string[] {
       ...["-blockdev", JSON.stringify(disk)],
       ...[
         "-device",
-        `virtio-blk-pci,drive=${disk["node-name"]},serial=${disk["node-name"]},${errors},${placeOf(index + 1)}`,
+        `virtio-blk-pci,drive=${disk["node-name"]},serial=${disk["node-name"]},${errors},${queue},${placeOf(index + 1)}`,
       ],
     ]),
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
@@ -69,6 +69,8 @@ export function qemuArguments(machine: Machine): string[] {
 
 /** A failure of the host's disk (it may be full) is the guest's to see; by default QEMU would stop the machine. */
 const errors = "werror=report,rerror=report";
+/** The guest sets memory aside for each request that a queue can hold: half a megabyte per disk by default. */
+const queue = "queue-size=64";
 
 /** Eight devices share a slot as its functions: a bus has 32 slots, an image may have more layers. */
 function placeOf(index: number): string {
