@@ -92,6 +92,20 @@ async function runToEnd(spec: SandboxSpec): Promise<{ readonly log: string; read
   return { log: readFileSync(spec.logPath, "utf8"), status };
 }
 
+test("what an attachment has not read yet outlives the removal of the sandbox", async () => {
+  // More than an attachment holds, so that the last of it waits in the socket when the monitor goes.
+  const size = 600_000;
+  const sandbox = await wall.create(specOf(`head -c ${size} /dev/zero`));
+  sandboxes.push(sandbox);
+  const attachment = await sandbox.attach({ stdin: false });
+  await sandbox.start();
+  await sandbox.wait();
+  await sandbox.remove();
+  let received = 0;
+  for await (const chunk of attachment.output) received += chunk.data.length;
+  expect(received).toBe(size);
+});
+
 describe("layers", () => {
   test("150 of them are stacked, the top one winning", async () => {
     const small = await makeLayers(150);
@@ -101,6 +115,15 @@ describe("layers", () => {
     expect(log).toContain("stdout F layer 149\n");
     expect(log).toContain("stdout F 150\n");
   }, 60_000);
+
+  test("may be there twice, the top one counting", async () => {
+    const [first = "", second = ""] = await makeLayers(2);
+    const layers = [first, layer.path, second, first, layer.path];
+    const { log, status } = await runToEnd(specOf("cat /which; ls /many | wc -l", { layers }));
+    expect(status.code).toBe(0);
+    expect(log).toContain("stdout F layer 0\n");
+    expect(log).toContain("stdout F 2\n");
+  });
 
   test("are mounted once for all, and unmounted with the wall", async () => {
     const base = join(directory, "state/layers");
@@ -146,6 +169,50 @@ describe("layers", () => {
     await expect(sandbox.start()).rejects.toMatchObject({ code: "commandNotFound" });
   });
 });
+
+test("names that cannot be are refused in words of their own", async () => {
+  const refusal = async (changes: Partial<SandboxSpec["process"]>): Promise<unknown> => {
+    const spec = specOf("true");
+    const sandbox = await wall.create({ ...spec, process: { ...spec.process, ...changes } });
+    sandboxes.push(sandbox);
+    return sandbox.start().catch((error: unknown) => error);
+  };
+  const long = "a".repeat(300);
+  expect(await refusal({ args: [long] })).toMatchObject({ code: "commandNotFound" });
+  expect(await refusal({ args: ["/no\0thing"] })).toMatchObject({ code: "commandNotFound" });
+  for (const cwd of [`/${long}`, "/no\0thing"])
+    expect(await refusal({ cwd })).toMatchObject({ code: "workingDirectoryInvalid" });
+});
+
+test("an exec is refused a directory that cannot be made, and no file of the workload's stops the daemon", async () => {
+  const spec = specOf("sleep 1000", { readOnlyRoot: true });
+  const sandbox = await wall.create(spec);
+  sandboxes.push(sandbox);
+  await sandbox.start();
+  const exec = (changes: Partial<SandboxSpec["process"]>): Promise<unknown> =>
+    sandbox
+      .exec({ id: newId(), process: { ...spec.process, ...changes }, attach: false })
+      .catch((error: unknown) => error);
+  for (const cwd of ["/missing", "/proc/missing", "/sys/missing"])
+    expect(await exec({ cwd })).toMatchObject({ code: "workingDirectoryInvalid" });
+  // The kernel's log, which is waited for when it is read.
+  expect(await exec({ args: ["/proc/kmsg"] })).toMatchObject({ code: "commandNotExecutable" });
+});
+
+test("a list of users that leads to the kernel's log is empty", async () => {
+  const script = "rm /etc/passwd; ln -s /proc/kmsg /etc/passwd; chmod 755 /proc/kmsg; echo ready; sleep 1000";
+  const spec = specOf(script);
+  const sandbox = await wall.create(spec);
+  sandboxes.push(sandbox);
+  const attachment = await sandbox.attach({ stdin: false });
+  await sandbox.start();
+  await attachment.output[Symbol.asyncIterator]().next();
+  const exec = (args: readonly string[]): Promise<ExecSession> =>
+    sandbox.exec({ id: newId(), process: { ...spec.process, args }, attach: false });
+  expect((await (await exec(["sh", "-c", "exit 3"])).wait()).code).toBe(3);
+  await expect(exec(["/proc/kmsg"])).rejects.toMatchObject({ code: "commandNotExecutable" });
+  expect((await sandbox.processes()).length).toBeGreaterThan(0);
+}, 20_000);
 
 test("the seccomp filter that is used again is the one that was compiled", async () => {
   const own = makeWall();

@@ -270,8 +270,9 @@ export class OciContainer {
   }
 
   async delete(): Promise<void> {
-    // conmon may be blocked in a write to an attachment that nobody reads; it has to see the end of it.
-    for (const attachment of this.#attachments) attachment.close();
+    // conmon may be blocked in a write to an attachment that nobody reads; it has to see the end of it. Once conmon
+    // has gone its last packets still wait in the sockets, and an attachment ends when they have been read.
+    if (!this.#hasEnded) for (const attachment of this.#attachments) attachment.close();
     await this.#runtime.delete(this.options);
   }
 
