@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeDirectoryInRoot, readFileInRoot, withFileInRoot } from "./rooted.ts";
-import { run } from "./spawn.ts";
+import { run, start } from "./spawn.ts";
 
 const outside = mkdtempSync(join(tmpdir(), "rooted-"));
 const root = join(outside, "root");
@@ -56,7 +56,37 @@ describe("reading below a root", () => {
 
   test("a file over the limit is refused", () => {
     expect(() => readFileInRoot(root, "etc/passwd", 3)).toThrow("over the limit of 3");
-    expect(readFileInRoot("/proc/self", "stat", 10_000)?.length).toBeGreaterThan(10);
+  });
+
+  test("files of /proc, whose reading may wait for ever, are not read", () => {
+    expect(readFileInRoot("/proc", "kmsg", 10_000)?.length ?? 0).toBe(0);
+    expect(readFileInRoot("/proc/self", "stat", 10_000)?.length).toBe(0);
+  });
+
+  test("names that cannot be are not there", () => {
+    for (const path of ["a".repeat(300), "a/".repeat(3000), "etc\0/passwd"])
+      expect(withFileInRoot(root, path, () => "seen")).toBeUndefined();
+  });
+
+  test("a lease of somebody else is not waited for", async () => {
+    writeFileSync(join(root, "leased"), "held");
+    const script =
+      "import fcntl, os, signal, sys; signal.signal(signal.SIGIO, signal.SIG_IGN); " +
+      "fcntl.fcntl(os.open(sys.argv[1], os.O_RDWR), fcntl.F_SETLEASE, fcntl.F_WRLCK); print(1, flush=True); sys.stdin.read()";
+    const holder = start(["python3", "-c", script, join(root, "leased")], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    try {
+      if (!(holder.stdout instanceof ReadableStream)) throw new Error("it was started with pipes");
+      await holder.stdout.getReader().read();
+      const before = Date.now();
+      expect(text("leased")).toBeUndefined();
+      expect(Date.now() - before).toBeLessThan(5000);
+    } finally {
+      holder.kill(9);
+      await holder.exited;
+    }
+    expect(text("leased")).toBe("held");
   });
 });
 

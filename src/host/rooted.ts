@@ -5,6 +5,7 @@
  */
 import { ptr } from "bun:ffi";
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { constants as osConstants } from "node:os";
 import { addressOf, check, cString, libc, systemCall } from "./libc.ts";
 import { errnoNameOf, SystemError } from "./system-error.ts";
 
@@ -12,6 +13,8 @@ const resolveInRoot = 0x10;
 const resolveNoMagicLinks = 0x02;
 const pathOnly = 0o10000000;
 const closeOnExec = 0o2000000;
+/** The kernel gives up on `..` when anything on the machine is moved or mounted at that very moment. */
+const mostTries = 100;
 
 /** Opens `path` as seen from `root` and returns the descriptor, which the caller owns. */
 function openInRoot(root: number, path: string, flags: number): number {
@@ -21,18 +24,29 @@ function openInRoot(root: number, path: string, flags: number): number {
     0n,
     BigInt(resolveInRoot | resolveNoMagicLinks),
   ]);
+  if (path.includes("\0")) throw new SystemError("open", path, osConstants.errno.EINVAL);
   const name = cString(path);
-  return check(
-    libc.syscall(systemCall.openat2, root, addressOf(name), addressOf(how), how.byteLength, 0, 0),
-    "open",
-    path,
-  );
+  for (let tries = 1; ; tries++) {
+    try {
+      return check(
+        libc.syscall(systemCall.openat2, root, addressOf(name), addressOf(how), how.byteLength, 0, 0),
+        "open",
+        path,
+      );
+    } catch (error) {
+      if (errnoNameOf(error) !== "EAGAIN" || tries === mostTries) throw error;
+    }
+  }
 }
+
+/** What the kernel says of a path that names nothing. */
+const nothingThere = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EINVAL"];
 
 /**
  * Gives `use` a descriptor of whatever is at `path` and closes it; undefined when there is nothing at that path.
- * Only a regular file is opened for reading. Of anything else the descriptor merely tells what it is: opening a
- * device of an image could do anything, and a fifo would wait.
+ * Only a regular file that has a size is opened for reading. Of anything else the descriptor merely tells what it
+ * is: opening a device of an image could do anything, a fifo would wait, and so would files of /proc, which have
+ * no size (`/proc/kmsg`). A file whose opening a lease holds up counts as nothing.
  */
 export function withFileInRoot<T>(root: string, path: string, use: (descriptor: number) => T): T | undefined {
   const directory = openSync(root, constants.O_DIRECTORY | constants.O_RDONLY);
@@ -40,14 +54,16 @@ export function withFileInRoot<T>(root: string, path: string, use: (descriptor: 
   try {
     found = openInRoot(directory, path, pathOnly);
   } catch (error) {
-    if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoNameOf(error) ?? "")) return undefined;
+    if (nothingThere.includes(errnoNameOf(error) ?? "")) return undefined;
     throw error;
   } finally {
     closeSync(directory);
   }
   try {
-    if (!fstatSync(found).isFile()) return use(found);
-    const file = openSync(`/proc/self/fd/${found}`, constants.O_RDONLY);
+    const status = fstatSync(found);
+    if (!status.isFile() || status.size === 0) return use(found);
+    const file = openUnlessLeased(`/proc/self/fd/${found}`);
+    if (file === undefined) return undefined;
     try {
       return use(file);
     } finally {
@@ -58,6 +74,16 @@ export function withFileInRoot<T>(root: string, path: string, use: (descriptor: 
   }
 }
 
+/** A workload may hold a lease (fcntl(2), F_SETLEASE) on its files, for which a plain open waits. */
+function openUnlessLeased(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (errnoNameOf(error) === "EAGAIN") return undefined;
+    throw error;
+  }
+}
+
 /** Reads a regular file of at most `limit` bytes; undefined when there is none at that path. */
 export function readFileInRoot(root: string, path: string, limit: number): Buffer | undefined {
   return withFileInRoot(root, path, (file) => {
@@ -65,8 +91,7 @@ export function readFileInRoot(root: string, path: string, limit: number): Buffe
     if (!status.isFile()) return undefined;
     if (status.size > limit)
       throw new RangeError(`${path} in the image has ${status.size} bytes, over the limit of ${limit}`);
-    // Files of /proc have no size: the limit is the size to go by.
-    return readFully(file, status.size > 0 ? status.size : limit);
+    return status.size === 0 ? Buffer.alloc(0) : readFully(file, status.size);
   });
 }
 
@@ -110,7 +135,8 @@ function openOrMake(root: number, parent: number, path: string, name: string): n
     check(libc.mkdirat(parent, ptr(nameBuffer), 0o755), "mkdir", path);
   } catch (error) {
     // A dangling link is in the way: the name exists, its target does not.
-    if (error instanceof SystemError && error.code === "EEXIST") throw new SystemError("mkdir", path, 20);
+    if (error instanceof SystemError && error.code === "EEXIST")
+      throw new SystemError("mkdir", path, osConstants.errno.ENOTDIR);
     throw error;
   }
   return openInRoot(root, path, flags);

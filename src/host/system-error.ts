@@ -73,7 +73,8 @@ const reasons: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
 };
 
-function reasonOf(code: string): string {
+/** The kernel's reason in words. */
+export function reasonOf(code: string): string {
   const reason = reasons[code];
   return reason === undefined ? code : `${reason} (${code})`;
 }

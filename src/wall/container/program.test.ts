@@ -5,6 +5,9 @@ test("a script names its interpreter", () => {
   expect(interpreterOf(Buffer.from("#!/bin/sh\necho"))).toBe("/bin/sh");
   expect(interpreterOf(Buffer.from("#! /usr/bin/env python3\n"))).toBe("/usr/bin/env");
   expect(interpreterOf(Buffer.from("#!relative"))).toBe("");
+  expect(interpreterOf(Buffer.from("#!/bin/sh\0\0nothing of this\n"))).toBe("/bin/sh");
+  expect(interpreterOf(Buffer.from("#!/bin/é\n"))).toBe("/bin/é");
+  expect(interpreterOf(Buffer.from("#!/bin/\xe9\n", "latin1"))).toBe("");
 });
 
 test("a static program needs none, a dynamic one its linker", async () => {

@@ -50,7 +50,8 @@ function judge(file: number, root: string): string {
   if (!status.isFile()) return "not a regular file";
   if ((status.mode & anyExecuteBit) === 0) return "it has no execute permission";
   const buffer = Buffer.alloc(headBytes);
-  const head = buffer.subarray(0, readSync(file, buffer, 0, headBytes, 0));
+  // An empty file is not opened for reading.
+  const head = buffer.subarray(0, status.size === 0 ? 0 : readSync(file, buffer, 0, headBytes, 0));
   const interpreter = interpreterOf(head);
   if (interpreter === undefined) return hasForeignFormats() ? "executable" : "exec format error";
   if (interpreter === "") return "executable";
@@ -60,12 +61,12 @@ function judge(file: number, root: string): string {
 
 /**
  * The interpreter that a program names: in its `#!` line, or as its dynamic linker. Empty when it needs none, or
- * names one past `head`; undefined for what is no program at all.
+ * names one past `head`, or one that is not UTF-8; undefined for what is no program at all.
  */
 export function interpreterOf(head: Buffer): string | undefined {
   if (head.subarray(0, 2).toString("latin1") === "#!") {
     const line = head.toString("latin1", 2).split("\n", 1)[0] ?? "";
-    const path = line.trim().split(/[ \t]/, 1)[0] ?? "";
+    const path = textOf(line.trim().split(/[ \t\0]/, 1)[0] ?? "");
     return path.startsWith("/") ? path : "";
   }
   if (head.length < 64 || head.subarray(0, 4).toString("latin1") !== "\x7fELF") return undefined;
@@ -85,9 +86,15 @@ function elfInterpreter(head: Buffer): string {
     const offset = Number(head.readBigUInt64LE(entry + 8));
     const size = Number(head.readBigUInt64LE(entry + 32));
     if (offset + size > head.length) return "";
-    return head.toString("latin1", offset, offset + size).split("\0", 1)[0] ?? "";
+    return textOf(head.toString("latin1", offset, offset + size).split("\0", 1)[0] ?? "");
   }
   return "";
+}
+
+/** Of a string of bytes; empty when they are no text. */
+function textOf(bytes: string): string {
+  const text = Buffer.from(bytes, "latin1").toString("utf8");
+  return text.includes("\ufffd") ? "" : text;
 }
 
 /** Whether the kernel was told of more formats (binfmt_misc) than can be known here. */
