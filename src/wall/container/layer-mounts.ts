@@ -15,7 +15,7 @@ import { errnoNameOf } from "../../host/system-error.ts";
 export interface LayerLease extends Disposable {
   /** Directory that the names are in. */
   readonly base: string;
-  /** Bottom layer first. */
+  /** Bottom layer first, each once. */
   readonly names: readonly string[];
 }
 
@@ -46,7 +46,8 @@ export class LayerMounts {
 
   /** Mounts the layers that are not yet mounted. */
   async lease(paths: readonly string[]): Promise<LayerLease> {
-    const mounts = [...new Set(paths)].map((path) => this.#acquire(path));
+    const distinct = lastOfEach(paths);
+    const mounts = distinct.map((path) => this.#acquire(path));
     const release = (): void => {
       for (const mounted of mounts.splice(0)) this.#release(mounted.path, mounted.mount);
     };
@@ -56,7 +57,7 @@ export class LayerMounts {
       release();
       throw error;
     }
-    const names = paths.map((path) => this.#mounts.get(path)?.name ?? "");
+    const names = distinct.map((path) => this.#mounts.get(path)?.name ?? "");
     return { base: this.#base, names, [Symbol.dispose]: release };
   }
 
@@ -122,6 +123,14 @@ export class LayerMounts {
       throw explainMountError(error, path);
     }
   }
+}
+
+/**
+ * Overlayfs takes no directory twice, and an image may have a layer twice (an empty one, often). The upper of two
+ * says all that the lower one says.
+ */
+export function lastOfEach(paths: readonly string[]): readonly string[] {
+  return [...new Set(paths.toReversed())].toReversed();
 }
 
 function mountErofs(source: string, target: string): void {
