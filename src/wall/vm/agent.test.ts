@@ -65,6 +65,11 @@ class FakeAgent {
     this.send(frames.exit, 0, new FieldWriter().u8(code).u8(0).u64(1000));
   }
 
+  /** Takes nothing more from the daemon. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
   async until(wanted: (found: Frame) => boolean): Promise<Frame> {
     for (;;) {
       const found = this.received.find(wanted);
@@ -252,6 +257,94 @@ test("an answer that never ends is cut off", async () => {
   for (let sent = 0; sent <= limits.responseBytes; sent += 16_000) agent.send(frames.responsePart, id, part);
   await expect(answer).rejects.toThrow("too large");
 });
+
+test("an answer of parts that carry nothing is cut off", async () => {
+  const { connection, agent } = await connected();
+  const answer = connection.request(verbs.processes, new FieldWriter(), 3000);
+  const { id } = await agent.until((found) => found.type === frames.request);
+  for (let sent = 0; sent < 20_000; sent++) agent.send(frames.responsePart, id, new FieldWriter());
+  await expect(answer).rejects.toThrow("too large");
+});
+
+test("an agent that asks for input and does not read it is given up before it fills memory", async () => {
+  const { connection, agent } = await connected();
+  const process = connection.addMain(noSink);
+  process.exit.catch(() => undefined);
+  agent.stopReading();
+  void process.write(Buffer.alloc(64 * 1024 * 1024));
+  let over: AgentLost | undefined;
+  void connection.closed.then((reason) => {
+    over = reason;
+  });
+  for (let credit = limits.inputWindow; over === undefined && credit < 64 * 1024 * 1024; ) {
+    agent.send(frames.inputCredit, 0, new FieldWriter().u64(credit));
+    await Bun.sleep(0);
+    if (process.inputOffset >= credit) credit += limits.inputWindow;
+  }
+  expect(over?.message).toContain("does not read");
+  expect(over?.fault).toBe(true);
+});
+
+test("requests that the agent does not read are refused, and it is not given up for them", async () => {
+  const { connection, agent } = await connected();
+  agent.stopReading();
+  const requests = Array.from({ length: 6 }, () =>
+    connection
+      .request(verbs.start, new FieldWriter().bytes(Buffer.alloc(limits.requestBytes - 1)), 60_000)
+      .catch((reason: unknown) => reason),
+  );
+  expect(await Promise.race(requests)).toBeInstanceOf(AgentRefusal);
+  const state = await Promise.race([connection.closed, Bun.sleep(50).then(() => "open")]);
+  expect(state).toBe("open");
+  connection.close();
+});
+
+test("what the agent says in a refusal is harmless on a terminal", async () => {
+  const { connection, agent } = await connected();
+  const answer = connection.request(verbs.signal, new FieldWriter());
+  const { id } = await agent.until((found) => found.type === frames.request);
+  const words = "no\n\u001b]0;x\u0007\u009b2J\u202eé";
+  agent.send(frames.response, id, new FieldWriter().u8(results.failed).string(words));
+  const error = await answer.catch((reason: unknown) => reason);
+  expect(String(Object(error).message)).toBe("no ]0;x 2J é");
+  connection.close();
+});
+
+test("whatever frames come in whatever order, the connection lives or is lost for a reason", async () => {
+  for (let seed = 1; seed <= 120; seed++) {
+    let state = seed;
+    const random = (below: number): number => {
+      state = (state * 48271) % 0x7fffffff;
+      return state % below;
+    };
+    const { connection, agent } = await connected();
+    const process = connection.addMain(noSink);
+    const written = process.write(Buffer.alloc(1000));
+    const answer = connection.request(verbs.statistics, new FieldWriter(), 500);
+    answer.then(
+      (fields) => fields.rest(),
+      () => undefined,
+    );
+    const types = [...Object.values(frames), 0, 255];
+    const offsets = [0n, 1n, 0xffffn, 1n << 31n, 1n << 32n, (1n << 53n) - 1n, 1n << 63n, (1n << 64n) - 1n];
+    for (let sent = 0; sent < 12; sent++) {
+      const payload = new FieldWriter();
+      if (random(2) === 0) payload.u8(random(4));
+      if (random(3) !== 0) payload.u64(offsets[random(random(2) === 0 ? 1 : offsets.length)] ?? 0n);
+      payload.bytes(Buffer.alloc(random(20), random(256)));
+      const bytes = encodeFrame(types[random(types.length)] ?? 0, random(3), payload.take());
+      if (random(12) === 0) bytes[random(bytes.length)] = random(256);
+      agent.write(random(20) === 0 ? bytes.subarray(0, random(bytes.length)) : bytes);
+    }
+    const end = await Promise.race([connection.closed, Bun.sleep(20)]);
+    if (end !== undefined) expect(end.message).toMatch(/broke the protocol/);
+    connection.close();
+    await Promise.race([written, connection.closed]);
+    expect(await process.exit.catch((reason: unknown) => reason)).toBeDefined();
+    server?.close();
+    rmSync(join(directory, "socket"), { force: true });
+  }
+}, 30_000);
 
 test("an agent of another version is refused", async () => {
   const path = join(directory, "socket");

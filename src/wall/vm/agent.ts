@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import { messageOf } from "../../contract/errors.ts";
 import { AgentProcess, type OutputSink } from "./agent-process.ts";
 import { dial } from "./dial.ts";
-import { FieldReader, FieldWriter, ProtocolError } from "./fields.ts";
+import { FieldReader, FieldWriter, ProtocolError, printable } from "./fields.ts";
 import { encodeFrame, type Frame, FrameReader, preamble } from "./frames.ts";
 import { frame, frames, limits, phases, protocolVersion, results, type verbs } from "./protocol.ts";
 
@@ -56,6 +56,16 @@ interface PendingRequest {
 }
 
 const mainHandle = 0;
+
+/** Leaves the handles that follow it room in 32 bits. */
+const highestHandle = 0xf0000000;
+
+/** Most parts of an answer: the agent fills each of them, and they may cost more than the bytes in them. */
+const responseParts = 2 * Math.ceil(limits.responseBytes / frame.maximumPayload);
+
+/** Bytes that wait for the agent to read them at which a request is refused, and at which the agent is given up. */
+const unreadRequests = 2 * limits.requestBytes;
+const unreadLimit = 2 * unreadRequests;
 
 /** QEMU serves one connection at a time: in one process, a later one to the same agent takes over. */
 const openConnections = new Map<string, AgentConnection>();
@@ -145,6 +155,8 @@ export class AgentConnection {
         new AgentRefusal(results.invalid, `a request of ${bytes.length} bytes is too large`),
       );
     if (this.#reason !== undefined) return Promise.reject(this.#reason);
+    if (this.#socket.writableLength > unreadRequests)
+      return Promise.reject(new AgentRefusal(results.failed, "it has not read the requests before this one"));
     const id = this.#nextRequest++;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#fail("did not answer in time"), timeout);
@@ -206,11 +218,14 @@ export class AgentConnection {
   }
 
   #send(type: number, id: number, payload: Uint8Array): void {
-    // What is queued here is bounded: input by its credit, acknowledgements by output, requests by their callers.
-    if (this.#reason === undefined) this.#socket.write(encodeFrame(type, id, payload));
+    if (this.#reason !== undefined) return;
+    this.#socket.write(encodeFrame(type, id, payload));
+    // An agent may send output and ask for input, and never read the acknowledgements and the input.
+    if (this.#socket.writableLength > unreadLimit) this.#fail("does not read what it is sent");
   }
 
   #receive({ type, id, payload }: Frame): void {
+    if (this.#reason !== undefined) return;
     const process = this.#processes.get(id);
     if (type === frames.response || type === frames.responsePart)
       this.#receiveResponse(id, payload, type === frames.response);
@@ -224,8 +239,9 @@ export class AgentConnection {
     const request = this.#requests.get(id);
     if (request === undefined) throw new ProtocolError(`the agent answers an unknown request ${id}`);
     request.size += payload.length;
-    if (request.size > limits.responseBytes) throw new ProtocolError("the agent's answer is too large");
     request.parts.push(Buffer.from(payload));
+    if (request.size > limits.responseBytes || request.parts.length > responseParts)
+      throw new ProtocolError("the agent's answer is too large");
     if (!last) return;
     this.#requests.delete(id);
     clearTimeout(request.timer);
@@ -233,7 +249,7 @@ export class AgentConnection {
     const result = fields.u8();
     const message = fields.string();
     if (result === results.ok) request.resolve(fields);
-    else request.reject(new AgentRefusal(result, message.slice(0, 512)));
+    else request.reject(new AgentRefusal(result, printable(message)));
   }
 
   #fail(why: string, fault = true): void {
@@ -273,5 +289,8 @@ function readWelcome(found: Frame): Welcome {
   const phase = fields.u8();
   if (!Object.values<number>(phases).includes(phase))
     throw new ProtocolError("the agent is in no known phase");
-  return { phase, nextHandle: fields.u32(), inputOffset: fields.u64() };
+  const nextHandle = fields.u32();
+  if (nextHandle <= mainHandle || nextHandle > highestHandle)
+    throw new ProtocolError(`the agent's next handle is ${nextHandle}`);
+  return { phase, nextHandle, inputOffset: fields.u64() };
 }

@@ -13,6 +13,8 @@ export interface AttachmentInput {
 
 /** Bytes waiting for a reader at which its process is held up. */
 const highWater = 256 * 1024;
+/** What keeping a piece costs beside its bytes: a process may write them one by one. */
+const pieceCost = 128;
 
 export class AttachmentSet {
   readonly #open = new Set<OpenAttachment>();
@@ -81,7 +83,7 @@ class OpenAttachment implements Attachment {
   async push(chunks: readonly OutputChunk[]): Promise<void> {
     for (const chunk of chunks) {
       this.#chunks.push(chunk);
-      this.#waiting += chunk.data.length;
+      this.#waiting += chunk.data.length + pieceCost;
     }
     this.#wakeReader?.();
     while (this.#waiting > highWater && !this.#detached && !this.#ended)
@@ -100,7 +102,7 @@ class OpenAttachment implements Attachment {
       while (!this.#detached) {
         const chunk = this.#chunks.shift();
         if (chunk !== undefined) {
-          this.#waiting -= chunk.data.length;
+          this.#waiting -= chunk.data.length + pieceCost;
           if (this.#waiting <= highWater) this.#wakePusher?.();
           yield chunk;
         } else if (this.#ended) return;

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { mount, unmount } from "../../host/mount.ts";
 import { countLogged, logSize, OutputLog } from "./output-log.ts";
 
 let directory = "";
@@ -24,6 +25,26 @@ test("what was written is counted by stream, from a given start", async () => {
   log.close();
   expect(await countLogged(path, start)).toEqual([17, 2]);
   expect(await countLogged(path, 0)).toEqual([33, 2]);
+});
+
+test("a full disk leaves the log without a part of what did not fit, and it goes on when there is room", async () => {
+  mount({ source: "tmpfs", target: directory, type: "tmpfs", data: "size=64k" });
+  try {
+    const log = new OutputLog(path);
+    const filler = join(directory, "filler");
+    writeFileSync(filler, Buffer.alloc(32 * 1024));
+    log.append([stdout("first\n")]);
+    const size = logSize(path);
+    const much = stdout("0123456789\n".repeat(2000));
+    expect(() => log.append([much])).toThrow("ENOSPC");
+    expect(logSize(path)).toBe(size);
+    rmSync(filler);
+    log.append([stdout("second\n")]);
+    log.close();
+    expect(await countLogged(path, 0)).toEqual([13, 0]);
+  } finally {
+    unmount(directory);
+  }
 });
 
 test("a line that a killed daemon left unfinished is cut off", async () => {

@@ -1,5 +1,14 @@
 /** The workload's log as this daemon writes it, and how much of it an earlier daemon wrote. */
-import { closeSync, createReadStream, openSync, statSync, truncateSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  createReadStream,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
 import { errnoNameOf } from "../../host/system-error.ts";
 import { formatLogLines, parseLogLine } from "../log.ts";
 import type { OutputChunk } from "../wall.ts";
@@ -14,12 +23,18 @@ export class OutputLog {
     closeSync(openSync(path, "a", 0o600));
   }
 
-  /** Appends the chunks. When this returns they survive the daemon. */
+  /** Appends the chunks: when this returns they survive the daemon, when it throws the log has none of them. */
   append(chunks: readonly OutputChunk[]): void {
     this.#descriptor ??= openSync(this.#path, "a", 0o600);
     const time = new Date().toISOString().replace("Z", "000000+00:00");
     const lines = Buffer.concat(chunks.map(({ stream, data }) => formatLogLines(stream, data, time)));
-    for (let at = 0; at < lines.length; ) at += writeSync(this.#descriptor, lines, at);
+    const { size } = fstatSync(this.#descriptor);
+    try {
+      for (let at = 0; at < lines.length; ) at += writeSync(this.#descriptor, lines, at);
+    } catch (error) {
+      ftruncateSync(this.#descriptor, size);
+      throw error;
+    }
   }
 
   close(): void {

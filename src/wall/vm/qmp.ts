@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { messageOf } from "../../contract/errors.ts";
 import { dial } from "./dial.ts";
+import { printable } from "./fields.ts";
 
 const lineLimit = 256 * 1024;
 
@@ -40,7 +41,7 @@ export async function qmp(path: string, command: string, options: QmpOptions = {
     };
     const receive = (received: Message): void => {
       if ("event" in received) return;
-      if ("error" in received) fail(`refused ${command}: ${String(Object(received.error).desc)}`);
+      if ("error" in received) fail(`refused ${command}: ${printable(String(Object(received.error).desc))}`);
       // The greeting asks for the capabilities, their answer for the command, its answer is the result.
       else if (!next()) resolve("return" in received ? received.return : undefined);
     };
