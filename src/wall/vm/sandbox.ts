@@ -9,6 +9,7 @@ import { rm } from "node:fs/promises";
 import { constants } from "node:os";
 import { HullError, isHullError, messageOf } from "../../contract/errors.ts";
 import { readCgroupUsage } from "../../host/cgroup.ts";
+import { errnoNameOf } from "../../host/system-error.ts";
 import type { OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type {
   Attachment,
@@ -55,6 +56,8 @@ const nothing = (): void => undefined;
 /** Milliseconds that an orderly end may take before QEMU is ended as it is. */
 const shutDownTimeout = 10_000;
 const killTimeout = 20_000;
+/** Milliseconds until a full disk is tried again. */
+const fullDiskPause = 500;
 
 export class VmSandbox implements Sandbox {
   readonly spec: SandboxSpec;
@@ -309,8 +312,22 @@ export class VmSandbox implements Sandbox {
   }
 
   async #take(chunks: readonly OutputChunk[]): Promise<void> {
-    this.#log.append(chunks);
+    while (!this.#letGo && !this.#append(chunks)) await Bun.sleep(fullDiskPause);
+    // What is in no log must not be acknowledged: the next daemon asks for it.
+    if (this.#letGo) return new Promise(nothing);
     await this.#attachments.push(chunks);
+  }
+
+  /** False when the disk is full: the workload then waits, as it would for a pipe that is not read. */
+  #append(chunks: readonly OutputChunk[]): boolean {
+    try {
+      this.#log.append(chunks);
+      return true;
+    } catch (error) {
+      if (["ENOSPC", "EDQUOT"].includes(errnoNameOf(error) ?? "")) return false;
+      this.#lose(`its log cannot be written: ${messageOf(error)}`);
+      throw error;
+    }
   }
 
   async #agent(): Promise<AgentConnection> {

@@ -7,12 +7,14 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statfsSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
 import { isHullError } from "../../contract/errors.ts";
+import { mount, mountFlag, unmount } from "../../host/mount.ts";
 import { readProc } from "../../host/process.ts";
 import { run } from "../../host/spawn.ts";
 import { parseLogLine } from "../log.ts";
@@ -278,6 +280,27 @@ describe("the vm wall", () => {
       const error = await sandbox.wait().catch((reason: unknown) => reason);
       expect(isHullError(error, "vmLost")).toBe(true);
       expect(String(error)).toContain("Kernel panic - not syncing: sysrq triggered crash");
+    },
+    patience,
+  );
+
+  test(
+    "a log on a full disk holds the workload up until there is room, and loses nothing",
+    async () => {
+      await using made = new AsyncDisposableStack();
+      const small = mkdtempSync(join(directory, "small-"));
+      mount({ source: "tmpfs", target: small, type: "tmpfs", data: "size=64k" });
+      made.defer(() => unmount(small));
+      const logPath = join(small, "log");
+      const sandbox = await wall.create(specOf("yes 0123456789 | head -n 50000; exit 3", { logPath }));
+      made.defer(() => sandbox.remove());
+      await sandbox.start();
+      while (statfsSync(small).bavail > 8) await Bun.sleep(20);
+      await Bun.sleep(1000);
+      expect(sandbox.pid()).toBeDefined();
+      mount({ source: "tmpfs", target: small, flags: mountFlag.remount, type: "tmpfs", data: "size=16m" });
+      expect((await sandbox.wait()).code).toBe(3);
+      expect(logged(sandbox.spec) === "0123456789\n".repeat(50_000)).toBe(true);
     },
     patience,
   );
