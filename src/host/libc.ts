@@ -27,8 +27,9 @@ const { symbols } = dlopen("libc.so.6", {
 
 export const libc = symbols;
 
-/** Numbers of system calls newer than the generic table: the same on every architecture. */
+/** Numbers of system calls: those below 424 are x86-64's, the newer ones are the same on every architecture. */
 export const systemCall = {
+  madvise: 28,
   pidfdSendSignal: 424,
   pidfdOpen: 434,
   openat2: 437,
