@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isHullError } from "../../contract/errors.ts";
 import { tempDirectory } from "../testing/temp.ts";
@@ -59,4 +59,23 @@ test("a folder that cannot be written to is said so", async () => {
     return;
   }
   throw new Error("it was made");
+});
+
+test("a file that is closed keeps its place, and no memory", async () => {
+  await using temp = await tempDirectory();
+  const megabyte = crypto.getRandomValues(Buffer.alloc(65_536)).toString("latin1").repeat(16);
+  const bytes = Buffer.from(megabyte, "latin1");
+  const closed: BufferedFile[] = [];
+  const before = process.memoryUsage.rss();
+  for (let i = 0; i < 40; i++) {
+    const file = new BufferedFile(join(temp.path, String(i)));
+    for (let part = 0; part < 4; part++) file.write(bytes);
+    file.write(bytes.subarray(0, 1000));
+    await file.finish("written");
+    closed.push(file);
+    rmSync(file.path);
+  }
+  Bun.gc(true);
+  expect(process.memoryUsage.rss() - before).toBeLessThan(80_000_000);
+  expect(closed.map((file) => file.position)).toEqual(Array(40).fill(4 * bytes.length + 1000));
 });

@@ -15,6 +15,7 @@ const bufferBytes = 1024 * 1024;
 /** Full buffers that may wait for the disk before `drain` makes the caller wait. */
 const maxWaiting = 4;
 const zeros = Buffer.alloc(bufferBytes);
+const nothing = Buffer.alloc(0);
 
 interface Piece {
   readonly buffer: Buffer;
@@ -116,6 +117,11 @@ export class BufferedFile implements AsyncDisposable {
     this.#closed = true;
     this.#waiting = [];
     await this.#pump;
+    // Whoever only wants to know the file's place and size may keep this for long, and have many.
+    this.#start = this.position;
+    this.#fill = 0;
+    this.#buffer = nothing;
+    this.#spare = [];
     await closeAsync(this.#file);
   }
 
