@@ -16,7 +16,14 @@ mkdirSync(join(root, "dist"), { recursive: true });
 try {
   await Bun.build({
     entrypoints: [join(root, "src/cli/main.ts")],
-    compile: { outfile: unfinished },
+    // Run as root in any directory: what lies there must neither configure nor extend the program.
+    compile: {
+      outfile: unfinished,
+      autoloadDotenv: false,
+      autoloadBunfig: false,
+      autoloadTsconfig: false,
+      autoloadPackageJson: false,
+    },
     target: "bun",
     format: "esm",
     minify: true,
