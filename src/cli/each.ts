@@ -1,7 +1,7 @@
 /** One action on each of several named things, as far as it goes: what fails is said and does not keep the rest from being done. */
-import { messageOf } from "../contract/errors.ts";
 import type { Hull } from "../sdk/main.ts";
 import type { Context } from "./context.ts";
+import { complaint } from "./print/visible.ts";
 
 /** Prints what `action` returns for each name, in the order of the names; returns the exit code. */
 export async function forEach(
@@ -13,7 +13,7 @@ export async function forEach(
   const outcomes = names.map((name) =>
     action(hull, name).then(
       (text) => ({ text, failed: false }),
-      (error: unknown) => ({ text: `hull: ${messageOf(error)}`, failed: true }),
+      (error: unknown) => ({ text: complaint(error), failed: true }),
     ),
   );
   let code = 0;

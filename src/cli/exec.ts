@@ -1,8 +1,8 @@
-import { messageOf } from "../contract/errors.ts";
 import { ConnectionError, type Hull } from "../sdk/main.ts";
 import type { Context } from "./context.ts";
 import { list, type Options, text, toggle } from "./parse/options.ts";
 import { environmentOf } from "./parse/values.ts";
+import { complaint } from "./print/visible.ts";
 import { defaultDetachKeys, parseDetachKeys } from "./session/detach-keys.ts";
 import { join } from "./session/session.ts";
 import { isTerminal, terminalSize } from "./session/terminal.ts";
@@ -36,7 +36,7 @@ export default defineVerb({
     } catch (error) {
       const code = startFailureCode(error);
       if (code === exitCodes.ownError) throw error;
-      await context.stderr.line(`hull: ${messageOf(error)}`);
+      await context.stderr.line(complaint(error));
       return code;
     }
   },

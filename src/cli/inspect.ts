@@ -1,9 +1,9 @@
-import { messageOf } from "../contract/errors.ts";
 import { ApiError, type Hull } from "../sdk/main.ts";
 import { text, toggle } from "./parse/options.ts";
 import { choiceOf } from "./parse/values.ts";
 import { unescapeBlanks } from "./print/table.ts";
 import { renderTemplate } from "./print/template.ts";
+import { complaint } from "./print/visible.ts";
 import { defineVerb } from "./verb.ts";
 
 type Kind = "any" | "container" | "image";
@@ -28,11 +28,11 @@ export default defineVerb({
         found.push(await inspect(hull, name, kind, options.size));
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
-        problems.push(messageOf(error));
+        problems.push(complaint(error));
       }
     }
     await context.stdout.write(textOf(found, options.format));
-    for (const problem of problems) await context.stderr.line(`hull: ${problem}`);
+    for (const problem of problems) await context.stderr.line(problem);
     return problems.length === 0 ? 0 : 1;
   },
 });

@@ -4,11 +4,11 @@
  * Every command pays for what is imported here, so this file imports little and verbs are loaded by name.
  */
 import packageJson from "../../package.json" with { type: "json" };
-import { messageOf } from "../contract/errors.ts";
 import { Context } from "./context.ts";
 import { HelpRequest, parseOptions, toggle, UsageError } from "./parse/options.ts";
 import { placeFlags, placesOf } from "./places.ts";
 import { Output, OutputClosed } from "./print/output.ts";
+import { complaint } from "./print/visible.ts";
 import { groups, resolveVerb, verbs } from "./verbs.ts";
 
 /** Docker's exit code for a command line that is wrong. */
@@ -42,7 +42,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof OutputClosed) return closedOutputCode;
     const hint =
       error instanceof UsageError ? `\nsee 'hull${verbName === undefined ? "" : ` ${verbName}`} --help'` : "";
-    await printError(`hull: ${messageOf(error)}${hint}\n`);
+    await printError(`${complaint(error)}${hint}\n`);
     return error instanceof UsageError ? usageCode : failureCode;
   }
 }

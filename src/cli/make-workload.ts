@@ -6,6 +6,7 @@ import type { Context } from "./context.ts";
 import { UsageError } from "./parse/options.ts";
 import { choiceOf } from "./parse/values.ts";
 import type { WorkloadOptions } from "./parse/workload.ts";
+import { visible } from "./print/visible.ts";
 
 /** Returns the id; warnings go to standard error. */
 export async function makeWorkload(
@@ -26,7 +27,7 @@ export async function makeWorkload(
     await pullFor(context, hull, request, platform);
     return create();
   });
-  for (const warning of created.Warnings) await context.stderr.line(`WARNING: ${warning}`);
+  for (const warning of created.Warnings) await context.stderr.line(`WARNING: ${visible(warning)}`);
   if (cidfile !== undefined) writeFileSync(cidfile, created.Id, { flag: "wx" });
   return created.Id;
 }

@@ -1,11 +1,12 @@
 /** `hull run`: create, join the streams, start, show, and end with the workload's exit code. */
-import { messageOf } from "../contract/errors.ts";
+
 import type { Hull } from "../sdk/main.ts";
 import type { Context } from "./context.ts";
 import { makeWorkload } from "./make-workload.ts";
 import { type Options, text, toggle } from "./parse/options.ts";
 import { attachedOf, workloadFlags, workloadRequest } from "./parse/workload.ts";
 import { OutputClosed } from "./print/output.ts";
+import { complaint } from "./print/visible.ts";
 import { defaultDetachKeys, parseDetachKeys } from "./session/detach-keys.ts";
 import { exitCodeOf } from "./session/exit.ts";
 import { fitTerminal, join } from "./session/session.ts";
@@ -111,6 +112,6 @@ async function failStart(
 ): Promise<number> {
   // The daemon removes it by itself, or has; then there is nothing to be removed.
   if (options.rm) await hull.containers.remove(id, { force: true }).catch(() => undefined);
-  await context.stderr.line(`hull: ${messageOf(error)}`);
+  await context.stderr.line(complaint(error));
   return startFailureCode(error);
 }

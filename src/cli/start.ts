@@ -1,8 +1,8 @@
-import { messageOf } from "../contract/errors.ts";
 import type { Hull } from "../sdk/main.ts";
 import type { Context } from "./context.ts";
 import { forEach } from "./each.ts";
 import { type Options, text, toggle, UsageError } from "./parse/options.ts";
+import { complaint } from "./print/visible.ts";
 import { defaultDetachKeys, parseDetachKeys } from "./session/detach-keys.ts";
 import { exitCodeOf } from "./session/exit.ts";
 import { fitTerminal, join } from "./session/session.ts";
@@ -59,7 +59,7 @@ async function startAttached(
   } catch (error) {
     streams.close();
     exit.cancel();
-    await context.stderr.line(`hull: ${messageOf(error)}`);
+    await context.stderr.line(complaint(error));
     return startFailureCode(error);
   }
   signals?.sendTo((signal) => void hull.containers.kill(id, signal).catch(() => undefined));

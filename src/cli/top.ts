@@ -1,4 +1,5 @@
 import { tableText } from "./print/table.ts";
+import { visibleLine } from "./print/visible.ts";
 import { defineVerb } from "./verb.ts";
 
 export default defineVerb({
@@ -11,7 +12,7 @@ export default defineVerb({
     const hull = await context.hull();
     const joined = psArguments.length === 0 ? undefined : psArguments.join(" ");
     const { Titles, Processes } = await hull.containers.top(name, joined);
-    await context.stdout.write(tableText([Titles, ...(Processes ?? [])]));
+    await context.stdout.write(tableText([Titles, ...(Processes ?? [])].map((row) => row.map(visibleLine))));
     return 0;
   },
 });

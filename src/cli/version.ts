@@ -1,11 +1,11 @@
 import packageJson from "../../package.json" with { type: "json" };
 import type { SystemVersion } from "../contract/docker.ts";
 import { apiVersion } from "../contract/docker.ts";
-import { messageOf } from "../contract/errors.ts";
 import type { Context } from "./context.ts";
 import { text, toggle } from "./parse/options.ts";
 import { unescapeBlanks } from "./print/table.ts";
 import { renderTemplate } from "./print/template.ts";
+import { complaint } from "./print/visible.ts";
 import { defineVerb } from "./verb.ts";
 
 export default defineVerb({
@@ -38,7 +38,7 @@ export default defineVerb({
         );
     }
     if (!(server instanceof Error)) return 0;
-    await context.stderr.line(`hull: ${messageOf(server)}`);
+    await context.stderr.line(complaint(server));
     return 1;
   },
 });

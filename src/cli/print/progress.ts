@@ -3,6 +3,7 @@ import type { ProgressLine } from "../../contract/docker.ts";
 import { isTerminal } from "../session/terminal.ts";
 import { decimalSize } from "./human.ts";
 import type { Output } from "./output.ts";
+import { visible, visibleLine } from "./visible.ts";
 
 const barWidth = 50;
 
@@ -18,8 +19,9 @@ export class ProgressPrinter {
   }
 
   async show(line: ProgressLine): Promise<void> {
-    if (line.stream !== undefined) return this.#output.write(line.stream);
-    const { id, status = "" } = line;
+    if (line.stream !== undefined) return this.#output.write(visible(line.stream));
+    const id = line.id === undefined ? undefined : visibleLine(line.id);
+    const status = visible(line.status ?? "");
     if (id === undefined || id === "") return this.#output.line(status);
     if (!this.#moving) {
       // Without a terminal only changes of state are of interest.

@@ -1,5 +1,6 @@
 /** Lists as tables, as templates, as JSON: what `--format` and `-q` choose from. */
 import { renderTemplate, type Scope } from "./template.ts";
+import { visibleLine } from "./visible.ts";
 
 export interface Column {
   /** What templates call it. */
@@ -45,7 +46,9 @@ export function listText(
     return rows.map((row) => `${String(row[list.quiet])}\n`).join("");
   if (format === undefined || format === "" || format === "table") {
     const head = list.columns.map((column) => column.header);
-    const body = rows.map((row) => list.columns.map((column) => String(row[column.field] ?? "")));
+    const body = rows.map((row) =>
+      list.columns.map((column) => visibleLine(String(row[column.field] ?? ""))),
+    );
     return tableText([head, ...body]);
   }
   if (format === "json") return rows.map((row) => `${JSON.stringify(row)}\n`).join("");

@@ -6,6 +6,7 @@
 import { type StandardStreams, StreamError, type TerminalSize } from "../../sdk/main.ts";
 import type { Context } from "../context.ts";
 import { OutputClosed } from "../print/output.ts";
+import { visible } from "../print/visible.ts";
 import { DetachScanner } from "./detach-keys.ts";
 import { rawMode, terminalSize, watchSize } from "./terminal.ts";
 
@@ -57,7 +58,7 @@ async function showOutput(context: Context, options: SessionOptions): Promise<vo
     }
   } catch (error) {
     if (!(error instanceof StreamError)) throw error;
-    await context.stderr.line(error.message);
+    await context.stderr.line(visible(error.message));
   }
 }
 
