@@ -63,6 +63,7 @@ void write_number(struct writer *writer, uint64_t value, size_t bytes) {
 }
 
 void write_bytes(struct writer *writer, const void *data, size_t length) {
+  if (length == 0) return;
   reserve(writer, length);
   memcpy(writer->data + writer->used, data, length);
   writer->used += length;
