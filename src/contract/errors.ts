@@ -23,6 +23,7 @@ export const errorTable = {
   noSuchWorkload: { status: 404, message: "No such container: {name}" },
   noSuchImage: { status: 404, message: "No such image: {name}" },
   noSuchExec: { status: 404, message: "No such exec instance: {name}" },
+  noSuchObject: { status: 404, message: "No such {kind}: {name}" },
   noSuchRoute: { status: 404, message: "page not found: {value}" },
   ambiguousName: { status: 400, message: "multiple {what} match {value}: give more characters of the id" },
   nameInUse: {

@@ -136,6 +136,29 @@ describe("system", () => {
     expect(info.Warnings?.join()).toContain("loopback interface only");
   });
 
+  test("what there is none of is listed as empty, the rest is refused with a reason", async () => {
+    const id = await create("sleep");
+    expect(await json("/volumes")).toMatchObject({ Volumes: [] });
+    expect(await json("/networks")).toMatchObject([{ Name: "none", Driver: "null" }]);
+    expect(await (await post("/networks/prune")).json()).toEqual({ NetworksDeleted: [] });
+    expect(await json("/networks/foo")).toEqual({
+      message: "No such network: foo",
+      code: "noSuchObject",
+      details: { kind: "network", name: "foo" },
+    });
+    const refused = await Promise.all([
+      ...["changes", "export", "archive?path=/"].map((verb) => call("GET", `/containers/${id}/${verb}`)),
+      call("HEAD", `/containers/${id}/archive?path=/`),
+      call("GET", "/images/get?names=some/image"),
+      call("GET", "/images/some/image/get"),
+      post("/volumes/create", {}),
+      post("/commit"),
+      post("/swarm/init", {}),
+    ]);
+    expect(refused.map(({ status }) => status)).toEqual(refused.map(() => 400));
+    expect(await refused[0]?.text()).toContain("diff is not supported: it comes with a later version");
+  });
+
   test("disk usage counts every layer once", async () => {
     await create("sleep");
     const usage = await json<SystemDiskUsage>("/system/df");
@@ -200,6 +223,9 @@ describe("containers", () => {
     expect(await ids({ ancestor: ["some/image"] })).toEqual([back, web]);
     expect(await ids({ before: [back] })).toEqual([web]);
     expect(await json("/containers/json?limit=1")).toHaveLength(1);
+    expect(await ids({ status: ["dead"] })).toEqual([]);
+    const wrong = encodeURIComponent('{"status":["up"]}');
+    expect((await call("GET", `/containers/json?filters=${wrong}`)).status).toBe(400);
   });
 
   test("wait answers its head at once, and its body at the end", async () => {
@@ -365,6 +391,13 @@ describe("events", () => {
     const [first, second] = text.split("\n").map((line) => (line === "" ? {} : JSON.parse(line)));
     expect(first).toMatchObject({ Action: "create", status: "create", id, Type: "container" });
     expect(second).toMatchObject({ Action: "die", Actor: { ID: id, Attributes: { exitCode: "137" } } });
+  });
+
+  test("since zero is since the beginning", async () => {
+    const id = await create("sleep");
+    const until = Date.now() / 1000 + 0.05;
+    const text = await (await call("GET", `/events?since=0&until=${until}`)).text();
+    expect(JSON.parse(text)).toMatchObject({ Action: "create", id });
   });
 
   test("a span that is over ends", async () => {

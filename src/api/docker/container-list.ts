@@ -23,6 +23,7 @@ export function containerListRoutes(engine: Engine): Route[] {
 
 async function list(engine: Engine, exchange: Exchange): Promise<void> {
   const filters = parseFilters(exchange, known);
+  refuseUnknownStatus(filters);
   const limit = exchange.integer("limit") ?? 0;
   const all = exchange.flag("all") || limit > 0 || filters.has("status") || filters.has("exited");
   const matches = await matcherOf(engine, filters);
@@ -38,6 +39,18 @@ async function list(engine: Engine, exchange: Exchange): Promise<void> {
     }),
   );
   exchange.sendJson(200, rows);
+}
+
+const statuses = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+
+function refuseUnknownStatus(filters: Filters): void {
+  const unknown = filters.get("status")?.find((status) => !statuses.includes(status));
+  if (unknown !== undefined)
+    throw new HullError("invalidParameter", {
+      what: "filter status",
+      value: unknown,
+      why: `use one of ${statuses.join(", ")}`,
+    });
 }
 
 async function inspect(engine: Engine, exchange: Exchange): Promise<void> {

@@ -6,7 +6,7 @@ import type { EngineEvent } from "../../engine/events.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import { type Filters, parseFilters, passes, passesLabels } from "./filters.ts";
-import { parseOptionalInstant } from "./times.ts";
+import { parseInstant, parseOptionalInstant } from "./times.ts";
 
 const known = ["container", "daemon", "event", "image", "label", "network", "scope", "type", "volume"];
 
@@ -16,10 +16,12 @@ export function eventRoutes(engine: Engine): Route[] {
 
 async function events(engine: Engine, exchange: Exchange): Promise<void> {
   const filters = parseFilters(exchange, known);
-  const since = parseOptionalInstant("since", exchange.text("since"));
+  const sinceText = exchange.text("since");
+  const since = sinceText === "" ? undefined : parseInstant("since", sinceText);
   const until = parseOptionalInstant("until", exchange.text("until"));
   const over = new AbortController();
   const stop = AbortSignal.any([exchange.gone, over.signal]);
+  // Nothing happens between the two: what is not past is yet to come.
   const live = engine.events.subscribe(stop);
   const past = since === undefined ? [] : engine.events.past(since);
   const channel = exchange.sendStream("application/json");
@@ -32,9 +34,8 @@ async function events(engine: Engine, exchange: Exchange): Promise<void> {
     if (until !== undefined && event.timeNano > until) return;
     if (wanted(event, filters)) await channel.write(Buffer.from(`${messageText(event)}\n`));
   };
-  const last = past.at(-1);
   for (const event of past) await send(event);
-  for await (const event of live) if (last === undefined || event.timeNano > last.timeNano) await send(event);
+  for await (const event of live) await send(event);
   channel.end();
 }
 

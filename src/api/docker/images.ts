@@ -8,6 +8,8 @@ import type { Route } from "../server.ts";
 import { storageDriver } from "./container-views.ts";
 import { type Filters, parseFilters, passes, passesLabels } from "./filters.ts";
 
+const later = "it comes with a later version of Hull";
+
 export function imageRoutes(engine: Engine): Route[] {
   return [
     { method: "GET", path: "/images/json", handle: (exchange) => list(engine, exchange) },
@@ -101,6 +103,7 @@ function secondsOf(time: string): number {
 
 async function read(engine: Engine, exchange: Exchange): Promise<void> {
   const { name, verb } = splitVerb(exchange);
+  if (verb === "get") throw new HullError("unsupported", { what: "save", where: "", why: later });
   if (verb !== "json" && verb !== "history")
     throw new HullError("noSuchRoute", { value: `GET /images/${name}/${verb}` });
   const image = await engine.images.resolve(name);
@@ -167,12 +170,7 @@ function historyOf(image: Image): ImageHistoryItem[] {
 
 async function tag(engine: Engine, exchange: Exchange): Promise<void> {
   const { name, verb } = splitVerb(exchange);
-  if (verb === "push")
-    throw new HullError("unsupported", {
-      what: "push",
-      where: "",
-      why: "it comes with a later version of Hull",
-    });
+  if (verb === "push") throw new HullError("unsupported", { what: "push", where: "", why: later });
   if (verb !== "tag") throw new HullError("noSuchRoute", { value: `POST /images/${name}/${verb}` });
   const repository = exchange.text("repo");
   const word = exchange.text("tag");

@@ -1,6 +1,7 @@
 /** All routes of the Docker Engine API that Hull speaks. */
 import type { Engine } from "../../engine/engine.ts";
 import type { Route } from "../server.ts";
+import { absentRoutes } from "./absent.ts";
 import { containerCreateRoutes } from "./container-create.ts";
 import { containerLifeRoutes } from "./container-life.ts";
 import { containerListRoutes } from "./container-list.ts";
@@ -24,5 +25,6 @@ export function dockerRoutes(engine: Engine, facts: SystemFacts): Route[] {
     ...execRoutes(engine),
     ...imageTransferRoutes(engine),
     ...imageRoutes(engine),
+    ...absentRoutes(),
   ];
 }

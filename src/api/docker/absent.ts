@@ -1,0 +1,111 @@
+/**
+ * Parts of Docker's API that Hull has nothing for: what there is none of is listed as empty, which is the truth,
+ * and everything else is refused with a reason instead of "page not found".
+ */
+import type { HTTPMethod } from "find-my-way";
+import { HullError } from "../../contract/errors.ts";
+import type { Exchange } from "../exchange.ts";
+import type { Route } from "../server.ts";
+
+const later = "it comes with a later version of Hull";
+const single = "a Hull daemon works for itself, without a swarm";
+const building = "Hull runs images and does not build them: build elsewhere, then load or pull the result";
+
+/** Refused whatever the rest of the path says; `:name` stands for one part of it. */
+const refused: readonly (readonly [
+  methods: readonly HTTPMethod[],
+  path: string,
+  what: string,
+  why: string,
+])[] = [
+  [["GET"], "/containers/:id/changes", "diff", later],
+  [["GET"], "/containers/:id/export", "export", later],
+  [["GET", "HEAD", "PUT"], "/containers/:id/archive", "cp", later],
+  [["GET"], "/containers/:id/attach/ws", "attach by WebSocket", "attach by an upgrade to tcp"],
+  [["GET", "POST", "DELETE"], "/containers/:id/checkpoints", "checkpoint", later],
+  [["GET"], "/images/get", "save", later],
+  [["GET"], "/images/search", "search", "registries are not searched: pull by name"],
+  [["POST"], "/commit", "commit", later],
+  [["POST"], "/auth", "login", "credentials go with each pull"],
+  [["POST"], "/build", "build", building],
+  [["POST"], "/session", "build", building],
+  [["POST"], "/grpc", "build", building],
+  [["POST"], "/volumes/create", "volume create", later],
+  [["POST"], "/networks/create", "network create", later],
+  [["POST"], "/networks/:name/connect", "network connect", later],
+  [["POST"], "/networks/:name/disconnect", "network disconnect", later],
+  [["DELETE"], "/networks/:name", "network rm", "the network none is part of Hull"],
+  [["GET", "POST"], "/plugins/*", "plugin", "Hull has no plugins"],
+  [["GET", "POST"], "/swarm", "swarm", single],
+  [["GET", "POST"], "/swarm/*", "swarm", single],
+  [["GET"], "/nodes", "node", single],
+  [["GET"], "/services", "service", single],
+  [["POST"], "/services/create", "service", single],
+  [["GET"], "/tasks", "task", single],
+  [["GET"], "/secrets", "secret", single],
+  [["POST"], "/secrets/create", "secret", single],
+  [["GET"], "/configs", "config", single],
+  [["POST"], "/configs/create", "config", single],
+];
+
+/** What every workload has: a loopback interface, whichever of the accepted modes it was created with. */
+const noNetwork = {
+  Name: "none",
+  Id: "0".repeat(64),
+  Created: "0001-01-01T00:00:00Z",
+  Scope: "local",
+  Driver: "null",
+  EnableIPv4: false,
+  EnableIPv6: false,
+  IPAM: { Driver: "default", Options: null, Config: [] },
+  Internal: false,
+  Attachable: false,
+  Ingress: false,
+  ConfigFrom: { Network: "" },
+  ConfigOnly: false,
+  Containers: {},
+  Options: {},
+  Labels: {},
+} as const;
+
+export function absentRoutes(): Route[] {
+  const answer = (method: HTTPMethod, path: string, body: unknown): Route => ({
+    method,
+    path,
+    handle: (exchange) => exchange.sendJson(200, body),
+  });
+  return [
+    ...refused.flatMap(([methods, path, what, why]) =>
+      methods.map(
+        (method): Route => ({
+          method,
+          path,
+          handle() {
+            throw new HullError("unsupported", { what, where: "", why });
+          },
+        }),
+      ),
+    ),
+    answer("GET", "/volumes", { Volumes: [], Warnings: [] }),
+    answer("POST", "/volumes/prune", { VolumesDeleted: [], SpaceReclaimed: 0 }),
+    { method: "GET", path: "/volumes/:name", handle: noSuch("volume") },
+    { method: "DELETE", path: "/volumes/:name", handle: noSuch("volume") },
+    answer("GET", "/networks", [noNetwork]),
+    answer("POST", "/networks/prune", { NetworksDeleted: [] }),
+    { method: "GET", path: "/networks/:name", handle: network },
+    answer("POST", "/build/prune", { CachesDeleted: [], SpaceReclaimed: 0 }),
+    answer("GET", "/plugins", []),
+  ];
+}
+
+function network(exchange: Exchange): void {
+  const name = exchange.parameter("name");
+  if (name !== noNetwork.Name && name !== noNetwork.Id) noSuch("network")(exchange);
+  exchange.sendJson(200, noNetwork);
+}
+
+function noSuch(kind: "network" | "volume"): (exchange: Exchange) => never {
+  return (exchange) => {
+    throw new HullError("noSuchObject", { kind, name: exchange.parameter("name") });
+  };
+}
