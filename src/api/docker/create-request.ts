@@ -1,4 +1,5 @@
 /** Docker's create request, checked and translated to the engine's. */
+import { cpus } from "node:os";
 import * as v from "valibot";
 import { HullError } from "../../contract/errors.ts";
 import { acceptedIsolations, type WallKind, wallOfIsolation } from "../../contract/isolation.ts";
@@ -7,13 +8,17 @@ import type { RunRequest } from "../../engine/request.ts";
 import { parseRestartPolicy } from "../../engine/restart.ts";
 import { parseSignal } from "../../engine/signals.ts";
 import type { TerminalSize } from "../../wall/wall.ts";
-import { isEmpty, refuseOthers } from "./options.ts";
+import { isEmpty, isEmptyStructure, refuseOthers } from "./options.ts";
 
+/** The least that the scheduler can be told: 1 ms in 100. */
+const fewestNanoCpus = 1e7;
+/** PID_MAX_LIMIT of a 64-bit kernel. */
+const mostProcesses = 4 * 1024 * 1024;
 const smallestMemory = 6 * 1024 * 1024;
 
 const text = v.nullish(v.string(), "");
 const flag = v.nullish(v.boolean(), false);
-const count = v.nullish(v.pipe(v.number(), v.integer()), 0);
+const count = v.nullish(v.pipe(v.number(), v.safeInteger()), 0);
 const texts = v.nullish(v.array(v.string()), []);
 const members = v.nullish(v.record(v.string(), v.unknown()), {});
 /** A word or a list of words; null: not given. */
@@ -111,7 +116,7 @@ export function translateCreate(body: CreateBody, name: string, platform: string
     readOnlyRoot: host.ReadonlyRootfs,
     memoryBytes: memoryOf(host.Memory),
     nanoCpus: nanoCpusOf(host),
-    pidsLimit: Math.max(0, host.PidsLimit),
+    pidsLimit: pidsLimitOf(host.PidsLimit),
     capAdd: host.CapAdd,
     capDrop: host.CapDrop,
     stopSignal: body.StopSignal,
@@ -161,18 +166,33 @@ function memoryOf(bytes: number): number {
 }
 
 function nanoCpusOf(host: { NanoCpus: number; CpuPeriod: number; CpuQuota: number }): number {
-  if (host.NanoCpus < 0)
-    throw new HullError("invalidParameter", {
-      what: "CPUs",
-      value: host.NanoCpus / 1e9,
-      why: "it is negative",
-    });
   if (host.NanoCpus > 0 && (host.CpuQuota !== 0 || host.CpuPeriod !== 0))
     throw new HullError("conflict", {
       what: "NanoCpus and CpuQuota or CpuPeriod exclude each other: choose one",
     });
-  if (host.CpuQuota <= 0) return host.NanoCpus;
-  return Math.round((host.CpuQuota / (host.CpuPeriod === 0 ? 100_000 : host.CpuPeriod)) * 1e9);
+  const nanoCpus =
+    host.CpuQuota <= 0
+      ? host.NanoCpus
+      : Math.round((host.CpuQuota / (host.CpuPeriod <= 0 ? 100_000 : host.CpuPeriod)) * 1e9);
+  const most = cpus().length;
+  if (nanoCpus !== 0 && (nanoCpus < fewestNanoCpus || nanoCpus > most * 1e9))
+    throw new HullError("invalidParameter", {
+      what: "CPUs",
+      value: nanoCpus / 1e9,
+      why: `this host gives from ${fewestNanoCpus / 1e9} to ${most}`,
+    });
+  return nanoCpus;
+}
+
+/** No limit is zero, and to Docker every negative number, too. */
+function pidsLimitOf(limit: number): number {
+  if (limit > mostProcesses)
+    throw new HullError("invalidParameter", {
+      what: "limit of processes",
+      value: limit,
+      why: `the kernel has no more than ${mostProcesses}; use 0 for no limit`,
+    });
+  return Math.max(0, limit);
 }
 
 function networkModeOf(mode: string): RunRequest["networkMode"] {
@@ -187,7 +207,7 @@ function networkModeOf(mode: string): RunRequest["networkMode"] {
 
 function refuseEndpoints(endpoints: Readonly<Record<string, unknown>>): void {
   for (const [name, endpoint] of Object.entries(endpoints))
-    if (!["", "default", "bridge", "none"].includes(name) || !isEmpty(endpoint))
+    if (!["", "default", "bridge", "none"].includes(name) || !isEmptyStructure(endpoint))
       throw new HullError("unsupported", {
         what: `NetworkingConfig.EndpointsConfig.${name}`,
         where: "",
@@ -197,7 +217,7 @@ function refuseEndpoints(endpoints: Readonly<Record<string, unknown>>): void {
 
 function refuseHealthcheck(healthcheck: Readonly<Record<string, unknown>>): void {
   const test = healthcheck.Test;
-  if (isEmpty(healthcheck) || (Array.isArray(test) && test[0] === "NONE")) return;
+  if (isEmptyStructure(healthcheck) || (Array.isArray(test) && test[0] === "NONE")) return;
   throw new HullError("unsupported", { what: "Healthcheck", where: "", why: "health checks are not run" });
 }
 

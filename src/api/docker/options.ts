@@ -83,9 +83,15 @@ export function refuseOthers(members: Members, known: readonly string[], prefix:
   }
 }
 
-/** What Go clients send for an option that nobody set. */
+/** What Go clients send for an option that nobody set. A map with a key asks for something: `{"/data": {}}`. */
 export function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null || value === false || value === 0 || value === "") return true;
   if (Array.isArray(value)) return value.every((item) => item === 0);
-  return typeof value === "object" && Object.values(value).every(isEmpty);
+  return typeof value === "object" && Object.keys(value).length === 0;
+}
+
+/** As `isEmpty`, of a structure whose members Go clients write out one by one. */
+export function isEmptyStructure(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return isEmpty(value);
+  return Object.values(value).every(isEmptyStructure);
 }

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { createBody, translateCreate } from "./create-request.ts";
 import { DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 import { frameOf } from "./frames.ts";
-import { isEmpty } from "./options.ts";
+import { isEmpty, isEmptyStructure } from "./options.ts";
 import { parseInstant } from "./times.ts";
 
 /** What `docker run --rm hull/tiny echo hi` of version 28 sends, whole. */
@@ -89,6 +89,32 @@ describe("the create request", () => {
     );
   });
 
+  test.each([
+    { Memory: 2 ** 60 },
+    { Memory: -1 },
+    { Memory: 7e6 + 0.5 },
+    { PidsLimit: 2 ** 40 },
+    { NanoCpus: 1 },
+    { NanoCpus: -1e9 },
+    { NanoCpus: 1e15 },
+    { CpuQuota: 1 },
+    { CpuQuota: 1e12, CpuPeriod: 1000 },
+  ])("a limit that no host can keep is refused: %p", (HostConfig) => {
+    expect(() => translate({ Image: "x", HostConfig })).toThrow(/invalid/i);
+  });
+
+  test("a negative limit of processes is none", () => {
+    expect(translate({ Image: "x", HostConfig: { PidsLimit: -1 } }).pidsLimit).toBe(0);
+  });
+
+  test("a volume or a tmpfs is refused although its options are empty", () => {
+    expect(() => translate({ Image: "x", Volumes: { "/data": {} } })).toThrow("Volumes is not supported");
+    expect(() => translate({ Image: "x", HostConfig: { Tmpfs: { "/tmp": "" } } })).toThrow(
+      "HostConfig.Tmpfs",
+    );
+    expect(() => translate({ Image: "x", HostConfig: { Sysctls: { a: "" } } })).toThrow("HostConfig.Sysctls");
+  });
+
   test("--rm and a restart policy exclude each other", () => {
     const HostConfig = { AutoRemove: true, RestartPolicy: { Name: "always" } };
     expect(() => translate({ Image: "x", HostConfig })).toThrow("exclude each other");
@@ -99,9 +125,10 @@ describe("the create request", () => {
   });
 
   test("what Go clients send for nothing is nothing", () => {
-    for (const value of [null, 0, "", false, [], {}, [0, 0], { a: null, b: { c: "" } }])
-      expect(isEmpty(value)).toBe(true);
-    for (const value of [1, "x", true, ["a"], [1], { a: { b: 1 } }]) expect(isEmpty(value)).toBe(false);
+    for (const value of [null, 0, "", false, [], {}, [0, 0]]) expect(isEmpty(value)).toBe(true);
+    for (const value of [1, "x", true, ["a"], [1], { a: "" }]) expect(isEmpty(value)).toBe(false);
+    expect(isEmptyStructure({ a: null, b: { c: "" } })).toBe(true);
+    expect(isEmptyStructure({ a: { b: 1 } })).toBe(false);
   });
 });
 
