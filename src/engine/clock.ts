@@ -24,17 +24,27 @@ export function rfc3339(instant: number | undefined): string {
   return fraction === "" ? `${whole}Z` : `${whole}.${fraction}Z`;
 }
 
-/** Promise of a pause; `signal` cuts it short without an error. */
-export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+/** A timer of more milliseconds than fit 31 bits fires at once. */
+const longestTimer = 2 ** 31 - 1;
+
+/** Promise of a pause of any length; `signal` cuts it short without an error. */
+export async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  let left = milliseconds;
+  do {
+    if (signal?.aborted === true) return;
+    await oneTimer(Math.min(left, longestTimer), signal);
+    left -= longestTimer;
+  } while (left > 0);
+}
+
+function oneTimer(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal?.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", settle);
+      resolve();
+    };
+    const timer = setTimeout(settle, milliseconds);
+    signal?.addEventListener("abort", settle);
   });
 }

@@ -43,12 +43,13 @@ async function stats(engine: Engine, exchange: Exchange): Promise<void> {
     return;
   }
   const channel = exchange.sendStream("application/json");
+  const over = AbortSignal.any([channel.gone, ended(workload)]);
   while (!channel.gone.aborted) {
     const taken = await sample(engine, workload, previous);
     previous = taken.sample;
     await channel.write(Buffer.from(`${JSON.stringify(taken.line)}\n`));
     if (!workload.live && workload.state !== "restarting") break;
-    await pause(interval, AbortSignal.any([channel.gone, ended(workload)]));
+    await pause(interval, over);
   }
   channel.end();
 }
