@@ -22,11 +22,13 @@ export function channelOfSocket(socket: Duplex, head: Uint8Array): ByteChannel {
     input: headFirst(head, socket),
     write: (data) => writeTo(socket, data),
     end() {
-      socket.end();
-      // Closing with unread input would reset the connection under the client's last reads.
-      const timer = setTimeout(() => socket.destroy(), lingerTime);
-      timer.unref();
-      gone.addEventListener("abort", () => clearTimeout(timer), { once: true });
+      // Closing with unread input would reset the connection under the client's last reads. The time runs from
+      // when the client has taken the last byte: a slow one loses nothing.
+      socket.end(() => {
+        const timer = setTimeout(() => socket.destroy(), lingerTime);
+        timer.unref();
+        gone.addEventListener("abort", () => clearTimeout(timer), { once: true });
+      });
       socket.resume();
     },
     gone,

@@ -180,6 +180,20 @@ export class Exchange {
     else this.#answer.socket.destroy();
   }
 
+  /** A client that leaves in the middle of its body is no failure of the daemon's. */
+  async *#chunks(): AsyncGenerator<Buffer> {
+    try {
+      yield* this.request.iterator({ destroyOnReturn: false });
+    } catch (error) {
+      if (!this.request.destroyed) throw error;
+      throw new HullError(
+        "corrupt",
+        { what: "the request body", why: "the client left before its end" },
+        { cause: error },
+      );
+    }
+  }
+
   async #body(): Promise<Buffer> {
     const declared = this.request.headers["content-length"];
     const expected = declared === undefined ? undefined : Number(declared);
@@ -188,7 +202,7 @@ export class Exchange {
       return Buffer.alloc(0);
     const parts: Buffer[] = [];
     let size = 0;
-    for await (const chunk of this.request.iterator({ destroyOnReturn: false })) {
+    for await (const chunk of this.#chunks()) {
       size += chunk.length;
       if (size > bodyLimit || (expected ?? 0) > bodyLimit)
         throw new HullError("tooLarge", {
