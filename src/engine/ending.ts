@@ -133,6 +133,7 @@ export async function removeWorkload(
     cancelRestart(context, workload);
     return await removeLocked(context, workload);
   }
+  throw stillRunning(workload);
 }
 
 /** A kill whose exit is recorded and announced; what does not end so is taken away with its sandbox. */

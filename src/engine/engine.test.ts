@@ -275,6 +275,24 @@ describe("wait and events", () => {
     expect(await waiting).toBeUndefined();
   });
 
+  test("who waits for a removal that fails is told so", async () => {
+    const workload = await started("sleep", { autoRemove: true });
+    const { sandbox } = workload;
+    if (sandbox === undefined) throw new Error("a running workload has a sandbox");
+    const remove = sandbox.remove.bind(sandbox);
+    sandbox.remove = () => Promise.reject(new Error("the mount is busy"));
+    const removed = bench.engine.wait(workload, "removed", never);
+    await bench.engine.kill(workload, 9);
+    expect(await removed).toEqual({
+      code: 137,
+      error: "the container was not removed: the mount is busy",
+    });
+    expect(workload.state).toBe("dead");
+    sandbox.remove = remove;
+    await bench.engine.remove(workload, { force: false });
+    expect(bench.engine.list()).toEqual([]);
+  });
+
   test("tell a whole life, with names, labels and exit code", async () => {
     const events = collectEvents();
     const workload = await started("sleep", { name: "web", labels: { tier: "front" } });

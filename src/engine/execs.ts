@@ -1,6 +1,6 @@
 /**
- * Programs executed in running workloads. Their records live as long as the daemon and the workload, and for a
- * while after their end, so that clients can ask for the exit code.
+ * Programs executed in running workloads. Their records live no longer than the daemon and the workload: for a
+ * while before their start, and for a while after their end, so that clients can ask for the exit code.
  */
 import { HullError, messageOf } from "../contract/errors.ts";
 import type { Attachment, ExecSession, TerminalSize } from "../wall/wall.ts";
@@ -29,6 +29,7 @@ interface Exec {
   exitCode: number | undefined;
   session: ExecSession | undefined;
   size: TerminalSize | undefined;
+  readonly createdAt: number;
   finishedAt: number | undefined;
   readonly ended: PromiseWithResolvers<void>;
 }
@@ -56,6 +57,7 @@ export class Execs {
       exitCode: undefined,
       session: undefined,
       size: request.size,
+      createdAt: now(),
       finishedAt: undefined,
       ended: Promise.withResolvers<void>(),
     });
@@ -150,7 +152,8 @@ export class Execs {
     const limit = now() - keptFor;
     for (const [id, exec] of this.#execs) {
       const forgotten = !this.#context.workloads.has(exec.workload.id);
-      if (forgotten || (exec.finishedAt !== undefined && exec.finishedAt < limit)) this.#execs.delete(id);
+      const idleSince = exec.state === "created" ? exec.createdAt : exec.finishedAt;
+      if (forgotten || (idleSince !== undefined && idleSince < limit)) this.#execs.delete(id);
     }
   }
 }

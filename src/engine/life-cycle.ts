@@ -109,7 +109,13 @@ export async function removeLocked(context: EngineContext, workload: Workload): 
   try {
     await execute(planRemove(workload.record), (step) => performOn(context, workload, step), context);
   } catch (error) {
-    if (context.workloads.has(workload.id)) settle(context, workload, "dead", { error: messageOf(error) });
+    const why = messageOf(error);
+    if (context.workloads.has(workload.id)) settle(context, workload, "dead", { error: why });
+    // `run --rm` waits for the removal: it is told that there is none.
+    workload.waiting.settle("removed", {
+      ...workload.outcome(),
+      error: `the container was not removed: ${why}`,
+    });
     throw error;
   }
 }

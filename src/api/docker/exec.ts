@@ -3,6 +3,7 @@ import * as v from "valibot";
 import type { ExecCreateResponse, ExecInspect } from "../../contract/docker.ts";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
+import type { ExecRequest } from "../../engine/request.ts";
 import type { OutputChunk } from "../../wall/wall.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
@@ -35,8 +36,8 @@ const createMembers = Object.keys(createBody.entries);
 const startBody = v.looseObject({ ConsoleSize: consoleSize, Detach: flag, Tty: flag });
 
 export function execRoutes(engine: Engine): Route[] {
-  /** Keys of the clients that said which keys let go, by exec id. */
-  const detachKeys = new Map<string, Uint8Array>();
+  /** Keys of the clients that said which keys let go; they go with the exec. */
+  const detachKeys = new WeakMap<ExecRequest, Uint8Array>();
   return [
     {
       method: "POST",
@@ -46,7 +47,7 @@ export function execRoutes(engine: Engine): Route[] {
         const body = await exchange.json(createBody);
         refuseOthers(body, createMembers, "");
         const keys = parseDetachKeys(body.DetachKeys);
-        const id = engine.execs.create(workload, {
+        const request: ExecRequest = {
           command: body.Cmd,
           env: body.Env,
           workingDirectory: body.WorkingDir,
@@ -56,8 +57,9 @@ export function execRoutes(engine: Engine): Route[] {
           stdout: body.AttachStdout,
           stderr: body.AttachStderr,
           size: sizeOf(body.ConsoleSize),
-        });
-        if (body.DetachKeys !== "") detachKeys.set(id, keys);
+        };
+        if (body.DetachKeys !== "") detachKeys.set(request, keys);
+        const id = engine.execs.create(workload, request);
         exchange.sendJson(201, { Id: id } satisfies ExecCreateResponse);
       },
     },
@@ -65,9 +67,8 @@ export function execRoutes(engine: Engine): Route[] {
       method: "POST",
       path: "/exec/:id/start",
       async handle(exchange) {
-        const { id } = engine.execs.get(exchange.parameter("id"));
-        const keys = detachKeys.get(id) ?? parseDetachKeys("");
-        detachKeys.delete(id);
+        const { id, request } = engine.execs.get(exchange.parameter("id"));
+        const keys = detachKeys.get(request) ?? parseDetachKeys("");
         await start(engine, exchange, id, keys);
       },
     },
