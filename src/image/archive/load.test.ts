@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { isHullError } from "../../contract/errors.ts";
+import { type TarMember, writeTar } from "../tar/writer.ts";
 import { makeLayout } from "../testing/layout.ts";
 import { must, treeOfLayer } from "../testing/programs.ts";
 import { contentOf, smallTar, streamOf, tarFile, testStore } from "../testing/store.ts";
@@ -188,3 +189,13 @@ for (const [what, archive, code, words] of wrong) {
     }
   });
 }
+
+test("an archive of endless links is refused", async () => {
+  await using own = await testStore();
+  const members = Array.from({ length: 20_001 }, (_, i): TarMember => {
+    return { path: `${i}`, type: "symlink", mode: 0o777, target: "manifest.json" };
+  });
+  const error = await failure(own.store.load(streamOf(Buffer.concat([...writeTar(members)])), quiet));
+  expect(error).toMatchObject({ code: "tooLarge" });
+  expect(await contentOf(own.root)).toEqual([]);
+});

@@ -11,7 +11,7 @@ import type { Digest } from "../image-store.ts";
 import { decompress } from "../layer/decompress.ts";
 import { TarParser } from "../tar/parser.ts";
 
-/** Files of one archive: images have a few hundred blobs at most. */
+/** Files and links of one archive: images have a few hundred blobs at most. */
 const maxFiles = 20_000;
 /** Of one JSON document. */
 const maxDocumentBytes = 8 * 1024 * 1024;
@@ -52,6 +52,12 @@ export class Spool implements AsyncDisposable {
     const parser = new TarParser(this.#what, {
       entry: (entry) => {
         const path = memberPath(entry.path);
+        if (this.#made.length + this.#links.size >= maxFiles)
+          throw new HullError("tooLarge", {
+            what: this.#what,
+            value: "its number of files",
+            limit: maxFiles,
+          });
         if (entry.type === "symlink")
           this.#links.set(path, memberPath(posix.join(posix.dirname(path), entry.linkTarget)));
         else if (entry.type === "hardlink") this.#links.set(path, memberPath(entry.linkTarget));
@@ -61,12 +67,6 @@ export class Spool implements AsyncDisposable {
               what: "a sparse member",
               where: ` in ${this.#what}`,
               why: "pack it plainly",
-            });
-          if (this.#made.length >= maxFiles)
-            throw new HullError("tooLarge", {
-              what: this.#what,
-              value: "its number of files",
-              limit: maxFiles,
             });
           const file = content.create();
           this.#made.push(file);

@@ -2,10 +2,12 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { BufferedFile } from "../content/buffered-file.ts";
 import { type TarMember, writeTar } from "../tar/writer.ts";
 import { convert } from "../testing/convert.ts";
 import { must, python, type Tree, treeOfLayer, treeOfTar } from "../testing/programs.ts";
 import { tempDirectory } from "../testing/temp.ts";
+import { LayerBuilder } from "./builder.ts";
 
 /** Things that archivers and file systems get wrong. */
 const makeTree = `
@@ -229,4 +231,19 @@ test("whiteouts and opaque directories hide what overlayfs finds below, and noth
     "./f/new",
     "./kept",
   ]);
+});
+
+test("others have their turn while many members are converted", async () => {
+  await using temp = await tempDirectory();
+  await using out = new BufferedFile(join(temp.path, "layer"));
+  const builder = new LayerBuilder("the layer", out);
+  const members = Array.from({ length: 30_000 }, (_, i): TarMember => {
+    return { path: `directory/${i}`, type: "symlink", mode: 0o777, target: "x" };
+  });
+  const chunk = Buffer.concat([...writeTar(members)].slice(0, -1));
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  await builder.push(chunk);
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(1);
 });

@@ -5,12 +5,18 @@ import { FileDataWriter } from "./file-data.ts";
 import { writeMetadata } from "./metadata.ts";
 import { LayerTree } from "./tree.ts";
 
+/** Members may cost far more time than their bytes tell, and the daemon has others to serve. */
+const sliceBytes = 32 * 1024;
+const turnMilliseconds = 20;
+
 export class LayerBuilder {
   readonly #what: string;
   readonly #out: BufferedFile;
   readonly #tree: LayerTree;
   readonly #data: FileDataWriter;
   readonly #parser: TarParser;
+  /** When others are to have their turn. */
+  #pause = performance.now() + turnMilliseconds;
 
   /** `what` names the layer in errors; `out` is empty and stays the caller's. */
   constructor(what: string, out: BufferedFile) {
@@ -37,7 +43,12 @@ export class LayerBuilder {
   }
 
   async push(bytes: Uint8Array): Promise<void> {
-    this.#parser.push(bytes);
+    for (let at = 0; at < bytes.length; at += sliceBytes) {
+      this.#parser.push(bytes.subarray(at, at + sliceBytes));
+      if (performance.now() < this.#pause) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      this.#pause = performance.now() + turnMilliseconds;
+    }
     await this.#out.drain();
   }
 

@@ -6,6 +6,8 @@ export const tarLimits = {
   componentBytes: 255,
   /** One PAX header (its records together) or one GNU long name. */
   headerBytes: 1024 * 1024,
+  /** What an archive's global headers may say altogether: it is gone through again for every member. */
+  globalBytes: 16 * 1024,
   /** Members of one archive. */
   entries: 4_000_000,
   /** Segments of one sparse file. */

@@ -138,17 +138,17 @@ function withPayload(type: string, payload: string): Buffer {
   return Buffer.concat([block, padded]);
 }
 
-const pax = (...records: string[]) =>
-  withPayload(
-    "x",
-    records
-      .map((record) => {
-        let length = record.length + 2;
-        while (`${length} ${record}\n`.length !== length) length = `${length} ${record}\n`.length;
-        return `${length} ${record}\n`;
-      })
-      .join(""),
-  );
+function records(...texts: string[]): string {
+  return texts
+    .map((text) => {
+      let length = text.length + 2;
+      while (`${length} ${text}\n`.length !== length) length = `${length} ${text}\n`.length;
+      return `${length} ${text}\n`;
+    })
+    .join("");
+}
+
+const pax = (...texts: string[]) => withPayload("x", records(...texts));
 
 const file = header({});
 
@@ -161,6 +161,7 @@ const refused: readonly (readonly [what: string, bytes: Buffer, code: string])[]
   ["a PAX record without a key", Buffer.concat([withPayload("x", "5 =a\n"), file]), "corrupt"],
   ["a PAX record without a newline", Buffer.concat([withPayload("x", "9 path=ab"), file]), "corrupt"],
   ["a PAX header at the end", pax("path=a"), "corrupt"],
+  ["global headers over 16 KiB", withPayload("g", records(`path=${"n".repeat(17_000)}`)), "corrupt"],
   ["a size that is no number", Buffer.concat([pax("size=12x"), file]), "corrupt"],
   ["a size beyond 2^53", Buffer.concat([pax("size=99999999999999999"), file]), "corrupt"],
   ["a time that is no number", Buffer.concat([pax("mtime=today"), file]), "corrupt"],
@@ -238,6 +239,11 @@ test("signed checksums, negative times, base-256 numbers and empty records are r
   ]);
   expect(entries[1]?.mtime).toEqual({ seconds: -1, nanoseconds: 0 });
   expect(entries[2]?.mtime).toEqual({ seconds: -2, nanoseconds: 750_000_000 });
+});
+
+test("global records that say nothing of a member are not kept, however long", () => {
+  const comment = withPayload("g", records(`comment=${"c".repeat(500_000)}`));
+  expect(parse(Buffer.concat([comment, comment, file])).entries.length).toBe(1);
 });
 
 test("only files have data, whatever other types say about their size", () => {

@@ -309,8 +309,8 @@ function mergeGlobal(before: PaxRecords | undefined, added: PaxRecords): PaxReco
   for (const [key, value] of added.values) values.set(key, new Uint8Array(value));
   let bytes = 0;
   for (const [key, value] of values) bytes += key.length + value.length;
-  if (bytes > tarLimits.headerBytes)
-    throw new TarFormatError(`its global headers are over the limit of ${tarLimits.headerBytes} bytes`);
+  if (bytes > tarLimits.globalBytes)
+    throw new TarFormatError(`its global headers are over the limit of ${tarLimits.globalBytes} bytes`);
   return { values, sparse: [] };
 }
 

@@ -27,9 +27,16 @@ export function parsePax(payload: Buffer): PaxRecords {
       if (pendingOffset === undefined) throw new TarFormatError(`a ${key} comes without its offset`);
       sparse.push({ offset: pendingOffset, length: paxSize(value, key) });
       pendingOffset = undefined;
-    } else values.set(key, value);
+    } else if (matters(key)) values.set(key, value);
   }
   return { values, sparse };
+}
+
+const keys = new Set(["path", "linkpath", "size", "uid", "gid", "mtime"]);
+const prefixes = ["GNU.sparse.", "SCHILY.xattr.", "LIBARCHIVE.xattr.", "SCHILY.acl."];
+
+function matters(key: string): boolean {
+  return keys.has(key) || prefixes.some((prefix) => key.startsWith(prefix));
 }
 
 function parseRecord(payload: Buffer, start: number): { key: string; value: Uint8Array; next: number } {
