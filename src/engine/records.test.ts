@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { planCreate } from "./plan.ts";
@@ -71,6 +71,17 @@ describe("records", () => {
   test("a file that is no database is refused with what to do", async () => {
     await writeFile(path, "this is no database, but it is long enough to be looked at".repeat(50));
     expect(() => new Records(path)).toThrow("move it away");
+  });
+
+  test("a database with a damaged page is refused with what to do", async () => {
+    new Records(path)[Symbol.dispose]();
+    const database = new Database(path);
+    database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    database.close();
+    const bytes = Buffer.from(await readFile(path));
+    bytes.fill(0x58, 4096, 8192);
+    await writeFile(path, bytes);
+    expect(() => new Records(path).load()).toThrow("move it away");
   });
 
   test("a file of a newer schema is refused", () => {

@@ -90,7 +90,7 @@ export class Records implements Disposable {
   load(): { records: WorkloadRecord[]; broken: { id: string; why: string }[] } {
     const records: WorkloadRecord[] = [];
     const broken: { id: string; why: string }[] = [];
-    for (const row of this.#database.query<Row, []>("SELECT * FROM workloads ORDER BY created_at").all()) {
+    for (const row of this.#rows()) {
       try {
         records.push(recordOf(row));
       } catch (error) {
@@ -98,6 +98,14 @@ export class Records implements Disposable {
       }
     }
     return { records, broken };
+  }
+
+  #rows(): Row[] {
+    try {
+      return this.#database.query<Row, []>("SELECT * FROM workloads ORDER BY created_at").all();
+    } catch (error) {
+      throw storageError(error, this.#path);
+    }
   }
 
   [Symbol.dispose](): void {
@@ -134,18 +142,11 @@ function openDatabase(path: string): Database {
     database.run(`PRAGMA wal_autocheckpoint = ${reservedPages / 2}`);
     migrate(database, path);
     reserveSpace(database, path);
+    // The schema is read with the first query only.
+    database.query("SELECT id FROM workloads LIMIT 1").get();
     return database;
   } catch (error) {
     database?.close();
-    if (error instanceof SQLiteError && (error.code === "SQLITE_NOTADB" || error.code === "SQLITE_CORRUPT"))
-      throw new HullError(
-        "corrupt",
-        {
-          what: `the state file ${path}`,
-          why: `${error.message}: move it away, and what it recorded is cleaned up`,
-        },
-        { cause: error },
-      );
     throw storageError(error, path);
   }
 }
@@ -186,6 +187,15 @@ function migrate(database: Database, path: string): void {
 
 function storageError(error: unknown, path: string): unknown {
   if (!(error instanceof SQLiteError)) return error;
+  if (error.code === "SQLITE_NOTADB" || error.code?.startsWith("SQLITE_CORRUPT"))
+    return new HullError(
+      "corrupt",
+      {
+        what: `the state file ${path}`,
+        why: `${error.message}: move it away, and what it recorded is cleaned up`,
+      },
+      { cause: error },
+    );
   if (error.code === "SQLITE_FULL")
     return new HullError("noSpace", { what: "the state file", path }, { cause: error });
   if (error.code === "SQLITE_READONLY" || error.code === "SQLITE_CANTOPEN")
