@@ -342,6 +342,20 @@ describe("exec", () => {
     expect(bench.engine.execs.get(id).exitCode).toBe(127);
   });
 
+  test("that loses the race with the workload's end says that nothing runs", async () => {
+    const workload = await started("sleep");
+    const { sandbox } = workload;
+    if (sandbox === undefined) throw new Error("a running workload has a sandbox");
+    sandbox.exec = async () => {
+      await sandbox.signal(9);
+      throw new Error("setns: No such process");
+    };
+    const id = bench.engine.execs.create(workload, request);
+    await expect(bench.engine.execs.start(id, { detach: true })).rejects.toMatchObject({
+      code: "workloadNotRunning",
+    });
+  });
+
   test("needs a running workload", async () => {
     const workload = await bench.engine.create(requestOf("sleep"));
     expect(() => bench.engine.execs.create(workload, request)).toThrow("is not running");

@@ -83,6 +83,9 @@ export class Execs {
       return session.attachment;
     } catch (error) {
       this.#end(exec, exitCodeOf(error));
+      // The runtime's words for a container that ended under its hands tell nobody anything.
+      if (!workload.live || sandbox.pid() === undefined)
+        throw new HullError("workloadNotRunning", { name: workload.record.name }, { cause: error });
       throw error;
     }
   }
