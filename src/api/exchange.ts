@@ -12,7 +12,7 @@ import { type ByteChannel, channelOfResponse, channelOfSocket } from "./channel.
 /** Most bytes of a JSON body. */
 const bodyLimit = 4 * 1024 * 1024;
 
-export interface ExchangeParts {
+interface ExchangeParts {
   readonly request: IncomingMessage;
   /** A response, or the bare connection of a request that asked for an upgrade. */
   readonly answer: ServerResponse | { readonly socket: Duplex; readonly head: Uint8Array };

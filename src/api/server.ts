@@ -19,7 +19,7 @@ export interface Route {
   readonly handle: Handler;
 }
 
-export interface ServerOptions {
+interface ServerOptions {
   readonly routes: readonly Route[];
   /** Sent with every answer. */
   readonly headers: Readonly<Record<string, string>>;
@@ -144,7 +144,7 @@ function sendError(exchange: Exchange, error: unknown, log: Logger): void {
   else exchange.sendJson(status, bodyOf(error));
 }
 
-export function bodyOf(error: unknown): ErrorBody {
+function bodyOf(error: unknown): ErrorBody {
   if (!(error instanceof HullError)) return { message: messageOf(error) };
   return { message: error.message, code: error.code, details: error.details };
 }

@@ -36,7 +36,7 @@ import type { WaitCondition, WaitOutcome } from "./waiting.ts";
 import type { Workload } from "./workload.ts";
 import { Workloads } from "./workloads.ts";
 
-export interface EngineOptions {
+interface EngineOptions {
   readonly root: string;
   readonly state: string;
   readonly images: ImageStore;

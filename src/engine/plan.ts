@@ -28,7 +28,7 @@ export type Step =
   | { readonly do: "forget"; readonly name: string };
 
 /** What a plan needs besides the request and the image; nothing in a plan looks anything up itself. */
-export interface PlanFacts {
+interface PlanFacts {
   readonly id: string;
   readonly name: string;
   readonly now: number;

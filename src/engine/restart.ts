@@ -1,7 +1,7 @@
 /** Restart policies: pure decisions about what happens after a workload ended. */
 import { HullError } from "../contract/errors.ts";
 
-export type RestartPolicyName = "no" | "always" | "unless-stopped" | "on-failure";
+type RestartPolicyName = "no" | "always" | "unless-stopped" | "on-failure";
 
 export interface RestartPolicy {
   readonly name: RestartPolicyName;

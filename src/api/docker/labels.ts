@@ -2,7 +2,7 @@
 import type { WallKind, WallLabel } from "../../contract/isolation.ts";
 import type { Engine } from "../../engine/engine.ts";
 
-export type WallLabels = Readonly<Record<WallKind, WallLabel>>;
+type WallLabels = Readonly<Record<WallKind, WallLabel>>;
 
 export async function wallLabels(engine: Engine): Promise<WallLabels> {
   const [container, vm] = await Promise.all([engine.walls.container.features(), engine.walls.vm.features()]);

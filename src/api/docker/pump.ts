@@ -5,7 +5,7 @@ import type { ByteChannel } from "../channel.ts";
 import { DetachScanner } from "./detach-keys.ts";
 import { frameOf } from "./frames.ts";
 
-export interface PumpOptions {
+interface PumpOptions {
   readonly terminal: boolean;
   readonly stdin: boolean;
   readonly stdout: boolean;

@@ -5,7 +5,7 @@ import { run } from "../../host/spawn.ts";
 import { describeWeaknesses, weaknessesOf } from "./runtimes.ts";
 import { versionIn } from "./versions.ts";
 
-export interface ProgramCheck {
+interface ProgramCheck {
   readonly name: string;
   /** A name in PATH, or a path. */
   readonly program: string;
@@ -67,7 +67,7 @@ function packageName(packaged: string, otherwise: string): string {
 }
 
 /** Name and version of the Debian package that a program belongs to; empty when there is none. */
-export async function packageOf(path: string): Promise<string> {
+async function packageOf(path: string): Promise<string> {
   if (Bun.which("dpkg-query") === null) return "";
   const owner = await run(["dpkg-query", "-S", path]);
   const name = /^([^:,\s]+)/.exec(owner.stdout)?.[1];
