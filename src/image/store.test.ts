@@ -3,7 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { gzipSync, zstdCompressSync } from "node:zlib";
+import { crc32, gzipSync, zstdCompressSync } from "node:zlib";
 import { isHullError } from "../contract/errors.ts";
 import { mount, unmount } from "../host/mount.ts";
 import type { Digest } from "./image-store.ts";
@@ -106,6 +106,23 @@ test("gzip, zstd and xz give the same layer as the plain tar", async () => {
   }
   const bzip2 = await failure(own.store.importTar(streamOf(Buffer.from("BZh91AY&SY")), importOptions));
   expect(isHullError(bzip2, "unsupported")).toBe(true);
+});
+
+test("xz that asks for gigabytes of memory is refused", async () => {
+  await using own = await testStore();
+  await using temp = await tempDirectory();
+  await writeFile(join(temp.path, "t.tar"), hello);
+  await must("xz", join(temp.path, "t.tar"));
+  const xz = Buffer.from(await Bun.file(join(temp.path, "t.tar.xz")).bytes());
+  // The block's header: its size in words, flags, the filter LZMA2 with one byte for the dictionary's size.
+  const headerEnd = 12 + ((xz[12] ?? 0) + 1) * 4;
+  expect(xz.subarray(13, 16).toString("hex")).toBe("002101");
+  xz[16] = 40;
+  xz.writeUInt32LE(crc32(xz.subarray(12, headerEnd - 4)), headerEnd - 4);
+  const error = await failure(own.store.importTar(streamOf(xz), importOptions));
+  expect(isHullError(error, "corrupt")).toBe(true);
+  expect(String(error)).toContain("emory");
+  expect(await contentOf(own.root)).toEqual([]);
 });
 
 test("what is not there, not clear or not a name is said so", async () => {

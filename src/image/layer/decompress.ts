@@ -8,6 +8,8 @@ import { ZstdFrames } from "./zstd-frames.ts";
 
 export type Compression = "none" | "gzip" | "zstd" | "xz";
 
+/** `xz -9` asks for 65 MiB; without a limit a stream may ask for 4 GiB. */
+const xzMemory = "512MiB";
 /** Larger than zlib's own default: it is called less often. */
 const outputBytes = 256 * 1024;
 
@@ -137,7 +139,7 @@ async function* through(
 
 async function* throughXz(what: string, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
-    yield* filterThrough(["xz", "-dc"], source);
+    yield* filterThrough(["xz", "-dc", `--memlimit-decompress=${xzMemory}`], source);
   } catch (error) {
     if (error instanceof FilterFailure)
       throw new HullError("corrupt", { what, why: messageOf(error) }, { cause: error });
