@@ -346,22 +346,34 @@ test("whatever frames come in whatever order, the connection lives or is lost fo
   }
 }, 30_000);
 
-test("an agent of another version is refused", async () => {
-  const path = join(directory, "socket");
-  server = createServer((socket) => {
-    const reader = new FrameReader((found) => found.type === frames.hello);
-    socket.on("error", () => undefined);
-    socket.on("data", (data: Buffer) => {
-      for (const { payload } of reader.push(data))
-        socket.write(
-          encodeFrame(
-            frames.welcome,
-            0,
-            new FieldWriter().u32(99).bytes(payload.subarray(4)).u8(0).u32(1).u64(0).take(),
-          ),
-        );
+const welcomes: readonly (readonly [string, number, FieldWriter])[] = [
+  ["version 99", 99, new FieldWriter().u8(0).u32(1).u64(0)],
+  ["in no known phase", protocolVersion, new FieldWriter().u8(4).u32(1).u64(0)],
+  ["next handle is 0", protocolVersion, new FieldWriter().u8(0).u32(0).u64(0)],
+  ["next handle is 4294967295", protocolVersion, new FieldWriter().u8(0).u32(0xffffffff).u64(0)],
+  [
+    "out of range",
+    protocolVersion,
+    new FieldWriter()
+      .u8(0)
+      .u32(1)
+      .u64(1n << 60n),
+  ],
+  ["too short", protocolVersion, new FieldWriter().u8(0).u32(1)],
+];
+for (const [why, version, rest] of welcomes)
+  test(`a welcome is refused: ${why}`, async () => {
+    const path = join(directory, "socket");
+    server = createServer((socket) => {
+      const reader = new FrameReader((found) => found.type === frames.hello);
+      socket.on("error", () => undefined);
+      socket.on("data", (data: Buffer) => {
+        for (const { payload } of reader.push(data)) {
+          const welcome = new FieldWriter().u32(version).bytes(payload.subarray(4)).bytes(rest.take());
+          socket.write(encodeFrame(frames.welcome, 0, welcome.take()));
+        }
+      });
     });
+    await new Promise<void>((listening) => server?.listen(path, listening));
+    await expect(AgentConnection.open(path, { timeout: 5000 })).rejects.toThrow(why);
   });
-  await new Promise<void>((listening) => server?.listen(path, listening));
-  await expect(AgentConnection.open(path, { timeout: 5000 })).rejects.toThrow("version 99");
-});

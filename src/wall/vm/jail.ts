@@ -57,6 +57,8 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers">, facts: Jail
       cwd: "/",
       capabilities: { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] },
       noNewPrivileges: true,
+      // A core would lay the guest's memory on the host's disk.
+      rlimits: [{ type: "RLIMIT_CORE", hard: 0, soft: 0 }],
     },
     root: { path: facts.layout.root, readonly: true },
     mounts: [
