@@ -32,6 +32,32 @@ async function ok(args: readonly string[], options?: HullOptions): Promise<strin
   return result.stdout.trimEnd();
 }
 
+test(
+  "of a dozen short runs at once, every one prints what it has to say",
+  async () => {
+    const numbers = Array.from({ length: 12 }, (_, index) => String(index));
+    for (let round = 0; round < 2; round++) {
+      const results = await Promise.all(
+        numbers.map((number) => docker(["run", "--rm", "hull/tiny", "echo", number])),
+      );
+      expect(results.map(({ stdout }) => stdout)).toEqual(numbers.map((number) => `${number}\n`));
+    }
+  },
+  testTimeout,
+);
+
+test("what Hull has none of is listed as empty, pruned without effect, and not made", async () => {
+  expect(await ok(["volume", "ls", "--quiet"])).toBe("");
+  expect(await ok(["network", "ls", "--format", "{{.Name}}"])).toBe("none");
+  expect(await ok(["volume", "prune", "--force"])).toContain("0B");
+  for (const args of [
+    ["volume", "create", "x"],
+    ["save", "hull/tiny"],
+    ["run", "--tmpfs", "/x", "hull/tiny"],
+  ])
+    expect((await docker(args)).stderr).toContain("is not supported");
+});
+
 for (const wall of walls) {
   const run = (args: readonly string[], options?: HullOptions) =>
     docker(["run", "--rm", "--isolation", wall, ...args], options);
