@@ -3,11 +3,8 @@ import type { Context } from "./context.ts";
 import { forEach } from "./each.ts";
 import { type Options, text, toggle, UsageError } from "./parse/options.ts";
 import { complaint } from "./print/visible.ts";
-import { defaultDetachKeys, parseDetachKeys } from "./session/detach-keys.ts";
-import { exitCodeOf } from "./session/exit.ts";
-import { fitTerminal, join } from "./session/session.ts";
-import { SignalForwarder } from "./session/signals.ts";
-import { isTerminal } from "./session/terminal.ts";
+import { attachedSession } from "./session/attached.ts";
+import { defaultDetachKeys } from "./session/detach-keys.ts";
 import { startFailureCode } from "./start-failure.ts";
 import { defineVerb } from "./verb.ts";
 
@@ -44,37 +41,21 @@ async function startAttached(
 ): Promise<number> {
   // One that runs already is attached to: starting it again has no effect.
   const { Id: id, Config, HostConfig } = await hull.containers.inspect(name);
-  const terminal = Config.Tty;
-  const stdin = options.interactive && Config.OpenStdin;
-  const inputIsTerminal = stdin && isTerminal(0);
-  if (stdin && terminal && !inputIsTerminal) throw new Error("the input device is not a TTY");
-  const detachKeys = parseDetachKeys(options["detach-keys"] ?? defaultDetachKeys);
-  using signals = options["sig-proxy"] && !(terminal && stdin) ? new SignalForwarder() : undefined;
-  const [streams, exit] = await Promise.all([
-    hull.containers.attach(id, { stdin, terminal, detachKeys: options["detach-keys"] }),
-    hull.containers.watchExit(id, HostConfig.AutoRemove ? "removed" : "next-exit"),
-  ]);
-  try {
-    await hull.containers.start(id);
-  } catch (error) {
-    streams.close();
-    exit.cancel();
-    await context.stderr.line(complaint(error));
-    return startFailureCode(error);
-  }
-  signals?.sendTo((signal) => void hull.containers.kill(id, signal).catch(() => undefined));
-  const resize = (size: { columns: number; rows: number }) => hull.containers.resize(id, size);
-  if (terminal) void fitTerminal(resize);
-  const shown = { stdout: true, stderr: true };
-  const end = await join(context, {
-    streams,
-    input: stdin,
-    ...shown,
-    terminal,
-    inputIsTerminal,
-    detachKeys,
-    resize,
+  return attachedSession(context, hull, {
+    id,
+    terminal: Config.Tty,
+    stdin: options.interactive && Config.OpenStdin,
+    detachKeys: options["detach-keys"],
+    forwardSignals: options["sig-proxy"],
+    until: HostConfig.AutoRemove ? "removed" : "next-exit",
+    begin: async () => {
+      try {
+        await hull.containers.start(id);
+        return undefined;
+      } catch (error) {
+        await context.stderr.line(complaint(error));
+        return startFailureCode(error);
+      }
+    },
   });
-  if (end === "detached") return 0;
-  return exitCodeOf(exit, id);
 }

@@ -7,7 +7,7 @@ import type { Digest, ImportOptions } from "./image-store.ts";
 import { ingestLayer } from "./layer/ingest.ts";
 import { parsePlatform } from "./platform.ts";
 import type { ImageRecords } from "./records.ts";
-import { canonicalName, parseReference, type Reference } from "./reference.ts";
+import { canonicalName, parseReference } from "./reference.ts";
 import { registerImage } from "./registration.ts";
 
 /** Returns the new image's id. */
@@ -49,10 +49,4 @@ export function tagReference(text: string): { canonical: string; tag: string } {
       why: "an image cannot be named by a digest",
     });
   return { canonical: canonicalName(reference), tag: reference.tag };
-}
-
-export function namedReference(reference: Reference): { canonical: string; tag: string } | undefined {
-  return reference.tag === undefined
-    ? undefined
-    : { canonical: canonicalName(reference), tag: reference.tag };
 }

@@ -91,6 +91,6 @@ function untagDigest(records: ImageRecords, named: NamedDigest, removed: Removed
   removed.push({ untagged: `${familiarName(named.canonical)}@${named.digest}` });
 }
 
-export function shortId(id: Digest): string {
+function shortId(id: Digest): string {
   return id.slice("sha256:".length, "sha256:".length + 12);
 }

@@ -9,7 +9,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { HullError } from "../../contract/errors.ts";
 import type { Digest } from "../image-store.ts";
 import { BufferedFile, writeError } from "./buffered-file.ts";
 
@@ -141,16 +140,6 @@ export function digestOf(bytes: Uint8Array): Digest {
 
 export function isDigest(text: string): text is Digest {
   return /^sha256:[0-9a-f]{64}$/.test(text);
-}
-
-/** A digest that came from outside. */
-export function parseDigest(text: string, what: string): Digest {
-  if (!isDigest(text))
-    throw new HullError("corrupt", {
-      what,
-      why: `${JSON.stringify(text.slice(0, 100))} is not a sha256 digest`,
-    });
-  return text;
 }
 
 function hexOf(digest: Digest): string {

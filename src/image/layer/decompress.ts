@@ -53,7 +53,7 @@ export async function decompress(what: string, source: AsyncIterable<Uint8Array>
   }
 }
 
-export function compressionOf(head: Uint8Array): Compression | "bzip2" {
+function compressionOf(head: Uint8Array): Compression | "bzip2" {
   for (const [name, magic] of magics) if (magic.every((byte, index) => head[index] === byte)) return name;
   // zstd may begin with a frame of somebody's own data, whose magic has 16 values.
   const skippable =

@@ -129,7 +129,7 @@ export class LayerMounts {
  * Overlayfs takes no directory twice, and an image may have a layer twice (an empty one, often). The upper of two
  * says all that the lower one says.
  */
-export function lastOfEach(paths: readonly string[]): readonly string[] {
+function lastOfEach(paths: readonly string[]): readonly string[] {
   return [...new Set(paths.toReversed())].toReversed();
 }
 
