@@ -93,8 +93,9 @@ async function runToEnd(spec: SandboxSpec): Promise<{ readonly log: string; read
 }
 
 test("what an attachment has not read yet outlives the removal of the sandbox", async () => {
-  // More than an attachment holds, so that the last of it waits in the socket when the monitor goes.
-  const size = 600_000;
+  // A little more than an attachment holds (512 KiB): the last of it waits in the socket when the monitor goes, and
+  // fits into it however small the packets are.
+  const size = 540_000;
   const sandbox = await wall.create(specOf(`head -c ${size} /dev/zero`));
   sandboxes.push(sandbox);
   const attachment = await sandbox.attach({ stdin: false });
