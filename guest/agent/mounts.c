@@ -68,6 +68,8 @@ static int open_below(int root, const char *path, uint64_t flags, mode_t mode) {
   return syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
+int mounts_open_file(int root, const char *path, int flags) { return open_below(root, path, flags, 0); }
+
 // Makes the directory `path` below `root` with its parents; symbolic links on the way stay below the root.
 static int make_directories_below(int root, const char *path) {
   for (const char *name = path + strspn(path, "/"); *name;) {

@@ -5,6 +5,8 @@
 #define MOUNTS_ROOT "/root"
 
 int mounts_root(unsigned layers, struct failure *failure);
+// Opens a file in the image; links on the way stay in it.
+int mounts_open_file(int root, const char *path, int flags);
 // Gives the root a /dev; returns a descriptor of its terminals' directory.
 int mounts_devices(int root, struct failure *failure);
 // Binds a file of the given content over the one at `path` in the image, which is made if it is missing.

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -26,7 +27,28 @@ static int seed_random(const char *seed, size_t length) {
   pool->entropy_count = length * 8;
   pool->buf_size = length;
   memcpy(pool->buf, seed, length);
-  return fd < 0 ? -1 : ioctl(fd, RNDADDENTROPY, pool);
+  if (fd < 0 || ioctl(fd, RNDADDENTROPY, pool) < 0) return -1;
+  // A copy of a template draws the same numbers as its siblings until the new entropy is taken up.
+  return ioctl(fd, RNDRESEEDCRNG, NULL);
+}
+
+// An image that is to be given an identity at its first start has an empty file here (machine-id(5)).
+static int set_machine_id(struct failure *failure) {
+  const char *path = "/etc/machine-id";
+  struct stat status;
+  cleanup_close int found = mounts_open_file(root_fd, path, O_PATH | O_NOFOLLOW);
+  if (found < 0 || fstat(found, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size != 0) return 0;
+  cleanup_close int fd = mounts_open_file(root_fd, path, O_WRONLY | O_NOFOLLOW);
+  if (fd < 0) return fail_errno(failure, "cannot open %s", path);
+  unsigned char id[16];
+  if (getrandom(id, sizeof id, 0) != sizeof id) return fail_errno(failure, "cannot make a machine id");
+  // It has the form of a random UUID.
+  id[6] = (id[6] & 0x0f) | 0x40;
+  id[8] = (id[8] & 0x3f) | 0x80;
+  char text[34];
+  for (size_t i = 0; i < sizeof id; i++) snprintf(text + 2 * i, 3, "%02x", id[i]);
+  text[32] = '\n';
+  return write(fd, text, 33) == 33 ? 0 : fail_errno(failure, "cannot write the machine id");
 }
 
 static int set_up_files(struct reader *fields, struct failure *failure) {
@@ -59,6 +81,7 @@ int workload_set_up(struct reader *fields, struct failure *failure) {
   if (mounts_root(layers, failure) < 0) return -1;
   root_fd = open(MOUNTS_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root_fd < 0) return fail_errno(failure, "cannot open the root file system");
+  if (set_machine_id(failure) < 0) return -1;
   terminals_fd = mounts_devices(root_fd, failure);
   if (terminals_fd < 0 || set_up_files(fields, failure) < 0) return -1;
   if (cgroup_set_up(&limits, failure) < 0) return -1;

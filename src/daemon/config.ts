@@ -27,6 +27,8 @@ const vmSchema = v.strictObject({
   guest: v.optional(v.union([v.literal(""), path]), ""),
   /** Refuses to run virtual machines without KVM, whose emulation is no security boundary. */
   requireKvm: v.optional(v.boolean(), false),
+  /** Starts virtual machines as copies of one that was booted once. Otherwise each boots. */
+  templates: v.optional(v.boolean(), true),
 });
 
 const schema = v.strictObject({

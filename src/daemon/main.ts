@@ -52,10 +52,11 @@ async function serve(config: Config, log: Logger): Promise<void> {
   const failpoint = parseFailpoint(process.env.HULL_FAILPOINT);
   const images = await openImageStore(config.root);
   resources.defer(() => images.close());
-  const walls = createWalls(config);
+  const walls = createWalls(config, log);
   resources.defer(async () => {
     await Promise.all(Object.values(walls).map((wall) => wall.close()));
   });
+  await walls.vm.cleanUp();
   const { root, state } = config;
   const engine = resources.use(await openEngine({ root, state, images, walls, log, failpoint }));
 

@@ -2,12 +2,13 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { WallKind } from "../contract/isolation.ts";
+import type { Logger } from "../contract/logger.ts";
 import { createContainerWall } from "../wall/container/container-wall.ts";
-import { createVmWall } from "../wall/vm/vm-wall.ts";
+import { createVmWall, type VmWall } from "../wall/vm/vm-wall.ts";
 import type { Wall } from "../wall/wall.ts";
 import type { Config } from "./config.ts";
 
-export function createWalls(config: Config): Record<WallKind, Wall> {
+export function createWalls(config: Config, log: Logger): Record<WallKind, Wall> & { readonly vm: VmWall } {
   const { container, vm } = config;
   return {
     container: createContainerWall({
@@ -18,6 +19,9 @@ export function createWalls(config: Config): Record<WallKind, Wall> {
     }),
     vm: createVmWall({
       stateDirectory: config.state,
+      templateDirectory: `${config.root}/templates`,
+      templates: vm.templates,
+      log,
       guestDirectory: guestDirectory(vm.guest),
       requireKvm: vm.requireKvm,
       runtime: container.runtime,

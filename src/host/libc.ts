@@ -14,7 +14,11 @@ const { symbols } = dlopen("libc.so.6", {
   close: { args: [i32], returns: i32 },
   connect: { args: [i32, pointer, u32], returns: i32 },
   execve: { args: [pointer, pointer, pointer], returns: i32 },
+  /** With an integer as its third argument. */
+  fcntl: { args: [i32, i32, i32], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
+  lseek: { args: [i32, i64, i32], returns: i64 },
+  memfd_create: { args: [pointer, u32], returns: i32 },
   mkdirat: { args: [i32, pointer, u32], returns: i32 },
   mount: { args: [pointer, pointer, pointer, u64, pointer], returns: i32 },
   shutdown: { args: [i32, i32], returns: i32 },

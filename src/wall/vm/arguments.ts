@@ -16,6 +16,20 @@ export interface Machine {
   /** Read-only disks, bottom layer first. */
   readonly layers: readonly string[];
   readonly disk?: string;
+  /** A machine that is saved as a template, or made of one. */
+  readonly template?: TemplateStep;
+}
+
+/**
+ * Every difference between the two steps is one that the saved state does not know of: where the memory is, what
+ * is behind the disks, and that nothing is booted.
+ */
+export interface TemplateStep {
+  readonly step: "save" | "restore";
+  /** File of the guest's memory: written to when saving, copied on write when restoring. */
+  readonly memory: string;
+  /** Places for layers; those that the image does not fill are empty disks. */
+  readonly layerPlaces: number;
 }
 
 /** Slots 0 and 31 are the chipset's. */
@@ -33,23 +47,21 @@ const translationMebibytes = 128;
 export const maximumLayers = (slots - firstSlot) * functionsPerSlot - 2;
 
 export function qemuArguments(machine: Machine): string[] {
-  const disks = [
-    ...machine.layers.map((path, index) => diskOf(`layer${index}`, path, true)),
-    ...(machine.disk === undefined ? [] : [diskOf("writable", machine.disk, false)]),
-  ];
+  const { template } = machine;
+  const disks = disksOf(machine);
   return [
     machine.qemu,
     ...["-name", machine.name],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-    ...["-machine", `q35,${withoutDevices}`],
+    ...["-machine", `q35,${withoutDevices}${template === undefined ? "" : ",memory-backend=memory"}`],
     ...["-accel", machine.acceleration === "kvm" ? "kvm" : `tcg,tb-size=${translationMebibytes}`],
     ...["-cpu", "max"],
     ...["-smp", String(machine.processors)],
     ...["-m", `size=${Math.ceil(machine.memoryBytes / 1024 / 1024)}M`],
-    // Firmware that starts the given kernel and looks for nothing to boot on the disks (part of QEMU).
-    ...["-bios", "qboot.rom"],
-    ...["-kernel", machine.kernel, "-initrd", machine.initramfs],
-    ...["-append", kernelArguments(machine.acceleration)],
+    ...(template === undefined ? firmware : templateArguments(machine, template)),
+    ...(template?.step === "restore"
+      ? []
+      : ["-kernel", machine.kernel, "-initrd", machine.initramfs, "-append", kernelArguments(machine)]),
     // QEMU's own messages and the guest's console go the same way.
     ...["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"],
     ...["-qmp", `unix:${machine.monitorSocket},server=on,wait=off`],
@@ -67,6 +79,23 @@ export function qemuArguments(machine: Machine): string[] {
   ];
 }
 
+/** Firmware that starts the given kernel and looks for nothing to boot on the disks (part of QEMU). */
+const firmware = ["-bios", "qboot.rom"];
+
+/**
+ * A template boots once, so it can take the slower firmware, which knows of the device that tells the guest's
+ * kernel that it is a copy (vmgenid): each start gets a number of its own there.
+ */
+function templateArguments({ memoryBytes }: Machine, { step, memory }: TemplateStep): string[] {
+  const share = step === "save" ? "on" : "off";
+  const size = Math.ceil(memoryBytes / 1024 / 1024);
+  return [
+    ...["-object", `memory-backend-file,id=memory,size=${size}M,mem-path=${memory},share=${share}`],
+    ...["-device", "vmgenid,guid=auto"],
+    ...(step === "restore" ? ["-incoming", "defer"] : []),
+  ];
+}
+
 /** A failure of the host's disk (it may be full) is the guest's to see; by default QEMU would stop the machine. */
 const errors = "werror=report,rerror=report";
 /** The guest sets memory aside for each request that a queue can hold: half a megabyte per disk by default. */
@@ -76,6 +105,20 @@ const queue = "queue-size=64";
 function placeOf(index: number): string {
   const slot = firstSlot + Math.floor(index / functionsPerSlot);
   return `addr=0x${slot.toString(16)}.${index % functionsPerSlot},multifunction=on`;
+}
+
+function disksOf({ layers, disk, template }: Machine) {
+  const places = Array.from({ length: template?.layerPlaces ?? layers.length }, (_, index) => {
+    const path = layers[index];
+    return path === undefined ? emptyDisk(`layer${index}`, true) : diskOf(`layer${index}`, path, true);
+  });
+  if (disk !== undefined) return [...places, diskOf("writable", disk, false)];
+  return template === undefined ? places : [...places, emptyDisk("writable", false)];
+}
+
+/** Stands for a disk in a template; large enough for any that takes its place, for the guest keeps the size. */
+function emptyDisk(name: string, readOnly: boolean) {
+  return { driver: "null-co", "node-name": name, "read-only": readOnly, size: 2 ** 40, "read-zeroes": true };
 }
 
 function diskOf(name: string, filename: string, readOnly: boolean) {
@@ -93,7 +136,7 @@ function diskOf(name: string, filename: string, readOnly: boolean) {
  * and tells a VM nothing is left out. The processor that TCG emulates does not speculate, so mitigations would
  * only cost there.
  */
-function kernelArguments(acceleration: Acceleration): string {
+function kernelArguments({ acceleration }: Machine): string {
   return [
     ...["console=ttyS0", "quiet", "loglevel=4", "panic=-1", "reboot=t", "8250.nr_uarts=1"],
     ...[

@@ -23,6 +23,7 @@ describeWall("vm", {
     createVmWall({
       guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
       stateDirectory,
+      templateDirectory: join(stateDirectory, "templates"),
       requireKvm: false,
       runtime: "crun",
       conmon: "conmon",

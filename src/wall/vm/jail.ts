@@ -7,7 +7,7 @@
  */
 import type { OciConfig, OciMount } from "../oci/config.ts";
 import type { SandboxSpec } from "../wall.ts";
-import { type Acceleration, qemuArguments } from "./arguments.ts";
+import { type Acceleration, qemuArguments, type TemplateStep } from "./arguments.ts";
 import { jailed, type VmLayout } from "./layout.ts";
 
 export interface JailFacts {
@@ -25,6 +25,10 @@ export interface JailFacts {
   readonly canLimitSwap: boolean;
   /** Device number of /dev/kvm, if it is used. */
   readonly kvm: { readonly major: number; readonly minor: number } | undefined;
+  readonly template?: TemplateStep & {
+    /** Bytes of the template's memory that hold nothing: pages that a guest is the first to use count as its own. */
+    readonly emptyBytes: number;
+  };
 }
 
 /** What QEMU itself takes at most, beside the guest's memory. */
@@ -34,7 +38,11 @@ const overheadProcesses = 96;
 const period = 100_000;
 
 export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers">, facts: JailFacts): OciConfig {
-  const limit = facts.memoryBytes + overheadBytes;
+  const { template } = facts;
+  const limit = facts.memoryBytes + overheadBytes + (template?.emptyBytes ?? 0);
+  const boots = template?.step !== "restore";
+  // A machine that is saved knows no workload.
+  const hasDisk = template?.step !== "save";
   return {
     ociVersion: "1.0.2",
     process: {
@@ -51,7 +59,8 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers">, facts: Jail
         agentSocket: jailed.agentSocket,
         monitorSocket: jailed.monitorSocket,
         layers: spec.layers.map((_, index) => jailed.layer(index)),
-        disk: jailed.disk,
+        ...(hasDisk ? { disk: jailed.disk } : {}),
+        ...(template === undefined ? {} : { template }),
       }),
       env: ["PATH=/usr/bin:/bin"],
       cwd: "/",
@@ -70,10 +79,11 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers">, facts: Jail
         options: ["nosuid", "noexec", "mode=755", "size=64k"],
       },
       ...facts.programs.map((path) => bind(path, path, "ro")),
-      bind(facts.kernel, jailed.kernel, "ro"),
-      bind(facts.initramfs, jailed.initramfs, "ro"),
+      ...(boots
+        ? [bind(facts.kernel, jailed.kernel, "ro"), bind(facts.initramfs, jailed.initramfs, "ro")]
+        : []),
       ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "ro")),
-      bind(facts.layout.disk, jailed.disk, "rw"),
+      ...(hasDisk ? [bind(facts.layout.disk, jailed.disk, "rw")] : []),
       bind(facts.layout.sockets, jailed.sockets, "rw"),
     ],
     linux: {

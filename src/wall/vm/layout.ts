@@ -11,6 +11,8 @@ export interface VmLayout {
   readonly sockets: string;
   readonly agentSocket: string;
   readonly monitorSocket: string;
+  /** What a template's state of the devices goes through. */
+  readonly stateSocket: string;
   /** What the guest's console and QEMU said, in the format of log.ts. */
   readonly console: string;
   /** Written before the agent is told to forget the exit. */
@@ -32,6 +34,7 @@ export function layoutOf(spec: Pick<SandboxSpec, "runtimeDirectory" | "directory
     sockets: `${runtime}/vm`,
     agentSocket: `${runtime}/vm/agent`,
     monitorSocket: `${runtime}/vm/qmp`,
+    stateSocket: `${runtime}/vm/state`,
     console: `${runtime}/console.log`,
     exit: `${runtime}/exit.json`,
     state: `${runtime}/state.json`,
@@ -52,6 +55,7 @@ export const jailed = {
   initramfs: "/boot/initramfs.cpio",
   agentSocket: "/vm/agent",
   monitorSocket: "/vm/qmp",
+  stateSocket: "/vm/state",
   sockets: "/vm",
   layer: (index: number): string => `/layers/${index}`,
   disk: "/disk.img",

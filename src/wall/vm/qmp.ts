@@ -1,5 +1,5 @@
 /**
- * The QEMU Machine Protocol (QEMU, docs/interop/qmp-spec.rst): one command over a connection of its own, so
+ * The QEMU Machine Protocol (QEMU, docs/interop/qmp-spec.rst): a few commands over a connection of their own, so
  * nothing is held while nothing is asked. QEMU may be in the guest's hands: lines are bounded and parsed.
  */
 import * as v from "valibot";
@@ -22,27 +22,44 @@ export interface QmpOptions {
   readonly timeout?: number;
   /** Milliseconds until there is a connection. */
   readonly dialTimeout?: number;
+  /** Ends the attempts to connect. */
+  readonly signal?: AbortSignal;
 }
 
-/** Runs one command and resolves with what it returned. */
-export async function qmp(path: string, command: string, options: QmpOptions = {}): Promise<unknown> {
-  const socket = await dial(path, Date.now() + (options.dialTimeout ?? 2000)).catch((error: unknown) => {
-    throw new Error(`QEMU's monitor cannot be reached: ${messageOf(error)}`, { cause: error });
-  });
-  const commands = [command, "qmp_capabilities"];
+export interface QmpCommand {
+  readonly execute: string;
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
+/** Runs commands one after the other and resolves with what the last one returned. */
+export async function qmp(
+  path: string,
+  run: string | readonly QmpCommand[],
+  options: QmpOptions = {},
+): Promise<unknown> {
+  const socket = await dial(path, Date.now() + (options.dialTimeout ?? 2000), options.signal).catch(
+    (error: unknown) => {
+      throw new Error(`QEMU's monitor cannot be reached: ${messageOf(error)}`, { cause: error });
+    },
+  );
+  const asked: readonly QmpCommand[] = typeof run === "string" ? [{ execute: run }] : run;
+  const commands: QmpCommand[] = [{ execute: "qmp_capabilities" }, ...asked];
+  let command = "the greeting";
   let rest = "";
   return new Promise<unknown>((resolve, reject) => {
     const fail = (why: string): void => reject(new Error(`QEMU's monitor ${why}`));
     const timer = setTimeout(() => fail(`did not answer ${command} in time`), options.timeout ?? 10_000);
     const next = (): boolean => {
-      const execute = commands.pop();
-      if (execute !== undefined) socket.write(`${JSON.stringify({ execute })}\n`);
-      return execute !== undefined;
+      const following = commands.shift();
+      if (following === undefined) return false;
+      command = following.execute;
+      socket.write(`${JSON.stringify(following)}\n`);
+      return true;
     };
     const receive = (received: Message): void => {
       if ("event" in received) return;
       if ("error" in received) fail(`refused ${command}: ${printable(String(Object(received.error).desc))}`);
-      // The greeting asks for the capabilities, their answer for the command, its answer is the result.
+      // Each answer, and the greeting before them, asks for the next command; the last one is the result.
       else if (!next()) resolve("return" in received ? received.return : undefined);
     };
     socket.on("data", (data) => {

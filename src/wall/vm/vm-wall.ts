@@ -9,6 +9,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { appendFile, chmod, chown, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import * as v from "valibot";
 import { HullError, messageOf } from "../../contract/errors.ts";
+import { type Logger, silentLogger } from "../../contract/logger.ts";
 import { canLimitSwap } from "../../host/cgroup.ts";
 import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
 import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
@@ -28,12 +29,20 @@ import { phases, verbs } from "./protocol.ts";
 import { qmp } from "./qmp.ts";
 import { VmSandbox } from "./sandbox.ts";
 import { setUpBody, startTimeout } from "./start.ts";
+import { memoryPath, placesFor } from "./template/key.ts";
+import { loadState } from "./template/state.ts";
+import { type TemplateLease, TemplateStore } from "./template/store.ts";
 
 export interface VmWallOptions {
   /** What guest/build.sh made. */
   readonly guestDirectory: string;
   /** Gone after a reboot. */
   readonly stateDirectory: string;
+  /** Where templates are kept; outlives a reboot. */
+  readonly templateDirectory: string;
+  /** Whether machines start from templates; otherwise each boots. By default they do. */
+  readonly templates?: boolean;
+  readonly log?: Logger;
   /** Refuses to run without hardware virtualization. */
   readonly requireKvm: boolean;
   /** Names looked up in PATH, or paths. */
@@ -49,22 +58,29 @@ const smallestMemory = 80 * mebibyte;
 const diskBytes = 10 * 1024 * mebibyte;
 /** Milliseconds from QEMU's start to the agent's welcome. */
 const bootTimeout = 120_000;
+/** The same to the welcome of a machine that starts from a template. */
+const restoreTimeout = 30_000;
 const consoleLimit = 256 * 1024;
 const stateSchema = v.object({ logStart: v.number(), memoryBytes: v.number() });
 
-export function createVmWall(options: VmWallOptions): Wall {
+export function createVmWall(options: VmWallOptions): VmWall {
   return new VmWall(options);
 }
 
-class VmWall implements Wall {
+export class VmWall implements Wall {
   readonly kind = "vm";
+  readonly templates: TemplateStore;
   readonly #options: VmWallOptions;
+  readonly #log: Logger;
   readonly #probe: AccelerationProbe;
   readonly #sandboxes = new Set<VmSandbox>();
   #runtime: OciRuntime | undefined;
 
   constructor(options: VmWallOptions) {
     this.#options = options;
+    this.#log = options.log ?? silentLogger;
+    const { templateDirectory: directory, stateDirectory } = options;
+    this.templates = new TemplateStore({ directory, stateDirectory, log: this.#log });
     this.#probe = new AccelerationProbe(options);
   }
 
@@ -90,12 +106,17 @@ class VmWall implements Wall {
     checkLayers(spec);
     const layout = layoutOf(spec);
     const runtime = this.#oci(programs);
-    await using undo = new AsyncDisposableStack();
     const logStart = logSize(spec.logPath);
-    const sandbox = await this.#boot({ spec, layout, runtime, programs, facts, memoryBytes, logStart }, undo);
-    undo.move();
+    const parts = { spec, layout, runtime, programs, facts, memoryBytes, logStart };
+    const sandbox = (await this.#fromTemplate(parts)) ?? (await this.#make(parts));
     this.#sandboxes.add(sandbox);
     return sandbox;
+  }
+
+  /** Makes what a daemon that was killed left of a template go. */
+  async cleanUp(): Promise<void> {
+    const found = findPrograms(this.#options);
+    if (!("missing" in found)) await this.templates.cleanUp(this.#oci(found));
   }
 
   async recover(spec: SandboxSpec): Promise<Sandbox | undefined> {
@@ -117,10 +138,51 @@ class VmWall implements Wall {
     return sandbox;
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     for (const sandbox of this.#sandboxes) sandbox.letGo();
     this.#sandboxes.clear();
-    return Promise.resolve();
+    await this.templates.close();
+  }
+
+  /** Undefined when there can be no template, or it does not work: the machine has to boot. The log says why. */
+  async #fromTemplate(parts: BootParts): Promise<VmSandbox | undefined> {
+    if (this.#options.templates === false) return undefined;
+    const { spec, runtime, programs, facts, memoryBytes } = parts;
+    const size = {
+      memoryBytes,
+      processors: processorsOf(spec),
+      layerPlaces: placesFor(spec.layers.length),
+    };
+    let lease: TemplateLease;
+    try {
+      lease = await this.templates.lease(size, { runtime, programs, facts });
+    } catch (error) {
+      this.#log.warn("a virtual machine boots: there is no template for it", {
+        name: spec.name,
+        why: messageOf(error),
+      });
+      return undefined;
+    }
+    using template = lease;
+    try {
+      return await this.#make({ ...parts, template });
+    } catch (error) {
+      if (!(error instanceof RestoreFailure)) throw error;
+      this.#log.warn("a virtual machine boots: its template does not work and is made anew", {
+        name: spec.name,
+        template: template.key.slice(0, 12),
+        why: messageOf(error),
+      });
+      await this.templates.remove(template.key);
+      return undefined;
+    }
+  }
+
+  async #make(parts: BootParts): Promise<VmSandbox> {
+    await using undo = new AsyncDisposableStack();
+    const sandbox = await this.#boot(parts, undo);
+    undo.move();
+    return sandbox;
   }
 
   async #boot(parts: BootParts, undo: AsyncDisposableStack): Promise<VmSandbox> {
@@ -139,28 +201,42 @@ class VmWall implements Wall {
     for (const path of [...spec.layers, parts.programs.kernel, parts.programs.initramfs]) await letRead(path);
     await prepareDisk({ path: layout.disk, bytes: diskBytes, owner: jailUser(spec.id) });
     await writeFile(layout.state, JSON.stringify({ logStart, memoryBytes }), { mode: 0o600 });
-    container = await runtime.create(configOf(parts), options);
+    container = await runtime.create(configOf(parts), {
+      ...options,
+      ...(parts.template === undefined ? {} : { preserveDescriptors: [parts.template.image.memory] }),
+    });
     await container.start();
     sandbox = new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit: undefined });
-    const connection = this.#greet(spec, layout, container);
+    const connection = this.#greet(spec, layout, container, parts.template);
     sandbox.connect(connection);
     await connection;
     return sandbox;
   }
 
-  /** Connects to the agent, and tells it the image unless an earlier daemon has. */
-  async #greet(spec: SandboxSpec, layout: VmLayout, container: OciContainer): Promise<AgentConnection> {
+  /**
+   * Connects to the agent, of a machine that boots or runs, or of a template that is to be loaded first, and tells
+   * it the image unless an earlier daemon has.
+   */
+  async #greet(
+    spec: SandboxSpec,
+    layout: VmLayout,
+    container: OciContainer,
+    template?: TemplateLease,
+  ): Promise<AgentConnection> {
     const { name } = spec;
     const gone = new AbortController();
     void container.wait().then(
       () => gone.abort(),
       () => gone.abort(),
     );
+    const { signal } = gone;
+    let restoring = template !== undefined;
     try {
-      const connection = await AgentConnection.open(layout.agentSocket, {
-        timeout: bootTimeout,
-        signal: gone.signal,
-      });
+      if (template !== undefined)
+        await loadState(layout, template.image.devices, { timeout: restoreTimeout, signal });
+      const timeout = template === undefined ? bootTimeout : restoreTimeout;
+      const connection = await AgentConnection.open(layout.agentSocket, { timeout, signal });
+      restoring = false;
       if (connection.welcome.phase === phases.booted) {
         const hostResolver = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
         await connection.request(verbs.setUp, setUpBody(spec, hostResolver), startTimeout);
@@ -169,11 +245,9 @@ class VmWall implements Wall {
     } catch (error) {
       const why = gone.signal.aborted ? "QEMU ended" : messageOf(explainAgent(error, name));
       const tail = consoleTail(layout.console);
-      throw new HullError(
-        "startFailed",
-        { wall: "vm", name, why: tail === "" ? why : `${why} (console: ${tail})` },
-        { cause: error },
-      );
+      const whole = tail === "" ? why : `${why} (console: ${tail})`;
+      if (restoring) throw new RestoreFailure(whole, { cause: error });
+      throw new HullError("startFailed", { wall: "vm", name, why: whole }, { cause: error });
     }
   }
 
@@ -200,6 +274,11 @@ class VmWall implements Wall {
   }
 }
 
+/** The machine did not come out of its template. */
+class RestoreFailure extends Error {
+  override readonly name = "RestoreFailure";
+}
+
 interface BootParts {
   readonly spec: SandboxSpec;
   readonly layout: VmLayout;
@@ -208,9 +287,11 @@ interface BootParts {
   readonly facts: AccelerationFacts;
   readonly memoryBytes: number;
   readonly logStart: number;
+  /** What the machine starts from; without it, it boots. */
+  readonly template?: TemplateLease;
 }
 
-function configOf({ spec, layout, runtime, programs, facts, memoryBytes }: BootParts) {
+function configOf({ spec, layout, runtime, programs, facts, memoryBytes, template }: BootParts) {
   return jailConfig(spec, {
     qemu: programs.qemu,
     acceleration: facts.acceleration,
@@ -219,12 +300,26 @@ function configOf({ spec, layout, runtime, programs, facts, memoryBytes }: BootP
     cgroup: jailCgroup(spec.id),
     user: jailUser(spec.id),
     memoryBytes,
-    processors: Math.max(1, Math.ceil(spec.resources.cpus)),
+    processors: processorsOf(spec),
     kernel: programs.kernel,
     initramfs: programs.initramfs,
     programs: programs.directories,
     canLimitSwap: canLimitSwap(runtime.cgroups),
+    ...(template === undefined
+      ? {}
+      : {
+          template: {
+            step: "restore" as const,
+            memory: memoryPath,
+            layerPlaces: placesFor(spec.layers.length),
+            emptyBytes: memoryBytes - template.image.usedBytes,
+          },
+        }),
   });
+}
+
+function processorsOf({ resources }: SandboxSpec): number {
+  return Math.max(1, Math.ceil(resources.cpus));
 }
 
 async function makeDirectories({ spec, layout }: BootParts): Promise<void> {

@@ -30,6 +30,7 @@ const directory = mkdtempSync(join(tmpdir(), "vm-"));
 const options: VmWallOptions = {
   guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
   stateDirectory: join(directory, "state"),
+  templateDirectory: join(directory, "templates"),
   requireKvm: false,
   runtime: "crun",
   conmon: "conmon",

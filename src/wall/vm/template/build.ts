@@ -1,0 +1,167 @@
+/**
+ * Makes a template: boots a machine whose disks are all empty up to its agent, in a jail like any other, and
+ * takes its memory and the state of its devices. Nothing of an image or a workload is in it.
+ *
+ * The jail's files are in STATE/builds/KEY, so that what a daemon that was killed left can be found.
+ */
+import { randomBytes } from "node:crypto";
+import { closeSync } from "node:fs";
+import { chown, mkdir, readdir, rm } from "node:fs/promises";
+import { HullError, messageOf } from "../../../contract/errors.ts";
+import { canLimitSwap } from "../../../host/cgroup.ts";
+import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
+import { errnoNameOf } from "../../../host/system-error.ts";
+import type { ContainerOptions, OciContainer, OciRuntime } from "../../oci/runtime.ts";
+import type { AccelerationFacts } from "../acceleration.ts";
+import { AgentConnection } from "../agent.ts";
+import { consoleTail } from "../console.ts";
+import { jailConfig } from "../jail.ts";
+import { jailCgroup, jailId, layoutOf, type VmLayout } from "../layout.ts";
+import type { VmPrograms } from "../programs.ts";
+import { phases } from "../protocol.ts";
+import type { TemplateImage } from "./files.ts";
+import { type MachineSize, memoryPath } from "./key.ts";
+import { saveState } from "./state.ts";
+
+export interface BuildParts {
+  readonly key: string;
+  readonly size: MachineSize;
+  readonly runtime: OciRuntime;
+  readonly programs: VmPrograms;
+  readonly facts: AccelerationFacts;
+  /** Gone after a reboot. */
+  readonly stateDirectory: string;
+}
+
+/** Milliseconds: a boot, on a host that may be busy. */
+const bootTimeout = 120_000;
+const saveTimeout = 60_000;
+const consoleLimit = 64 * 1024;
+
+export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
+  const { size, runtime, stateDirectory } = parts;
+  // Daemons beside each other may make the same template.
+  const name = `${parts.key.slice(0, 8)}-${randomBytes(4).toString("hex")}`;
+  const layout = layoutOfBuild(stateDirectory, name);
+  const options = jailOptions(name, layout);
+  await using undo = new AsyncDisposableStack();
+  const memory = createMemoryFile("template", size.memoryBytes);
+  let done = false;
+  undo.defer(() => {
+    if (!done) closeSync(memory);
+  });
+  undo.defer(() => removeBuild(runtime, stateDirectory, name));
+  await mkdir(layout.root, { recursive: true, mode: 0o755 });
+  await mkdir(layout.sockets, { recursive: true, mode: 0o700 });
+  await chown(layout.sockets, jailUser(name), jailUser(name));
+  const container = await runtime.create(configOf(parts, layout, name), {
+    ...options,
+    preserveDescriptors: [memory],
+  });
+  await container.start();
+  const devices = await bootAndSave(container, layout);
+  await runtime.delete(options);
+  // Fails if QEMU were still there to change it.
+  sealMemoryFile(memory);
+  done = true;
+  return { memory, memoryBytes: size.memoryBytes, usedBytes: usedBytes(memory, size.memoryBytes), devices };
+}
+
+/** Ends and takes away what daemons that were killed left of their builds. */
+export async function removeBuilds(runtime: OciRuntime, stateDirectory: string): Promise<void> {
+  for (const name of await buildsIn(stateDirectory)) await removeBuild(runtime, stateDirectory, name);
+}
+
+async function bootAndSave(container: OciContainer, layout: VmLayout): Promise<Buffer> {
+  const gone = new AbortController();
+  void container.wait().then(
+    () => gone.abort(),
+    () => gone.abort(),
+  );
+  const { signal } = gone;
+  try {
+    const agent = await AgentConnection.open(layout.agentSocket, { timeout: bootTimeout, signal });
+    agent.close();
+    if (agent.welcome.phase !== phases.booted) throw new Error("the agent has been told of a workload");
+    return await saveState(layout, { timeout: saveTimeout, signal });
+  } catch (error) {
+    const tail = consoleTail(layout.console);
+    throw new HullError(
+      "internal",
+      {
+        what: `a template of virtual machines could not be made: ${messageOf(error)}${tail === "" ? "" : ` (console: ${tail})`}`,
+      },
+      { cause: error },
+    );
+  }
+}
+
+function configOf({ size, runtime, programs, facts }: BuildParts, layout: VmLayout, name: string) {
+  const spec = { id: "template", layers: [] };
+  return jailConfig(spec, {
+    qemu: programs.qemu,
+    acceleration: facts.acceleration,
+    kvm: facts.kvm,
+    layout,
+    cgroup: jailCgroup(idOf(name)),
+    user: jailUser(name),
+    memoryBytes: size.memoryBytes,
+    processors: size.processors,
+    kernel: programs.kernel,
+    initramfs: programs.initramfs,
+    programs: programs.directories,
+    canLimitSwap: canLimitSwap(runtime.cgroups),
+    template: { step: "save", memory: memoryPath, layerPlaces: size.layerPlaces, emptyBytes: 0 },
+  });
+}
+
+function jailOptions(name: string, layout: VmLayout): ContainerOptions {
+  return {
+    id: jailId(idOf(name)),
+    name: idOf(name),
+    wall: "vm",
+    bundle: layout.bundle,
+    cgroup: jailCgroup(idOf(name)),
+    logPath: layout.console,
+    logLimit: consoleLimit,
+    terminal: false,
+    stdin: false,
+    stdinOnce: false,
+    user: "",
+  };
+}
+
+async function removeBuild(runtime: OciRuntime, stateDirectory: string, name: string): Promise<void> {
+  const layout = layoutOfBuild(stateDirectory, name);
+  await runtime.delete(jailOptions(name, layout));
+  await rm(`${stateDirectory}/builds/${name}`, { recursive: true, force: true });
+}
+
+async function buildsIn(stateDirectory: string): Promise<string[]> {
+  try {
+    return await readdir(`${stateDirectory}/builds`);
+  } catch (error) {
+    if (errnoNameOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function layoutOfBuild(stateDirectory: string, name: string): VmLayout {
+  const place = `${stateDirectory}/builds/${name}`;
+  return layoutOf({ runtimeDirectory: place, directory: place });
+}
+
+function idOf(name: string): string {
+  return `template-${name}`;
+}
+
+/** A user of its own, as every virtual machine's QEMU has one; below those of workloads. */
+function jailUser(name: string): number {
+  return 0x6f000000 + Number.parseInt(name.slice(-8, -2), 16);
+}
+
+function usedBytes(memory: number, bytes: number): number {
+  let used = 0;
+  for (const { start, end } of dataRanges(memory, bytes)) used += end - start;
+  return used;
+}

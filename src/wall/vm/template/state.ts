@@ -1,0 +1,93 @@
+/**
+ * QEMU's state of the devices, through a socket of the jail's: QEMU may start no process and open no file that is
+ * not there from its beginning. The guest's memory is not part of it (x-ignore-shared).
+ */
+import { chmod } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import * as v from "valibot";
+import { dial } from "../dial.ts";
+import { jailed, type VmLayout } from "../layout.ts";
+import { qmp } from "../qmp.ts";
+
+/** A machine with the most devices has 10 MB. */
+const stateLimit = 256 * 1024 * 1024;
+const ignoreMemory = {
+  execute: "migrate-set-capabilities",
+  arguments: { capabilities: [{ capability: "x-ignore-shared", state: true }] },
+};
+const uri = `unix:${jailed.stateSocket}`;
+const migrationSchema = v.looseObject({ status: v.string(), "error-desc": v.optional(v.string()) });
+
+export interface StateOptions {
+  readonly timeout: number;
+  /** QEMU has ended. */
+  readonly signal: AbortSignal;
+}
+
+/** Stops the machine for good and resolves with the state of its devices: a copy runs on from there at once. */
+export async function saveState(layout: VmLayout, options: StateOptions): Promise<Buffer> {
+  const { stateSocket, monitorSocket } = layout;
+  const received = Promise.withResolvers<Buffer>();
+  received.promise.catch(() => undefined);
+  const server = createServer((socket) => receive(socket).then(received.resolve, received.reject));
+  server.on("error", received.reject);
+  const abandon = (): void => received.reject(new Error("QEMU ended"));
+  options.signal.addEventListener("abort", abandon);
+  const timer = setTimeout(() => received.reject(new Error("QEMU sent no state in time")), options.timeout);
+  try {
+    await new Promise<void>((resolve) => server.listen(stateSocket, resolve));
+    // Only root and QEMU's user reach into the directory that it is in.
+    await chmod(stateSocket, 0o666);
+    await qmp(monitorSocket, [ignoreMemory, { execute: "migrate", arguments: { uri } }], {
+      ...options,
+      dialTimeout: options.timeout,
+    });
+    const state = await received.promise;
+    const end = v.parse(migrationSchema, await qmp(monitorSocket, "query-migrate", options));
+    if (end.status !== "completed") throw new Error(`QEMU says ${end["error-desc"] ?? end.status}`);
+    return state;
+  } finally {
+    clearTimeout(timer);
+    options.signal.removeEventListener("abort", abandon);
+    server.close();
+  }
+}
+
+/** Gives a machine that waits for it its state. Resolves once it is sent; the machine then runs, or QEMU ends. */
+export async function loadState(layout: VmLayout, state: Buffer, options: StateOptions): Promise<void> {
+  const { timeout, signal } = options;
+  const deadline = Date.now() + timeout;
+  await qmp(layout.monitorSocket, [ignoreMemory, { execute: "migrate-incoming", arguments: { uri } }], {
+    timeout,
+    dialTimeout: timeout,
+    signal,
+  });
+  const socket = await dial(layout.stateSocket, deadline, signal);
+  const sent = Promise.withResolvers<void>();
+  const abandon = (): void => sent.reject(new Error("QEMU ended"));
+  const timer = setTimeout(() => sent.reject(new Error("QEMU took no state in time")), deadline - Date.now());
+  signal.addEventListener("abort", abandon);
+  socket.on("error", sent.reject);
+  socket.end(state, sent.resolve);
+  try {
+    await sent.promise;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abandon);
+    socket.destroy();
+  }
+}
+
+function receive(socket: Socket): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  return new Promise((resolve, reject) => {
+    socket.on("data", (data: Buffer) => {
+      parts.push(data);
+      size += data.length;
+      if (size > stateLimit) socket.destroy(new Error("QEMU's state has no end"));
+    });
+    socket.on("error", reject);
+    socket.on("end", () => resolve(Buffer.concat(parts)));
+  });
+}

@@ -1,0 +1,191 @@
+/**
+ * The templates that virtual machines start from (docs in files.ts for what one is on disk).
+ *
+ *   cleanUp -> (lease -> dispose | build | list | remove | prune)* -> close
+ *
+ * - `lease` gives the template for a size: kept in memory, read from the disk, or built, in that order. Whoever
+ *   asks for one that is being made waits for it.
+ * - A template in memory is one sealed file, which all machines map; it is closed when it is forgotten and nobody
+ *   has it leased. Machines that run have their own mapping of it.
+ * - One that cannot be written to the disk is used from memory, with a warning, until the daemon ends.
+ */
+import { closeSync } from "node:fs";
+import { HullError, isHullError, messageOf } from "../../../contract/errors.ts";
+import { type Logger, silentLogger } from "../../../contract/logger.ts";
+import type { OciRuntime } from "../../oci/runtime.ts";
+import type { AccelerationFacts } from "../acceleration.ts";
+import type { VmPrograms } from "../programs.ts";
+import { buildImage, removeBuilds } from "./build.ts";
+import {
+  listTemplates,
+  loadTemplate,
+  removeDrafts,
+  removeTemplate,
+  saveTemplate,
+  type TemplateEntry,
+  type TemplateImage,
+} from "./files.ts";
+import { FileSums, type MachineSize, type PartSums, templateKey } from "./key.ts";
+
+export interface StoreOptions {
+  /** Outlives a reboot. */
+  readonly directory: string;
+  /** Does not. */
+  readonly stateDirectory: string;
+  readonly log?: Logger;
+}
+
+/** What is needed to make or to use a template. */
+export interface HostParts {
+  readonly runtime: OciRuntime;
+  readonly programs: VmPrograms;
+  readonly facts: AccelerationFacts;
+}
+
+/** The right to use a template, until it is disposed. */
+export interface TemplateLease extends Disposable {
+  readonly key: string;
+  readonly image: TemplateImage;
+}
+
+class Loaded {
+  readonly image: TemplateImage;
+  #users = 0;
+  #forgotten = false;
+  #closed = false;
+
+  constructor(image: TemplateImage) {
+    this.image = image;
+  }
+
+  /** Undefined when it was forgotten meanwhile. */
+  lease(key: string): TemplateLease | undefined {
+    if (this.#closed) return undefined;
+    this.#users++;
+    let open = true;
+    return {
+      key,
+      image: this.image,
+      [Symbol.dispose]: () => {
+        if (!open) return;
+        open = false;
+        this.#users--;
+        this.#closeUnused();
+      },
+    };
+  }
+
+  forget(): void {
+    this.#forgotten = true;
+    this.#closeUnused();
+  }
+
+  #closeUnused(): void {
+    if (!this.#forgotten || this.#users > 0 || this.#closed) return;
+    this.#closed = true;
+    closeSync(this.image.memory);
+  }
+}
+
+export class TemplateStore {
+  readonly #options: StoreOptions;
+  readonly #log: Logger;
+  readonly #sums = new FileSums();
+  readonly #loaded = new Map<string, Promise<Loaded>>();
+  #cleaned: Promise<void> | undefined;
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+    this.#log = options.log ?? silentLogger;
+  }
+
+  /** Takes away what was left half-made. Done once, and before anything is made. */
+  cleanUp(runtime: OciRuntime): Promise<void> {
+    this.#cleaned ??= (async () => {
+      await removeDrafts(this.#options.directory);
+      await removeBuilds(runtime, this.#options.stateDirectory);
+    })();
+    return this.#cleaned;
+  }
+
+  /** The template for machines of a size, made if there is none. Throws why it cannot be made. */
+  async lease(size: MachineSize, host: HostParts): Promise<TemplateLease> {
+    const parts = await this.#sums.of(host.programs);
+    const key = templateKey(size, parts, host.facts);
+    let loading = this.#loaded.get(key);
+    if (loading === undefined) {
+      loading = this.#load(key, size, parts, host).then((image) => new Loaded(image));
+      this.#loaded.set(key, loading);
+      loading.catch(() => this.#loaded.delete(key));
+    }
+    return (await loading).lease(key) ?? this.lease(size, host);
+  }
+
+  list(): Promise<TemplateEntry[]> {
+    return listTemplates(this.#options.directory);
+  }
+
+  /** Of no use any more: made of other parts than those of today, or damaged. */
+  async outdated(programs: VmPrograms): Promise<TemplateEntry[]> {
+    const parts = await this.#sums.of(programs);
+    return (await this.list()).filter(
+      ({ manifest }) => manifest === undefined || JSON.stringify(manifest.parts) !== JSON.stringify(parts),
+    );
+  }
+
+  /** Takes a template away. Machines that were started from it run on. */
+  async remove(key: string): Promise<void> {
+    await removeTemplate(this.#options.directory, key);
+    const loading = this.#loaded.get(key);
+    this.#loaded.delete(key);
+    (await loading?.catch(() => undefined))?.forget();
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.#loaded.values()];
+    this.#loaded.clear();
+    for (const loading of all) (await loading.catch(() => undefined))?.forget();
+  }
+
+  async #load(key: string, size: MachineSize, parts: PartSums, host: HostParts): Promise<TemplateImage> {
+    await this.cleanUp(host.runtime);
+    try {
+      const found = await loadTemplate(this.#options.directory, key);
+      if (found !== undefined) return found;
+    } catch (error) {
+      if (!isHullError(error, "corrupt")) throw error;
+      this.#log.warn("a template is damaged and is made anew", { why: messageOf(error) });
+      await removeTemplate(this.#options.directory, key);
+    }
+    return this.#build(key, size, parts, host);
+  }
+
+  async #build(key: string, size: MachineSize, parts: PartSums, host: HostParts): Promise<TemplateImage> {
+    const { directory, stateDirectory } = this.#options;
+    const fields = {
+      template: key.slice(0, 12),
+      memoryBytes: size.memoryBytes,
+      processors: size.processors,
+      layers: size.layerPlaces,
+    };
+    const started = performance.now();
+    this.#log.info("making a template for virtual machines of this size, once", fields);
+    const image = await buildImage({ key, size, ...host, stateDirectory });
+    const { acceleration } = host.facts;
+    const description = { key, ...size, acceleration, createdAt: Date.now(), parts };
+    try {
+      await saveTemplate(directory, description, image);
+    } catch (error) {
+      if (!(error instanceof HullError)) {
+        closeSync(image.memory);
+        throw error;
+      }
+      this.#log.warn("a template stays in memory only: the next daemon has to make it again", {
+        ...fields,
+        why: messageOf(error),
+      });
+    }
+    this.#log.info("made a template", { ...fields, milliseconds: Math.round(performance.now() - started) });
+    return image;
+  }
+}
