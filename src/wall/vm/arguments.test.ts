@@ -72,3 +72,22 @@ test("every layer of the largest image has a place of its own on the bus", () =>
   expect(Math.min(...slots)).toBe(1);
   expect(Math.max(...slots)).toBe(30);
 });
+
+test("a machine that is saved and one that is made of it differ in nothing that the saved state knows of", () => {
+  const template = { memory: "/proc/self/fd/3", layerPlaces: 3 };
+  const { disk: _, ...empty } = { ...machine, layers: [] };
+  const saved = qemuArguments({ ...empty, template: { ...template, step: "save" } });
+  const restored = qemuArguments({ ...machine, template: { ...template, step: "restore" } });
+  const devices = (args: readonly string[]): readonly string[] =>
+    args.filter((_, index) => ["-device", "-machine", "-cpu", "-smp", "-m"].includes(args[index - 1] ?? ""));
+  expect(devices(restored)).toEqual(devices(saved));
+  expect(devices(saved).filter((device) => device.startsWith("virtio-blk-pci"))).toHaveLength(4);
+  expect(saved).toContain("memory-backend-file,id=memory,size=128M,mem-path=/proc/self/fd/3,share=on");
+  expect(restored).toContain("memory-backend-file,id=memory,size=128M,mem-path=/proc/self/fd/3,share=off");
+  expect(restored.slice(restored.indexOf("-incoming"), restored.indexOf("-incoming") + 2)).toEqual([
+    "-incoming",
+    "defer",
+  ]);
+  expect(restored).not.toContain("-kernel");
+  for (const args of [saved, restored]) expect(args.at(-1)).toContain("spawn=deny");
+});

@@ -63,6 +63,21 @@ test("the jail gives QEMU no right and bounds what it takes", () => {
   });
 });
 
+test("a jail of a template's copy has neither kernel nor template in it, one that makes a template no disk", () => {
+  const places = { memory: "/proc/self/fd/3", layerPlaces: 6, emptyBytes: 32 * 1024 * 1024 };
+  const copy = jailConfig(spec, { ...facts, template: { ...places, step: "restore" } });
+  const made = jailConfig(
+    { ...spec, layers: [] },
+    { ...facts, template: { ...places, step: "save", emptyBytes: 0 } },
+  );
+  const shown = ({ mounts }: typeof copy): string[] =>
+    mounts.filter(({ type }) => type === "bind").map(({ destination }) => destination);
+  expect(shown(copy)).toEqual(["/usr", "/lib", "/layers/0", "/layers/1", "/disk.img", "/vm"]);
+  expect(shown(made)).toEqual(["/usr", "/lib", "/boot/vmlinux", "/boot/initramfs.cpio", "/vm"]);
+  const limit = (config: typeof copy): number => config.linux.resources.memory?.limit ?? 0;
+  expect(limit(copy) - limit(made)).toBe(places.emptyBytes);
+});
+
 test("only with KVM is there a device, for its user alone", () => {
   const { linux } = jailConfig(spec, { ...facts, acceleration: "kvm", kvm: { major: 10, minor: 232 } });
   expect(linux.devices).toEqual([

@@ -44,7 +44,7 @@ export async function qmp(
   );
   const asked: readonly QmpCommand[] = typeof run === "string" ? [{ execute: run }] : run;
   const commands: QmpCommand[] = [{ execute: "qmp_capabilities" }, ...asked];
-  let command = "the greeting";
+  let command = asked[0]?.execute ?? "";
   let rest = "";
   return new Promise<unknown>((resolve, reject) => {
     const fail = (why: string): void => reject(new Error(`QEMU's monitor ${why}`));
@@ -52,7 +52,7 @@ export async function qmp(
     const next = (): boolean => {
       const following = commands.shift();
       if (following === undefined) return false;
-      command = following.execute;
+      if (asked.includes(following)) command = following.execute;
       socket.write(`${JSON.stringify(following)}\n`);
       return true;
     };

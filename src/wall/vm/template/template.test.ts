@@ -1,0 +1,251 @@
+/** Machines that start from templates, against real ones. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { makeTinyLayer, type TinyLayer } from "../../../../test/support/tiny-layer.ts";
+import type { LogFields, Logger } from "../../../contract/logger.ts";
+import { readProc } from "../../../host/process.ts";
+import type { Sandbox, SandboxSpec } from "../../wall.ts";
+import { createVmWall, type VmWall, type VmWallOptions } from "../vm-wall.ts";
+
+const patience = 180_000;
+const directory = mkdtempSync(join(tmpdir(), "tpl-"));
+const templateDirectory = join(directory, "templates");
+const said: { level: string; message: string; fields: LogFields }[] = [];
+const say = (level: string) => {
+  return (message: string, fields: LogFields = {}): void => void said.push({ level, message, fields });
+};
+const log: Logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
+const options: VmWallOptions = {
+  guestDirectory: join(import.meta.dir, "../../../../.cache/guest"),
+  stateDirectory: join(directory, "s"),
+  templateDirectory,
+  log,
+  requireKvm: false,
+  runtime: "crun",
+  conmon: "conmon",
+  qemu: "qemu-system-x86_64",
+};
+
+let layer: TinyLayer;
+let wall: VmWall;
+let count = 0;
+beforeAll(async () => {
+  mkdirSync(options.stateDirectory);
+  layer = await makeTinyLayer({ "etc/machine-id": "", "etc/other-id": "kept\n" });
+});
+beforeEach(() => {
+  said.length = 0;
+  wall = createVmWall(options);
+});
+afterEach(async () => await wall.close());
+afterAll(async () => {
+  await layer[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function specOf(script: string, changes: Partial<SandboxSpec> = {}): SandboxSpec {
+  const id = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
+  const own = join(directory, `w${++count}`);
+  mkdirSync(own);
+  return {
+    id,
+    name: id.slice(0, 12),
+    directory: own,
+    runtimeDirectory: join(directory, `r${count}`),
+    layers: [layer.path],
+    process: {
+      args: ["sh", "-c", script],
+      env: ["PATH=/bin"],
+      cwd: "/",
+      user: "",
+      capabilities: [],
+      terminal: false,
+      stdin: false,
+      stdinOnce: false,
+    },
+    hostname: `vm${count}`,
+    readOnlyRoot: false,
+    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
+    logPath: join(own, "log"),
+    ...changes,
+  };
+}
+
+async function outputOf(sandbox: Sandbox): Promise<string> {
+  const attachment = await sandbox.attach({ stdin: false });
+  await sandbox.start();
+  const parts: Uint8Array[] = [];
+  for await (const { data } of attachment.output) parts.push(data);
+  await sandbox.wait();
+  return Buffer.concat(parts).toString();
+}
+
+function commandLine(sandbox: Sandbox): readonly string[] {
+  return (readProc(sandbox.pid() ?? 0, "cmdline") ?? "").split("\0");
+}
+
+const warnings = (): string[] =>
+  said.filter(({ level }) => level === "warn").map(({ message, fields }) => `${message}: ${fields.why}`);
+const builds = (): number => said.filter(({ message }) => message === "made a template").length;
+
+function onlyTemplate(): string {
+  const names = readdirSync(templateDirectory);
+  expect(names.length).toBe(1);
+  return join(templateDirectory, names[0] ?? "");
+}
+
+/** Damage that the sums do not tell, as if the template had been made that way. */
+function forge(change: (content: Buffer) => Buffer, name: "memory" | "devices"): void {
+  const place = onlyTemplate();
+  const content = change(readFileSync(join(place, name)));
+  writeFileSync(join(place, name), content);
+  const manifest = JSON.parse(readFileSync(join(place, "manifest.json"), "utf8"));
+  manifest[`${name}Sum`] = createHash("sha256").update(content).digest("hex");
+  writeFileSync(join(place, "manifest.json"), JSON.stringify(manifest));
+}
+
+/** Runs a workload; the answer says whether its machine came from a template. */
+async function runOne(script = "echo up"): Promise<{ output: string; restored: boolean }> {
+  const sandbox = await wall.create(specOf(script));
+  try {
+    const restored = commandLine(sandbox).includes("-incoming");
+    return { output: await outputOf(sandbox), restored };
+  } finally {
+    await sandbox.remove();
+  }
+}
+
+describe("machines from a template", () => {
+  test(
+    "siblings that start at once wait for one template, and differ in all that has to differ",
+    async () => {
+      const script =
+        "cat /etc/machine-id /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid; hostname;" +
+        "head -c 16 /dev/urandom | od -An -tx1; busybox date +%s; cat /etc/other-id";
+      const specs = Array.from({ length: 8 }, () => specOf(script));
+      const made = await Promise.all(specs.map((spec) => wall.create(spec)));
+      try {
+        for (const sandbox of made) expect(commandLine(sandbox)).toContain("-incoming");
+        const outputs = await Promise.all(
+          made.map(async (sandbox) => (await outputOf(sandbox)).trim().split("\n")),
+        );
+        for (let line = 0; line < 5; line++) {
+          const values = outputs.map((lines) => lines[line] ?? "");
+          for (const value of values) expect(value).not.toBe("");
+          expect(new Set(values).size).toBe(values.length);
+        }
+        for (const [index, lines] of outputs.entries()) {
+          expect(lines[0]).toMatch(/^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}$/);
+          expect(lines[3]).toBe(specs[index]?.hostname ?? "");
+          expect(Math.abs(Number(lines[5]) - Date.now() / 1000)).toBeLessThan(60);
+          expect(lines[6]).toBe("kept");
+        }
+      } finally {
+        await Promise.all(made.map((sandbox) => sandbox.remove()));
+      }
+      expect(builds()).toBe(1);
+      expect(warnings()).toEqual([]);
+      expect(readdirSync(join(options.stateDirectory, "builds"))).toEqual([]);
+    },
+    patience,
+  );
+
+  test(
+    "a size is honoured exactly, with a template of its own",
+    async () => {
+      const resources = { memoryBytes: 200 * 1024 * 1024, cpus: 2, pids: 0 };
+      const sandbox = await wall.create(
+        specOf("grep -c processor /proc/cpuinfo; grep MemTotal /proc/meminfo", { resources }),
+      );
+      try {
+        expect(commandLine(sandbox)).toContain("-incoming");
+        const [processors, memory] = (await outputOf(sandbox)).trim().split("\n");
+        expect(processors).toBe("2");
+        const total = Number(/\d+/.exec(memory ?? "")?.[0]) / 1024;
+        // The kernel keeps some for itself, but a machine of the default size has less.
+        expect(total).toBeGreaterThan(128);
+        expect(total).toBeLessThan(200);
+      } finally {
+        await sandbox.remove();
+      }
+      expect(builds()).toBe(1);
+      const templates = await wall.templates.list();
+      expect(templates.map(({ manifest }) => manifest?.processors).sort()).toEqual([1, 2]);
+      for (const { key, manifest } of templates)
+        if (manifest?.processors === 2) await wall.templates.remove(key);
+    },
+    patience,
+  );
+
+  test(
+    "a later daemon uses the template of an earlier one, and makes a damaged one anew",
+    async () => {
+      expect(await runOne()).toEqual({ output: "up\n", restored: true });
+      expect(builds()).toBe(0);
+      await wall.close();
+      writeFileSync(join(onlyTemplate(), "devices"), "garbage");
+      wall = createVmWall(options);
+      expect(await runOne()).toEqual({ output: "up\n", restored: true });
+      expect(builds()).toBe(1);
+      expect(warnings().join()).toContain("a template is damaged and is made anew");
+    },
+    patience,
+  );
+});
+
+describe("a template that does not work", () => {
+  test(
+    "a QEMU that is killed while it takes up the template is named, and the machine boots",
+    async () => {
+      const spec = specOf("echo up");
+      const pidFile = join(spec.runtimeDirectory, "jail", "pid");
+      const creating = wall.create(spec);
+      let pid = 0;
+      // Until QEMU is there: what waits for the start has another command line.
+      while (pid === 0 || !readProc(pid, "cmdline")?.includes("-incoming")) {
+        if (existsSync(pidFile)) pid = Number.parseInt(readFileSync(pidFile, "utf8"), 10) || 0;
+        await Bun.sleep(1);
+      }
+      process.kill(pid, "SIGKILL");
+      const sandbox = await creating;
+      try {
+        expect(commandLine(sandbox)).not.toContain("-incoming");
+        expect(await outputOf(sandbox)).toBe("up\n");
+      } finally {
+        await sandbox.remove();
+      }
+      expect(warnings().join()).toContain("its template does not work and is made anew: QEMU ended");
+    },
+    patience,
+  );
+
+  test.each([
+    ["QEMU refuses its devices", "devices", (content: Buffer) => content.subarray(0, content.length / 2)],
+    ["QEMU is given garbage", "devices", (content: Buffer) => Buffer.alloc(content.length, "garbage")],
+    ["its kernel is gone", "memory", (content: Buffer) => Buffer.alloc(content.length, 0xff)],
+  ] as const)(
+    "is named and not used: the machine boots (%s)",
+    async (_, name, change) => {
+      if (!existsSync(templateDirectory) || readdirSync(templateDirectory).length === 0) await runOne();
+      await wall.close();
+      forge(change, name);
+      said.length = 0;
+      wall = createVmWall(options);
+      expect(await runOne()).toEqual({ output: "up\n", restored: false });
+      expect(warnings().join()).toContain("a virtual machine boots: its template does not work");
+      expect(readdirSync(templateDirectory)).toEqual([]);
+    },
+    patience,
+  );
+});
