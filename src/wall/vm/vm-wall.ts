@@ -29,6 +29,7 @@ import { phases, verbs } from "./protocol.ts";
 import { qmp } from "./qmp.ts";
 import { VmSandbox } from "./sandbox.ts";
 import { setUpBody, startTimeout } from "./start.ts";
+import { Stopwatch } from "./stopwatch.ts";
 import { memoryPath, placesFor } from "./template/key.ts";
 import { loadState } from "./template/state.ts";
 import { type TemplateLease, TemplateStore } from "./template/store.ts";
@@ -148,11 +149,15 @@ export class VmWall implements Wall {
   async #fromTemplate(parts: BootParts): Promise<VmSandbox | undefined> {
     if (this.#options.templates === false) return undefined;
     const { spec, runtime, programs, facts, memoryBytes } = parts;
-    const size = {
-      memoryBytes,
-      processors: processorsOf(spec),
-      layerPlaces: placesFor(spec.layers.length),
-    };
+    const layerPlaces = placesFor(spec.layers.length);
+    if (layerPlaces === undefined) {
+      this.#log.info("a virtual machine boots: no template has places for so many layers", {
+        name: spec.name,
+        layers: spec.layers.length,
+      });
+      return undefined;
+    }
+    const size = { memoryBytes, processors: processorsOf(spec), layerPlaces };
     let lease: TemplateLease;
     try {
       lease = await this.templates.lease(size, { runtime, programs, facts });
@@ -188,6 +193,7 @@ export class VmWall implements Wall {
   async #boot(parts: BootParts, undo: AsyncDisposableStack): Promise<VmSandbox> {
     const { spec, layout, runtime, memoryBytes, logStart } = parts;
     const options = jailOptions(spec, layout);
+    const watch = new Stopwatch();
     await makeDirectories(parts);
     // Removes the runtime directory, too.
     let container: OciContainer | undefined;
@@ -201,15 +207,19 @@ export class VmWall implements Wall {
     for (const path of [...spec.layers, parts.programs.kernel, parts.programs.initramfs]) await letRead(path);
     await prepareDisk({ path: layout.disk, bytes: diskBytes, owner: jailUser(spec.id) });
     await writeFile(layout.state, JSON.stringify({ logStart, memoryBytes }), { mode: 0o600 });
+    watch.lap("files");
     container = await runtime.create(configOf(parts), {
       ...options,
       ...(parts.template === undefined ? {} : { preserveDescriptors: [parts.template.image.memory] }),
     });
+    watch.lap("jail");
     await container.start();
     sandbox = new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit: undefined });
-    const connection = this.#greet(spec, layout, container, parts.template);
+    const connection = this.#greet(spec, layout, container, { watch, template: parts.template });
     sandbox.connect(connection);
     await connection;
+    const from = parts.template === undefined ? "boot" : "template";
+    this.#log.debug("a virtual machine is up", { name: spec.name, from, ...watch.laps });
     return sandbox;
   }
 
@@ -221,7 +231,7 @@ export class VmWall implements Wall {
     spec: SandboxSpec,
     layout: VmLayout,
     container: OciContainer,
-    template?: TemplateLease,
+    { template, watch }: GreetOptions = {},
   ): Promise<AgentConnection> {
     const { name } = spec;
     const gone = new AbortController();
@@ -233,13 +243,15 @@ export class VmWall implements Wall {
     let restoring = template !== undefined;
     try {
       if (template !== undefined)
-        await loadState(layout, template.image.devices, { timeout: restoreTimeout, signal });
+        await loadState(layout, template.image.devices, { timeout: restoreTimeout, signal, watch });
       const timeout = template === undefined ? bootTimeout : restoreTimeout;
       const connection = await AgentConnection.open(layout.agentSocket, { timeout, signal });
       restoring = false;
+      watch?.lap("agent");
       if (connection.welcome.phase === phases.booted) {
         const hostResolver = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
         await connection.request(verbs.setUp, setUpBody(spec, hostResolver), startTimeout);
+        watch?.lap("root");
       }
       return connection;
     } catch (error) {
@@ -279,6 +291,11 @@ class RestoreFailure extends Error {
   override readonly name = "RestoreFailure";
 }
 
+interface GreetOptions {
+  readonly template?: TemplateLease | undefined;
+  readonly watch?: Stopwatch;
+}
+
 interface BootParts {
   readonly spec: SandboxSpec;
   readonly layout: VmLayout;
@@ -311,7 +328,7 @@ function configOf({ spec, layout, runtime, programs, facts, memoryBytes, templat
           template: {
             step: "restore" as const,
             memory: memoryPath,
-            layerPlaces: placesFor(spec.layers.length),
+            layerPlaces: template.size.layerPlaces,
             emptyBytes: memoryBytes - template.image.usedBytes,
           },
         }),

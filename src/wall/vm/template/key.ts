@@ -4,7 +4,7 @@ import { createReadStream, readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { arch, release } from "node:os";
 import type { AccelerationFacts } from "../acceleration.ts";
-import { maximumLayers, qemuArguments } from "../arguments.ts";
+import { qemuArguments } from "../arguments.ts";
 import { jailed } from "../layout.ts";
 import type { VmPrograms } from "../programs.ts";
 
@@ -29,11 +29,15 @@ export interface PartSums {
 /** The descriptor that QEMU has the guest's memory at: the first one that is preserved for it. */
 export const memoryPath = "/proc/self/fd/3";
 
-/** Places for layers that templates come with: with the port and the writable disk they fill the slots they take. */
-const places = [6, 14, 30, 62, 126, maximumLayers] as const;
+/**
+ * Places for layers that templates come with: with the port and the writable disk they fill the slots they take.
+ * Each place costs the guest about 0.2 MB, used or not, and more of them a firmware that has to count them for long.
+ */
+const places = [6, 14, 30, 62] as const;
 
-export function placesFor(layers: number): number {
-  return places.find((count) => count >= layers) ?? maximumLayers;
+/** Undefined for an image that no template has places for. */
+export function placesFor(layers: number): number | undefined {
+  return places.find((count) => count >= layers);
 }
 
 /** Names the template of these parts for machines of that size. */

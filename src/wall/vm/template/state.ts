@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { dial } from "../dial.ts";
 import { jailed, type VmLayout } from "../layout.ts";
 import { qmp } from "../qmp.ts";
+import type { Stopwatch } from "../stopwatch.ts";
 
 /** A machine with the most devices has 10 MB. */
 const stateLimit = 256 * 1024 * 1024;
@@ -22,6 +23,7 @@ export interface StateOptions {
   readonly timeout: number;
   /** QEMU has ended. */
   readonly signal: AbortSignal;
+  readonly watch?: Stopwatch | undefined;
 }
 
 /** Stops the machine for good and resolves with the state of its devices: a copy runs on from there at once. */
@@ -54,14 +56,18 @@ export async function saveState(layout: VmLayout, options: StateOptions): Promis
 }
 
 /** Gives a machine that waits for it its state. Resolves once it is sent; the machine then runs, or QEMU ends. */
-export async function loadState(layout: VmLayout, state: Buffer, options: StateOptions): Promise<void> {
-  const { timeout, signal } = options;
+export async function loadState(
+  layout: VmLayout,
+  state: Buffer,
+  { timeout, signal, watch }: StateOptions,
+): Promise<void> {
   const deadline = Date.now() + timeout;
   await qmp(layout.monitorSocket, [ignoreMemory, { execute: "migrate-incoming", arguments: { uri } }], {
     timeout,
     dialTimeout: timeout,
     signal,
   });
+  watch?.lap("qemu");
   const socket = await dial(layout.stateSocket, deadline, signal);
   const sent = Promise.withResolvers<void>();
   const abandon = (): void => sent.reject(new Error("QEMU ended"));
@@ -71,6 +77,7 @@ export async function loadState(layout: VmLayout, state: Buffer, options: StateO
   socket.end(state, sent.resolve);
   try {
     await sent.promise;
+    watch?.lap("state");
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", abandon);

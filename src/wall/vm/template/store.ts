@@ -45,6 +45,7 @@ export interface HostParts {
 /** The right to use a template, until it is disposed. */
 export interface TemplateLease extends Disposable {
   readonly key: string;
+  readonly size: MachineSize;
   readonly image: TemplateImage;
 }
 
@@ -59,12 +60,13 @@ class Loaded {
   }
 
   /** Undefined when it was forgotten meanwhile. */
-  lease(key: string): TemplateLease | undefined {
+  lease(key: string, size: MachineSize): TemplateLease | undefined {
     if (this.#closed) return undefined;
     this.#users++;
     let open = true;
     return {
       key,
+      size,
       image: this.image,
       [Symbol.dispose]: () => {
         if (!open) return;
@@ -118,7 +120,7 @@ export class TemplateStore {
       this.#loaded.set(key, loading);
       loading.catch(() => this.#loaded.delete(key));
     }
-    return (await loading).lease(key) ?? this.lease(size, host);
+    return (await loading).lease(key, size) ?? this.lease(size, host);
   }
 
   list(): Promise<TemplateEntry[]> {
