@@ -6,32 +6,37 @@
  * runtime directory (layout.ts).
  */
 import { existsSync, readFileSync } from "node:fs";
-import { appendFile, chmod, chown, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import * as v from "valibot";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { type Logger, silentLogger } from "../../contract/logger.ts";
-import { canLimitSwap } from "../../host/cgroup.ts";
-import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
-import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
+import { errnoNameOf } from "../../host/system-error.ts";
+import { type OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type { Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
 import { type AccelerationFacts, AccelerationProbe } from "./acceleration.ts";
-import { AgentConnection } from "./agent.ts";
+import type { AgentConnection } from "./agent.ts";
 import { maximumLayers } from "./arguments.ts";
-import { consoleTail } from "./console.ts";
 import { prepareDisk } from "./disk.ts";
 import { readExit } from "./exit-record.ts";
-import { explainAgent } from "./failures.ts";
-import { jailConfig } from "./jail.ts";
-import { jailCgroup, jailId, layoutOf, type VmLayout } from "./layout.ts";
+import { greet, RestoreFailure } from "./greet.ts";
+import { layoutOf, type VmLayout } from "./layout.ts";
+import {
+  configOf,
+  diskBytes,
+  jailOptions,
+  jailUser,
+  letRead,
+  type MachineParts,
+  makeDirectories,
+  memoryOf,
+  processorsOf,
+} from "./machine.ts";
 import { logSize } from "./output-log.ts";
 import { findPrograms, type VmPrograms } from "./programs.ts";
-import { phases, verbs } from "./protocol.ts";
 import { qmp } from "./qmp.ts";
 import { VmSandbox } from "./sandbox.ts";
-import { setUpBody, startTimeout } from "./start.ts";
 import { Stopwatch } from "./stopwatch.ts";
-import { memoryPath, placesFor } from "./template/key.ts";
-import { loadState } from "./template/state.ts";
+import { placesFor } from "./template/key.ts";
 import { type TemplateLease, TemplateStore } from "./template/store.ts";
 
 export interface VmWallOptions {
@@ -52,16 +57,6 @@ export interface VmWallOptions {
   readonly qemu: string;
 }
 
-const mebibyte = 1024 * 1024;
-const defaultMemory = 128 * mebibyte;
-/** Below this the guest's kernel does not come up. */
-const smallestMemory = 80 * mebibyte;
-const diskBytes = 10 * 1024 * mebibyte;
-/** Milliseconds from QEMU's start to the agent's welcome. */
-const bootTimeout = 120_000;
-/** The same to the welcome of a machine that starts from a template. */
-const restoreTimeout = 30_000;
-const consoleLimit = 256 * 1024;
 const stateSchema = v.object({ logStart: v.number(), memoryBytes: v.number() });
 
 export function createVmWall(options: VmWallOptions): VmWall {
@@ -133,7 +128,7 @@ export class VmWall implements Wall {
     const sandbox = new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit });
     this.#sandboxes.add(sandbox);
     if (exit !== undefined || container?.pid() === undefined) return sandbox;
-    const connect = (): Promise<AgentConnection> => this.#greet(spec, layout, container);
+    const connect = (): Promise<AgentConnection> => greet(spec, layout, container);
     if (await isPaused(layout)) sandbox.foundPaused(connect);
     else sandbox.connect(connect());
     return sandbox;
@@ -146,7 +141,7 @@ export class VmWall implements Wall {
   }
 
   /** Undefined when there can be no template, or it does not work: the machine has to boot. The log says why. */
-  async #fromTemplate(parts: BootParts): Promise<VmSandbox | undefined> {
+  async #fromTemplate(parts: MachineParts): Promise<VmSandbox | undefined> {
     if (this.#options.templates === false) return undefined;
     const { spec, runtime, programs, facts, memoryBytes } = parts;
     const layerPlaces = placesFor(spec.layers.length);
@@ -183,14 +178,14 @@ export class VmWall implements Wall {
     }
   }
 
-  async #make(parts: BootParts): Promise<VmSandbox> {
+  async #make(parts: MachineParts): Promise<VmSandbox> {
     await using undo = new AsyncDisposableStack();
     const sandbox = await this.#boot(parts, undo);
     undo.move();
     return sandbox;
   }
 
-  async #boot(parts: BootParts, undo: AsyncDisposableStack): Promise<VmSandbox> {
+  async #boot(parts: MachineParts, undo: AsyncDisposableStack): Promise<VmSandbox> {
     const { spec, layout, runtime, memoryBytes, logStart } = parts;
     const options = jailOptions(spec, layout);
     const watch = new Stopwatch();
@@ -215,52 +210,12 @@ export class VmWall implements Wall {
     watch.lap("jail");
     await container.start();
     sandbox = new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit: undefined });
-    const connection = this.#greet(spec, layout, container, { watch, template: parts.template });
+    const connection = greet(spec, layout, container, { watch, template: parts.template });
     sandbox.connect(connection);
     await connection;
     const from = parts.template === undefined ? "boot" : "template";
     this.#log.debug("a virtual machine is up", { name: spec.name, from, ...watch.laps });
     return sandbox;
-  }
-
-  /**
-   * Connects to the agent, of a machine that boots or runs, or of a template that is to be loaded first, and tells
-   * it the image unless an earlier daemon has.
-   */
-  async #greet(
-    spec: SandboxSpec,
-    layout: VmLayout,
-    container: OciContainer,
-    { template, watch }: GreetOptions = {},
-  ): Promise<AgentConnection> {
-    const { name } = spec;
-    const gone = new AbortController();
-    void container.wait().then(
-      () => gone.abort(),
-      () => gone.abort(),
-    );
-    const { signal } = gone;
-    let restoring = template !== undefined;
-    try {
-      if (template !== undefined)
-        await loadState(layout, template.image.devices, { timeout: restoreTimeout, signal, watch });
-      const timeout = template === undefined ? bootTimeout : restoreTimeout;
-      const connection = await AgentConnection.open(layout.agentSocket, { timeout, signal });
-      restoring = false;
-      watch?.lap("agent");
-      if (connection.welcome.phase === phases.booted) {
-        const hostResolver = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
-        await connection.request(verbs.setUp, setUpBody(spec, hostResolver), startTimeout);
-        watch?.lap("root");
-      }
-      return connection;
-    } catch (error) {
-      const why = gone.signal.aborted ? "QEMU ended" : messageOf(explainAgent(error, name));
-      const tail = consoleTail(layout.console);
-      const whole = tail === "" ? why : `${why} (console: ${tail})`;
-      if (restoring) throw new RestoreFailure(whole, { cause: error });
-      throw new HullError("startFailed", { wall: "vm", name, why: whole }, { cause: error });
-    }
   }
 
   #programs(): VmPrograms {
@@ -284,113 +239,6 @@ export class VmWall implements Wall {
     });
     return this.#runtime;
   }
-}
-
-/** The machine did not come out of its template. */
-class RestoreFailure extends Error {
-  override readonly name = "RestoreFailure";
-}
-
-interface GreetOptions {
-  readonly template?: TemplateLease | undefined;
-  readonly watch?: Stopwatch;
-}
-
-interface BootParts {
-  readonly spec: SandboxSpec;
-  readonly layout: VmLayout;
-  readonly runtime: OciRuntime;
-  readonly programs: VmPrograms;
-  readonly facts: AccelerationFacts;
-  readonly memoryBytes: number;
-  readonly logStart: number;
-  /** What the machine starts from; without it, it boots. */
-  readonly template?: TemplateLease;
-}
-
-function configOf({ spec, layout, runtime, programs, facts, memoryBytes, template }: BootParts) {
-  return jailConfig(spec, {
-    qemu: programs.qemu,
-    acceleration: facts.acceleration,
-    kvm: facts.kvm,
-    layout,
-    cgroup: jailCgroup(spec.id),
-    user: jailUser(spec.id),
-    memoryBytes,
-    processors: processorsOf(spec),
-    kernel: programs.kernel,
-    initramfs: programs.initramfs,
-    programs: programs.directories,
-    canLimitSwap: canLimitSwap(runtime.cgroups),
-    ...(template === undefined
-      ? {}
-      : {
-          template: {
-            step: "restore" as const,
-            memory: memoryPath,
-            layerPlaces: template.size.layerPlaces,
-            emptyBytes: memoryBytes - template.image.usedBytes,
-          },
-        }),
-  });
-}
-
-function processorsOf({ resources }: SandboxSpec): number {
-  return Math.max(1, Math.ceil(resources.cpus));
-}
-
-async function makeDirectories({ spec, layout }: BootParts): Promise<void> {
-  try {
-    // A workload that writes nothing has a log, too.
-    await appendFile(spec.logPath, "", { mode: 0o600 });
-    await mkdir(spec.runtimeDirectory, { recursive: true, mode: 0o700 });
-    await mkdir(layout.root, { recursive: true, mode: 0o755 });
-    await mkdir(layout.sockets, { recursive: true, mode: 0o700 });
-    await chown(layout.sockets, jailUser(spec.id), jailUser(spec.id));
-  } catch (error) {
-    throw explainWriteError(error, "the machine's files", spec.runtimeDirectory);
-  }
-}
-
-/** QEMU's user has to read what the daemon, under a narrow umask, may have made for itself alone. */
-async function letRead(path: string): Promise<void> {
-  const { mode } = await stat(path);
-  if ((mode & 0o004) === 0) await chmod(path, (mode & 0o7777) | 0o444);
-}
-
-function jailOptions(spec: SandboxSpec, layout: VmLayout): ContainerOptions {
-  return {
-    id: jailId(spec.id),
-    name: spec.name,
-    wall: "vm",
-    bundle: layout.bundle,
-    cgroup: jailCgroup(spec.id),
-    logPath: layout.console,
-    logLimit: consoleLimit,
-    terminal: false,
-    stdin: false,
-    stdinOnce: false,
-    user: "",
-  };
-}
-
-/**
- * The user that a VM's QEMU runs as: one of its own, far from those that a system hands out, so that one QEMU
- * can touch nothing of another's.
- */
-function jailUser(id: string): number {
-  return 0x70000000 + Number.parseInt(id.slice(0, 6), 16);
-}
-
-function memoryOf(spec: SandboxSpec): number {
-  const { memoryBytes } = spec.resources;
-  if (memoryBytes === 0) return defaultMemory;
-  if (memoryBytes >= smallestMemory) return Math.ceil(memoryBytes / mebibyte) * mebibyte;
-  throw new HullError("invalidParameter", {
-    what: "memory",
-    value: memoryBytes,
-    why: `a virtual machine needs at least ${smallestMemory / mebibyte} MiB`,
-  });
 }
 
 function checkLayers({ layers }: SandboxSpec): void {

@@ -1,0 +1,69 @@
+/** From a QEMU that was just started, or found, to a guest that knows its image. */
+import { readFile } from "node:fs/promises";
+import { HullError, messageOf } from "../../contract/errors.ts";
+import type { OciContainer } from "../oci/runtime.ts";
+import type { SandboxSpec } from "../wall.ts";
+import { AgentConnection } from "./agent.ts";
+import { consoleTail } from "./console.ts";
+import { explainAgent } from "./failures.ts";
+import type { VmLayout } from "./layout.ts";
+import { phases, verbs } from "./protocol.ts";
+import { setUpBody, startTimeout } from "./start.ts";
+import type { Stopwatch } from "./stopwatch.ts";
+import { loadState } from "./template/state.ts";
+import type { TemplateLease } from "./template/store.ts";
+
+/** Milliseconds from QEMU's start to the agent's welcome. */
+const bootTimeout = 120_000;
+/** The same to the welcome of a machine that starts from a template. */
+const restoreTimeout = 30_000;
+
+/** The machine did not come out of its template. */
+export class RestoreFailure extends Error {
+  override readonly name = "RestoreFailure";
+}
+
+interface GreetOptions {
+  readonly template?: TemplateLease | undefined;
+  readonly watch?: Stopwatch;
+}
+
+/**
+ * Connects to the agent, of a machine that boots or runs, or of a template that is to be loaded first, and tells
+ * it the image unless an earlier daemon has.
+ */
+export async function greet(
+  spec: SandboxSpec,
+  layout: VmLayout,
+  container: OciContainer,
+  { template, watch }: GreetOptions = {},
+): Promise<AgentConnection> {
+  const { name } = spec;
+  const gone = new AbortController();
+  void container.wait().then(
+    () => gone.abort(),
+    () => gone.abort(),
+  );
+  const { signal } = gone;
+  let restoring = template !== undefined;
+  try {
+    if (template !== undefined)
+      await loadState(layout, template.image.devices, { timeout: restoreTimeout, signal, watch });
+    const timeout = template === undefined ? bootTimeout : restoreTimeout;
+    const connection = await AgentConnection.open(layout.agentSocket, { timeout, signal });
+    restoring = false;
+    watch?.lap("agent");
+    if (connection.welcome.phase === phases.booted) {
+      const hostResolver = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
+      await connection.request(verbs.setUp, setUpBody(spec, hostResolver), startTimeout);
+      watch?.lap("root");
+    }
+    return connection;
+  } catch (error) {
+    const why = gone.signal.aborted ? "QEMU ended" : messageOf(explainAgent(error, name));
+    const tail = consoleTail(layout.console);
+    const whole = tail === "" ? why : `${why} (console: ${tail})`;
+    if (restoring) throw new RestoreFailure(whole, { cause: error });
+    throw new HullError("startFailed", { wall: "vm", name, why: whole }, { cause: error });
+  }
+}

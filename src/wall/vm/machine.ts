@@ -1,0 +1,118 @@
+/** What one virtual machine is made of: its sizes, its files, its jail. */
+import { appendFile, chmod, chown, mkdir, stat } from "node:fs/promises";
+import { HullError } from "../../contract/errors.ts";
+import { canLimitSwap } from "../../host/cgroup.ts";
+import { explainWriteError } from "../../host/system-error.ts";
+import type { ContainerOptions, OciRuntime } from "../oci/runtime.ts";
+import type { SandboxSpec } from "../wall.ts";
+import type { AccelerationFacts } from "./acceleration.ts";
+import { jailConfig } from "./jail.ts";
+import { jailCgroup, jailId, type VmLayout } from "./layout.ts";
+import type { VmPrograms } from "./programs.ts";
+import { memoryPath } from "./template/key.ts";
+import type { TemplateLease } from "./template/store.ts";
+
+const mebibyte = 1024 * 1024;
+const defaultMemory = 128 * mebibyte;
+/** Below this the guest's kernel does not come up. */
+const smallestMemory = 80 * mebibyte;
+/** What the guest sees as its writable disk. */
+export const diskBytes = 10 * 1024 * mebibyte;
+const consoleLimit = 256 * 1024;
+
+export interface MachineParts {
+  readonly spec: SandboxSpec;
+  readonly layout: VmLayout;
+  readonly runtime: OciRuntime;
+  readonly programs: VmPrograms;
+  readonly facts: AccelerationFacts;
+  readonly memoryBytes: number;
+  readonly logStart: number;
+  /** What the machine starts from; without it, it boots. */
+  readonly template?: TemplateLease;
+}
+
+export function configOf({ spec, layout, runtime, programs, facts, memoryBytes, template }: MachineParts) {
+  return jailConfig(spec, {
+    qemu: programs.qemu,
+    acceleration: facts.acceleration,
+    kvm: facts.kvm,
+    layout,
+    cgroup: jailCgroup(spec.id),
+    user: jailUser(spec.id),
+    memoryBytes,
+    processors: processorsOf(spec),
+    kernel: programs.kernel,
+    initramfs: programs.initramfs,
+    programs: programs.directories,
+    canLimitSwap: canLimitSwap(runtime.cgroups),
+    ...(template === undefined
+      ? {}
+      : {
+          template: {
+            step: "restore" as const,
+            memory: memoryPath,
+            layerPlaces: template.size.layerPlaces,
+            emptyBytes: memoryBytes - template.image.usedBytes,
+          },
+        }),
+  });
+}
+
+export function processorsOf({ resources }: SandboxSpec): number {
+  return Math.max(1, Math.ceil(resources.cpus));
+}
+
+export async function makeDirectories({ spec, layout }: MachineParts): Promise<void> {
+  try {
+    // A workload that writes nothing has a log, too.
+    await appendFile(spec.logPath, "", { mode: 0o600 });
+    await mkdir(spec.runtimeDirectory, { recursive: true, mode: 0o700 });
+    await mkdir(layout.root, { recursive: true, mode: 0o755 });
+    await mkdir(layout.sockets, { recursive: true, mode: 0o700 });
+    await chown(layout.sockets, jailUser(spec.id), jailUser(spec.id));
+  } catch (error) {
+    throw explainWriteError(error, "the machine's files", spec.runtimeDirectory);
+  }
+}
+
+/** QEMU's user has to read what the daemon, under a narrow umask, may have made for itself alone. */
+export async function letRead(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  if ((mode & 0o004) === 0) await chmod(path, (mode & 0o7777) | 0o444);
+}
+
+export function jailOptions(spec: SandboxSpec, layout: VmLayout): ContainerOptions {
+  return {
+    id: jailId(spec.id),
+    name: spec.name,
+    wall: "vm",
+    bundle: layout.bundle,
+    cgroup: jailCgroup(spec.id),
+    logPath: layout.console,
+    logLimit: consoleLimit,
+    terminal: false,
+    stdin: false,
+    stdinOnce: false,
+    user: "",
+  };
+}
+
+/**
+ * The user that a VM's QEMU runs as: one of its own, far from those that a system hands out, so that one QEMU
+ * can touch nothing of another's.
+ */
+export function jailUser(id: string): number {
+  return 0x70000000 + Number.parseInt(id.slice(0, 6), 16);
+}
+
+export function memoryOf(spec: SandboxSpec): number {
+  const { memoryBytes } = spec.resources;
+  if (memoryBytes === 0) return defaultMemory;
+  if (memoryBytes >= smallestMemory) return Math.ceil(memoryBytes / mebibyte) * mebibyte;
+  throw new HullError("invalidParameter", {
+    what: "memory",
+    value: memoryBytes,
+    why: `a virtual machine needs at least ${smallestMemory / mebibyte} MiB`,
+  });
+}
