@@ -27,7 +27,7 @@ describe("verbs", () => {
   test("every verb loads and has a help that names it", async () => {
     for (const [name, { load }] of Object.entries(verbs)) {
       const { default: verb } = await load();
-      expect(verb.help()).toContain(`hull ${name === "df" ? "system df" : name}`);
+      expect(verb.help()).toContain(`hull ${name === "df" ? "system df" : name.replace("-", " ")}`);
     }
   });
 });

@@ -36,6 +36,13 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
   info: { summary: "Show the state of the daemon and its host", load: () => import("./info.ts") },
   df: { summary: "Show what takes disk space", load: () => import("./df.ts") },
   version: { summary: "Show versions", load: () => import("./version.ts") },
+  "template-build": {
+    summary: "Make a template of virtual machines ahead",
+    load: () => import("./template-build.ts"),
+  },
+  "template-ls": { summary: "List templates of virtual machines", load: () => import("./template-ls.ts") },
+  "template-rm": { summary: "Remove templates", load: () => import("./template-rm.ts") },
+  "template-prune": { summary: "Remove templates of no use", load: () => import("./template-prune.ts") },
   doctor: { summary: "Check all that Hull needs of this host", load: () => import("./doctor.ts") },
   compare: { summary: "Measure what each wall costs on this host", load: () => import("./compare.ts") },
   daemon: { summary: "Run the daemon in the foreground", load: () => import("./daemon.ts") },
@@ -62,6 +69,14 @@ const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[
     remove: ["rmi"],
   },
   system: same("info events df"),
+  template: {
+    build: ["template-build"],
+    list: ["template-ls"],
+    ls: ["template-ls"],
+    prune: ["template-prune"],
+    remove: ["template-rm"],
+    rm: ["template-rm"],
+  },
 };
 
 function same(names: string): Record<string, readonly string[]> {

@@ -686,6 +686,31 @@ export interface SystemDiskUsage {
   readonly BuildCache: readonly Readonly<Record<string, unknown>>[];
 }
 
+/** POST /hull/v1/templates: what is not given is as for a workload that does not give it. */
+export interface TemplateBuildRequest {
+  /** Bytes. */
+  readonly Memory?: number | undefined;
+  readonly Cpus?: number | undefined;
+  /** Most layers of the images that are to start from it. */
+  readonly Layers?: number | undefined;
+}
+
+/** GET /hull/v1/templates lists these. */
+export interface TemplateSummary {
+  /** 64 hexadecimal digits, made of all that decides what is in the template. */
+  readonly Id: string;
+  readonly State: "ready" | "outdated" | "damaged";
+  /** Bytes. */
+  readonly Memory: number;
+  readonly Cpus: number;
+  readonly Layers: number;
+  readonly Acceleration: string;
+  /** Bytes on the disk. */
+  readonly Size: number;
+  /** Seconds since the epoch. */
+  readonly Created: number;
+}
+
 /** GET /hull/v1/doctor */
 export interface DoctorReport {
   /** Nothing that Hull cannot do without is missing. */

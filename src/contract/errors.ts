@@ -24,6 +24,7 @@ export const errorTable = {
   noSuchImage: { status: 404, message: "No such image: {name}" },
   noSuchExec: { status: 404, message: "No such exec instance: {name}" },
   noSuchObject: { status: 404, message: "No such {kind}: {name}" },
+  noSuchTemplate: { status: 404, message: "no such template: {name}: `hull template ls` lists them" },
   noSuchRoute: { status: 404, message: "page not found: {value}" },
   ambiguousName: { status: 400, message: "multiple {what} match {value}: give more characters of the id" },
   nameInUse: {

@@ -62,7 +62,7 @@ async function serve(config: Config, log: Logger): Promise<void> {
 
   const facts = { version, id: installationId(config.root) };
   const server = createApiServer({
-    routes: [...dockerRoutes(engine, facts), ...hullRoutes(doctorOptions(config, walls))],
+    routes: [...dockerRoutes(engine, facts), ...hullRoutes(doctorOptions(config, walls), walls.vm.templates)],
     headers: commonHeaders(facts),
     log,
   });

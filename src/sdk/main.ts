@@ -6,6 +6,7 @@ import { Box, createRequestOf, type RunOptions } from "./box.ts";
 import { Containers } from "./containers.ts";
 import { Images } from "./images.ts";
 import { System } from "./system.ts";
+import { Templates } from "./templates.ts";
 import { Transport } from "./transport.ts";
 
 export { ApiError, ConnectionError, ProtocolError } from "./api-error.ts";
@@ -26,6 +27,7 @@ export { splitReference } from "./reference.ts";
 export { encodeFrame, type OutputChunk, StreamError } from "./stdcopy.ts";
 export type { StandardStreams } from "./streams.ts";
 export type { EventsOptions, System } from "./system.ts";
+export type { Templates } from "./templates.ts";
 
 export interface ConnectOptions {
   /** Path of the daemon's unix socket. */
@@ -37,6 +39,7 @@ export interface Hull extends Disposable {
   readonly containers: Containers;
   readonly images: Images;
   readonly system: System;
+  readonly templates: Templates;
   /** Makes and starts a workload; when starting fails, nothing of it is left. */
   run(options: RunOptions): Promise<Box>;
   /** Connects, so that a daemon that is not there shows before the first request; the connection is used for it. */
@@ -60,6 +63,7 @@ export function connect(options: ConnectOptions = {}): Hull {
     containers,
     images: new Images(transport),
     system: new System(transport, unversioned),
+    templates: new Templates(unversioned),
     run: (request) => run(containers, request),
     open: () => transport.open(),
     close,

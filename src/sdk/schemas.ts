@@ -18,11 +18,23 @@ import type {
   SystemDiskUsage,
   SystemInfo,
   SystemVersion,
+  TemplateSummary,
 } from "../contract/docker.ts";
 import { ProtocolError } from "./api-error.ts";
 
 const strings = v.array(v.string());
 const labels = v.nullish(v.record(v.string(), v.string()));
+
+const template = v.looseObject({
+  Id: v.string(),
+  State: v.picklist(["ready", "outdated", "damaged"]),
+  Memory: v.number(),
+  Cpus: v.number(),
+  Layers: v.number(),
+  Acceleration: v.string(),
+  Size: v.number(),
+  Created: v.number(),
+});
 
 const containerState = v.looseObject({
   Status: v.string(),
@@ -124,6 +136,8 @@ const schemas = {
     Images: v.nullish(v.array(imageSummary)),
     Containers: v.nullish(v.array(containerSummary)),
   }),
+  template,
+  templates: v.array(template),
   doctor: v.looseObject({
     healthy: v.boolean(),
     checks: v.array(
@@ -152,6 +166,8 @@ interface Answers {
   version: SystemVersion;
   info: SystemInfo;
   diskUsage: SystemDiskUsage;
+  template: TemplateSummary;
+  templates: TemplateSummary[];
   doctor: DoctorReport;
 }
 

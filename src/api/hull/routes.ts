@@ -1,9 +1,12 @@
 /** What Docker's API has no word for: routes below /hull/v1. */
 import { type DoctorOptions, examine } from "../../engine/doctor/doctor.ts";
+import type { Templates } from "../../wall/templates.ts";
 import type { Route } from "../server.ts";
+import { templateRoutes } from "./templates.ts";
 
-export function hullRoutes(options: DoctorOptions): Route[] {
+export function hullRoutes(options: DoctorOptions, templates: Templates): Route[] {
   return [
+    ...templateRoutes(templates),
     {
       method: "GET",
       path: "/hull/v1/doctor",

@@ -4,7 +4,7 @@ import { HullError } from "../../contract/errors.ts";
 import { canLimitSwap } from "../../host/cgroup.ts";
 import { explainWriteError } from "../../host/system-error.ts";
 import type { ContainerOptions, OciRuntime } from "../oci/runtime.ts";
-import type { SandboxSpec } from "../wall.ts";
+import type { Resources, SandboxSpec } from "../wall.ts";
 import type { AccelerationFacts } from "./acceleration.ts";
 import { jailConfig } from "./jail.ts";
 import { jailCgroup, jailId, type VmLayout } from "./layout.ts";
@@ -41,7 +41,7 @@ export function configOf({ spec, layout, runtime, programs, facts, memoryBytes, 
     cgroup: jailCgroup(spec.id),
     user: jailUser(spec.id),
     memoryBytes,
-    processors: processorsOf(spec),
+    processors: processorsOf(spec.resources),
     kernel: programs.kernel,
     initramfs: programs.initramfs,
     programs: programs.directories,
@@ -59,8 +59,8 @@ export function configOf({ spec, layout, runtime, programs, facts, memoryBytes, 
   });
 }
 
-export function processorsOf({ resources }: SandboxSpec): number {
-  return Math.max(1, Math.ceil(resources.cpus));
+export function processorsOf({ cpus }: Resources): number {
+  return Math.max(1, Math.ceil(cpus));
 }
 
 export async function makeDirectories({ spec, layout }: MachineParts): Promise<void> {
@@ -106,8 +106,7 @@ export function jailUser(id: string): number {
   return 0x70000000 + Number.parseInt(id.slice(0, 6), 16);
 }
 
-export function memoryOf(spec: SandboxSpec): number {
-  const { memoryBytes } = spec.resources;
+export function memoryOf({ memoryBytes }: Resources): number {
   if (memoryBytes === 0) return defaultMemory;
   if (memoryBytes >= smallestMemory) return Math.ceil(memoryBytes / mebibyte) * mebibyte;
   throw new HullError("invalidParameter", {

@@ -12,6 +12,7 @@ import { HullError, messageOf } from "../../contract/errors.ts";
 import { type Logger, silentLogger } from "../../contract/logger.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 import { type OciContainer, OciRuntime } from "../oci/runtime.ts";
+import type { Templates } from "../templates.ts";
 import type { Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
 import { type AccelerationFacts, AccelerationProbe } from "./acceleration.ts";
 import type { AgentConnection } from "./agent.ts";
@@ -37,6 +38,7 @@ import { qmp } from "./qmp.ts";
 import { VmSandbox } from "./sandbox.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import { placesFor } from "./template/key.ts";
+import { TemplateManager } from "./template/manager.ts";
 import { type TemplateLease, TemplateStore } from "./template/store.ts";
 
 export interface VmWallOptions {
@@ -65,7 +67,8 @@ export function createVmWall(options: VmWallOptions): VmWall {
 
 export class VmWall implements Wall {
   readonly kind = "vm";
-  readonly templates: TemplateStore;
+  readonly templates: Templates;
+  readonly #store: TemplateStore;
   readonly #options: VmWallOptions;
   readonly #log: Logger;
   readonly #probe: AccelerationProbe;
@@ -76,7 +79,11 @@ export class VmWall implements Wall {
     this.#options = options;
     this.#log = options.log ?? silentLogger;
     const { templateDirectory: directory, stateDirectory } = options;
-    this.templates = new TemplateStore({ directory, stateDirectory, log: this.#log });
+    this.#store = new TemplateStore({ directory, stateDirectory, log: this.#log });
+    this.templates = new TemplateManager(this.#store, async () => {
+      const programs = this.#programs();
+      return { programs, runtime: this.#oci(programs), facts: await this.#acceleration(programs) };
+    });
     this.#probe = new AccelerationProbe(options);
   }
 
@@ -98,7 +105,7 @@ export class VmWall implements Wall {
   async create(spec: SandboxSpec): Promise<Sandbox> {
     const programs = this.#programs();
     const facts = await this.#acceleration(programs);
-    const memoryBytes = memoryOf(spec);
+    const memoryBytes = memoryOf(spec.resources);
     checkLayers(spec);
     const layout = layoutOf(spec);
     const runtime = this.#oci(programs);
@@ -112,7 +119,7 @@ export class VmWall implements Wall {
   /** Makes what a daemon that was killed left of a template go. */
   async cleanUp(): Promise<void> {
     const found = findPrograms(this.#options);
-    if (!("missing" in found)) await this.templates.cleanUp(this.#oci(found));
+    if (!("missing" in found)) await this.#store.cleanUp(this.#oci(found));
   }
 
   async recover(spec: SandboxSpec): Promise<Sandbox | undefined> {
@@ -124,7 +131,7 @@ export class VmWall implements Wall {
     const state = readState(layout.state);
     const exit = readExit(layout.exit);
     const logStart = state?.logStart ?? logSize(spec.logPath);
-    const memoryBytes = state?.memoryBytes ?? memoryOf(spec);
+    const memoryBytes = state?.memoryBytes ?? memoryOf(spec.resources);
     const sandbox = new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit });
     this.#sandboxes.add(sandbox);
     if (exit !== undefined || container?.pid() === undefined) return sandbox;
@@ -137,7 +144,7 @@ export class VmWall implements Wall {
   async close(): Promise<void> {
     for (const sandbox of this.#sandboxes) sandbox.letGo();
     this.#sandboxes.clear();
-    await this.templates.close();
+    await this.#store.close();
   }
 
   /** Undefined when there can be no template, or it does not work: the machine has to boot. The log says why. */
@@ -152,10 +159,10 @@ export class VmWall implements Wall {
       });
       return undefined;
     }
-    const size = { memoryBytes, processors: processorsOf(spec), layerPlaces };
+    const size = { memoryBytes, processors: processorsOf(spec.resources), layerPlaces };
     let lease: TemplateLease;
     try {
-      lease = await this.templates.lease(size, { runtime, programs, facts });
+      lease = await this.#store.lease(size, { runtime, programs, facts });
     } catch (error) {
       this.#log.warn("a virtual machine boots: there is no template for it", {
         name: spec.name,
@@ -173,7 +180,7 @@ export class VmWall implements Wall {
         template: template.key.slice(0, 12),
         why: messageOf(error),
       });
-      await this.templates.remove(template.key);
+      await this.#store.remove(template.key);
       return undefined;
     }
   }

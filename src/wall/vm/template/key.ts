@@ -34,6 +34,7 @@ export const memoryPath = "/proc/self/fd/3";
  * Each place costs the guest about 0.2 MB, used or not, and more of them a firmware that has to count them for long.
  */
 const places = [6, 14, 30, 62] as const;
+export const mostPlaces = 62;
 
 /** Undefined for an image that no template has places for. */
 export function placesFor(layers: number): number | undefined {

@@ -49,6 +49,9 @@ export interface TemplateLease extends Disposable {
   readonly image: TemplateImage;
 }
 
+/** Milliseconds. */
+const retryAfter = 60_000;
+
 class Loaded {
   readonly image: TemplateImage;
   #users = 0;
@@ -94,6 +97,8 @@ export class TemplateStore {
   readonly #log: Logger;
   readonly #sums = new FileSums();
   readonly #loaded = new Map<string, Promise<Loaded>>();
+  /** Why a template could not be made, and when: each attempt costs as long as a boot. */
+  readonly #failures = new Map<string, { readonly at: number; readonly error: unknown }>();
   #cleaned: Promise<void> | undefined;
 
   constructor(options: StoreOptions) {
@@ -116,11 +121,33 @@ export class TemplateStore {
     const key = templateKey(size, parts, host.facts);
     let loading = this.#loaded.get(key);
     if (loading === undefined) {
+      const failure = this.#failures.get(key);
+      if (failure !== undefined && Date.now() - failure.at < retryAfter) throw failure.error;
       loading = this.#load(key, size, parts, host).then((image) => new Loaded(image));
       this.#loaded.set(key, loading);
-      loading.catch(() => this.#loaded.delete(key));
+      loading.then(
+        () => this.#failures.delete(key),
+        (error: unknown) => {
+          this.#loaded.delete(key);
+          this.#failures.set(key, { at: Date.now(), error });
+        },
+      );
     }
     return (await loading).lease(key, size) ?? this.lease(size, host);
+  }
+
+  /** As `lease`, but what cannot be kept on the disk is an error. */
+  async build(size: MachineSize, host: HostParts): Promise<TemplateEntry> {
+    using template = await this.lease(size, host);
+    const isKept = ({ key }: TemplateEntry): boolean => key === template.key;
+    const kept = (await this.list()).find(isKept);
+    if (kept !== undefined) return kept;
+    const parts = await this.#sums.of(host.programs);
+    await this.#save(template.key, size, parts, host, template.image);
+    const saved = (await this.list()).find(isKept);
+    if (saved === undefined)
+      throw new HullError("internal", { what: "the template was taken away meanwhile" });
+    return saved;
   }
 
   list(): Promise<TemplateEntry[]> {
@@ -163,7 +190,7 @@ export class TemplateStore {
   }
 
   async #build(key: string, size: MachineSize, parts: PartSums, host: HostParts): Promise<TemplateImage> {
-    const { directory, stateDirectory } = this.#options;
+    const { stateDirectory } = this.#options;
     const fields = {
       template: key.slice(0, 12),
       memoryBytes: size.memoryBytes,
@@ -173,10 +200,8 @@ export class TemplateStore {
     const started = performance.now();
     this.#log.info("making a template for virtual machines of this size, once", fields);
     const image = await buildImage({ key, size, ...host, stateDirectory });
-    const { acceleration } = host.facts;
-    const description = { key, ...size, acceleration, createdAt: Date.now(), parts };
     try {
-      await saveTemplate(directory, description, image);
+      await this.#save(key, size, parts, host, image);
     } catch (error) {
       if (!(error instanceof HullError)) {
         closeSync(image.memory);
@@ -189,5 +214,17 @@ export class TemplateStore {
     }
     this.#log.info("made a template", { ...fields, milliseconds: Math.round(performance.now() - started) });
     return image;
+  }
+
+  async #save(
+    key: string,
+    size: MachineSize,
+    parts: PartSums,
+    { facts }: HostParts,
+    image: TemplateImage,
+  ): Promise<void> {
+    const { acceleration } = facts;
+    const description = { key, ...size, acceleration, createdAt: Date.now(), parts };
+    await saveTemplate(this.#options.directory, description, image);
   }
 }

@@ -181,9 +181,9 @@ describe("machines from a template", () => {
       }
       expect(builds()).toBe(1);
       const templates = await wall.templates.list();
-      expect(templates.map(({ manifest }) => manifest?.processors).sort()).toEqual([1, 2]);
-      for (const { key, manifest } of templates)
-        if (manifest?.processors === 2) await wall.templates.remove(key);
+      expect(templates.map(({ cpus }) => cpus).sort()).toEqual([1, 2]);
+      for (const { key, cpus } of templates)
+        if (cpus === 2) await wall.templates.remove(key);
     },
     patience,
   );
