@@ -46,6 +46,9 @@ const translationMebibytes = 128;
 /** Most layers that find a place on the machine's bus, beside the port and the writable disk. */
 export const maximumLayers = (slots - firstSlot) * functionsPerSlot - 2;
 
+/** Under emulation, the guest's page tables have four levels rather than five: each level is walked by software. */
+const processors = { kvm: "max", tcg: "max,la57=off" } as const;
+
 export function qemuArguments(machine: Machine): string[] {
   const { template } = machine;
   const disks = disksOf(machine);
@@ -55,7 +58,7 @@ export function qemuArguments(machine: Machine): string[] {
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     ...["-machine", `q35,${withoutDevices}${template === undefined ? "" : ",memory-backend=memory"}`],
     ...["-accel", machine.acceleration === "kvm" ? "kvm" : `tcg,tb-size=${translationMebibytes}`],
-    ...["-cpu", "max"],
+    ...["-cpu", processors[machine.acceleration]],
     ...["-smp", String(machine.processors)],
     ...["-m", `size=${Math.ceil(machine.memoryBytes / 1024 / 1024)}M`],
     ...(template === undefined ? firmware : templateArguments(machine, template)),
