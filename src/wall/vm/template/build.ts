@@ -31,6 +31,8 @@ export interface BuildParts {
   readonly facts: AccelerationFacts;
   /** Gone after a reboot. */
   readonly stateDirectory: string;
+  /** The daemon ends. */
+  readonly signal: AbortSignal;
 }
 
 /** Milliseconds: a boot, on a host that may be busy. */
@@ -59,7 +61,7 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
     preserveDescriptors: [memory],
   });
   await container.start();
-  const devices = await bootAndSave(container, layout);
+  const devices = await bootAndSave(container, layout, parts.signal);
   await runtime.delete(options);
   // Fails if QEMU were still there to change it.
   sealMemoryFile(memory);
@@ -72,13 +74,13 @@ export async function removeBuilds(runtime: OciRuntime, stateDirectory: string):
   for (const name of await buildsIn(stateDirectory)) await removeBuild(runtime, stateDirectory, name);
 }
 
-async function bootAndSave(container: OciContainer, layout: VmLayout): Promise<Buffer> {
+async function bootAndSave(container: OciContainer, layout: VmLayout, ending: AbortSignal): Promise<Buffer> {
   const gone = new AbortController();
   void container.wait().then(
     () => gone.abort(),
     () => gone.abort(),
   );
-  const { signal } = gone;
+  const signal = AbortSignal.any([gone.signal, ending]);
   try {
     const agent = await AgentConnection.open(layout.agentSocket, { timeout: bootTimeout, signal });
     agent.close();

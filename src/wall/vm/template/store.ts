@@ -99,6 +99,7 @@ export class TemplateStore {
   readonly #loaded = new Map<string, Promise<Loaded>>();
   /** Why a template could not be made, and when: each attempt costs as long as a boot. */
   readonly #failures = new Map<string, { readonly at: number; readonly error: unknown }>();
+  readonly #ending = new AbortController();
   #cleaned: Promise<void> | undefined;
 
   constructor(options: StoreOptions) {
@@ -170,7 +171,9 @@ export class TemplateStore {
     (await loading?.catch(() => undefined))?.forget();
   }
 
+  /** Abandons what is being made. */
   async close(): Promise<void> {
+    this.#ending.abort();
     const all = [...this.#loaded.values()];
     this.#loaded.clear();
     for (const loading of all) (await loading.catch(() => undefined))?.forget();
@@ -199,7 +202,7 @@ export class TemplateStore {
     };
     const started = performance.now();
     this.#log.info("making a template for virtual machines of this size, once", fields);
-    const image = await buildImage({ key, size, ...host, stateDirectory });
+    const image = await buildImage({ key, size, ...host, stateDirectory, signal: this.#ending.signal });
     try {
       await this.#save(key, size, parts, host, image);
     } catch (error) {

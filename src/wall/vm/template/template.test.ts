@@ -182,8 +182,7 @@ describe("machines from a template", () => {
       expect(builds()).toBe(1);
       const templates = await wall.templates.list();
       expect(templates.map(({ cpus }) => cpus).sort()).toEqual([1, 2]);
-      for (const { key, cpus } of templates)
-        if (cpus === 2) await wall.templates.remove(key);
+      for (const { key, cpus } of templates) if (cpus === 2) await wall.templates.remove(key);
     },
     patience,
   );
@@ -203,6 +202,25 @@ describe("machines from a template", () => {
     patience,
   );
 });
+
+test(
+  "a daemon that ends does not wait for a template, and leaves nothing of it",
+  async () => {
+    const resources = { memoryBytes: 96 * 1024 * 1024, cpus: 0, pids: 0 };
+    const creating = wall.create(specOf("true", { resources })).catch((error: unknown) => error);
+    const places = join(options.stateDirectory, "builds");
+    const builds = (): string[] => (existsSync(places) ? readdirSync(places) : []);
+    while (!builds().some((name) => existsSync(join(places, name, "vm", "agent")))) await Bun.sleep(5);
+    await wall.close();
+    expect(builds()).toEqual([]);
+    const sandbox = await creating;
+    if (!(sandbox instanceof Error)) await (sandbox as Sandbox).remove();
+    expect((await wall.templates.list()).map(({ memoryBytes }) => memoryBytes)).not.toContain(
+      resources.memoryBytes,
+    );
+  },
+  patience,
+);
 
 describe("a template that does not work", () => {
   test(
