@@ -119,7 +119,12 @@ export class VmWall implements Wall {
   /** Makes what a daemon that was killed left of a template go. */
   async cleanUp(): Promise<void> {
     const found = findPrograms(this.#options);
-    if (!("missing" in found)) await this.#store.cleanUp(this.#oci(found));
+    if ("missing" in found) return;
+    try {
+      await this.#store.cleanUp(this.#oci(found));
+    } catch (error) {
+      this.#log.warn("what was left half-made of a template stays", { why: messageOf(error) });
+    }
   }
 
   async recover(spec: SandboxSpec): Promise<Sandbox | undefined> {

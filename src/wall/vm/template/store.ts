@@ -112,7 +112,10 @@ export class TemplateStore {
     this.#cleaned ??= (async () => {
       await removeDrafts(this.#options.directory);
       await removeBuilds(runtime, this.#options.stateDirectory);
-    })();
+    })().catch((error: unknown) => {
+      this.#cleaned = undefined;
+      throw error;
+    });
     return this.#cleaned;
   }
 
