@@ -6,14 +6,16 @@
  * its runtime directory. The root file system is mounted for the time of `create` only: the container has its
  * own copy of the mount.
  */
+
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { release } from "node:os";
 import { HullError } from "../../contract/errors.ts";
-import { canLimitSwap, removeEmptyCgroup } from "../../host/cgroup.ts";
+import { canLimitSwap } from "../../host/cgroup.ts";
 import { unmount } from "../../host/mount.ts";
 import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
 import { hostsFile, resolverFile } from "../network-files.ts";
+import { cgroupParent, removeIdleCgroupParent } from "../oci/cgroup-parent.ts";
 import type { OciSeccomp } from "../oci/config.ts";
 import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type { Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
@@ -35,8 +37,6 @@ export interface ContainerWallOptions {
   /** File in the format of Docker and containers-common; empty: no filter. */
   readonly seccompProfile: string;
 }
-
-const cgroupParent = "/hull";
 
 export function createContainerWall(options: ContainerWallOptions): Wall {
   return new ContainerWall(options);
@@ -90,7 +90,7 @@ class ContainerWall implements Wall {
 
   close(): Promise<void> {
     this.#layers.close();
-    if (this.#runtime !== undefined) removeEmptyCgroup(this.#runtime.cgroups, cgroupParent);
+    removeIdleCgroupParent();
     return Promise.resolve();
   }
 

@@ -1,5 +1,7 @@
 /** Where the files of one VM are, on the host and in the jail that its QEMU runs in. */
+
 import { HullError } from "../../contract/errors.ts";
+import { cgroupParent } from "../oci/cgroup-parent.ts";
 import type { SandboxSpec } from "../wall.ts";
 
 export interface VmLayout {
@@ -68,5 +70,5 @@ export function jailId(id: string): string {
 
 /** The jail's control group. */
 export function jailCgroup(id: string): string {
-  return `/hull/vm-${id}`;
+  return `${cgroupParent}/vm-${id}`;
 }

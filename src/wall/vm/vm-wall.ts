@@ -11,6 +11,7 @@ import * as v from "valibot";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { type Logger, silentLogger } from "../../contract/logger.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
+import { removeIdleCgroupParent } from "../oci/cgroup-parent.ts";
 import { type OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type { Templates } from "../templates.ts";
 import type { Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
@@ -150,6 +151,7 @@ export class VmWall implements Wall {
     for (const sandbox of this.#sandboxes) sandbox.letGo();
     this.#sandboxes.clear();
     await this.#store.close();
+    removeIdleCgroupParent();
   }
 
   /** Undefined when there can be no template, or it does not work: the machine has to boot. The log says why. */
