@@ -77,7 +77,7 @@ async function secondLayerTar(work: string): Promise<string> {
   return tar;
 }
 
-/** The mirror that the machine's own package lists come from; none: mmdebstrap's default. */
+/** The mirror that the machine's own package lists come from. */
 async function debianMirror(): Promise<string> {
   const format = "$(SITE)|$(RELEASE)";
   const targets = await runProgram(["apt-get", "indextargets", "--format", format, "Created-By: Packages"]);
@@ -85,7 +85,7 @@ async function debianMirror(): Promise<string> {
     const [site, release] = line.split("|");
     if (site?.startsWith("http") && release === "bookworm" && /\/debian\/?$/.test(site)) return site;
   }
-  return "http://deb.debian.org/debian";
+  throw new Error("apt names no mirror of Debian 12 (bookworm): look at its sources, then run apt-get update");
 }
 
 /** Makes a file or folder of the cache unless it is there; a half-made one never gets the name. */
