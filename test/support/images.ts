@@ -85,7 +85,9 @@ async function debianMirror(): Promise<string> {
     const [site, release] = line.split("|");
     if (site?.startsWith("http") && release === "bookworm" && /\/debian\/?$/.test(site)) return site;
   }
-  throw new Error("apt names no mirror of Debian 12 (bookworm): look at its sources, then run apt-get update");
+  throw new Error(
+    "apt names no mirror of Debian 12 (bookworm): look at its sources, then run apt-get update",
+  );
 }
 
 /** Makes a file or folder of the cache unless it is there; a half-made one never gets the name. */
