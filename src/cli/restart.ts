@@ -1,26 +1,15 @@
 import { forEach } from "./each.ts";
-import { text } from "./parse/options.ts";
-import { integerOf } from "./parse/values.ts";
+import { stoppingFlags, stoppingOf } from "./parse/stopping.ts";
 import { defineVerb } from "./verb.ts";
 
 export default defineVerb({
   usage: "restart [OPTIONS] CONTAINER [CONTAINER...]",
   summary: "Stops workloads and starts them again.",
-  flags: {
-    time: text(
-      "SECONDS",
-      "How long to wait before killing (default 10, or what was asked for at creation)",
-      "t",
-    ),
-    timeout: text("SECONDS", "The same as --time"),
-    signal: text("SIGNAL", "Signal to ask with", "s"),
-  },
+  flags: stoppingFlags,
   arguments: [1],
   action: (context, { options, args }) =>
     forEach(context, args, async (hull, name) => {
-      const time = options.time ?? options.timeout;
-      const seconds = time === undefined ? undefined : integerOf("--time", time, -1);
-      await hull.containers.restart(name, { seconds, signal: options.signal });
+      await hull.containers.restart(name, stoppingOf(options));
       return name;
     }),
 });
