@@ -23,6 +23,12 @@ export async function createWorkload(context: EngineContext, request: RunRequest
       why: unavailable,
     });
   const image = await context.images.resolve(request.image);
+  if (image.artifactType !== undefined)
+    throw new HullError("unsupported", {
+      what: `running ${request.image}`,
+      where: "",
+      why: `it is no container image but an artifact of type ${image.artifactType}`,
+    });
   for (let attempt = 0; ; attempt++) {
     const facts = {
       id: newId(),

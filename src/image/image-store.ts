@@ -43,6 +43,8 @@ export interface Image {
   readonly layers: readonly LayerFile[];
   /** Bytes of all layers on disk. */
   readonly sizeBytes: number;
+  /** What it is when it is no container image and cannot be run: a media type. */
+  readonly artifactType?: string;
 }
 
 export interface LayerFile {
@@ -78,7 +80,7 @@ export interface ImageConfig {
 }
 
 export interface PullOptions {
-  /** `os/architecture[/variant]`; empty: the host's. */
+  /** `os/architecture[/variant]`; empty: the host's; `all`: whatever an index has is kept, to be pushed again. */
   readonly platform: string;
   readonly auth?: RegistryAuth;
   readonly onProgress: (event: ProgressEvent) => void;
@@ -88,7 +90,12 @@ export interface PullOptions {
 export interface RegistryAuth {
   readonly username: string;
   readonly password: string;
+  /** What a login gave in place of the password. */
   readonly identityToken?: string;
+  /** A token to be sent as it is. */
+  readonly registryToken?: string;
+  /** The token server is asked for an identity token. */
+  readonly wantIdentityToken?: boolean;
 }
 
 export interface ImportOptions {

@@ -35,6 +35,8 @@ const descriptorSchema = v.object({
   digest,
   size,
   annotations: v.optional(v.nullable(v.record(v.string(), v.string()), {}), {}),
+  /** Where foreign layers are, which registries need not have. */
+  urls: v.optional(v.nullable(v.array(v.string()), []), []),
   platform: v.optional(
     v.object({
       os: v.string(),
@@ -48,17 +50,54 @@ export type Descriptor = v.InferOutput<typeof descriptorSchema>;
 const documentSchema = v.object({
   schemaVersion: v.number(),
   mediaType: v.optional(v.string(), ""),
+  artifactType: v.optional(v.string(), ""),
+  annotations: v.optional(v.nullable(v.record(v.string(), v.string()), {}), {}),
   config: v.optional(descriptorSchema),
   layers: v.optional(v.array(descriptorSchema)),
   manifests: v.optional(v.array(descriptorSchema)),
 });
 
-export type ManifestDocument =
-  | { readonly kind: "manifest"; readonly config: Descriptor; readonly layers: readonly Descriptor[] }
-  | { readonly kind: "index"; readonly manifests: readonly Descriptor[] };
+interface DocumentHead {
+  /** What it says of itself; empty: nothing. */
+  readonly mediaType: string;
+  /** What an artifact is of; empty: not said. */
+  readonly artifactType: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export interface ImageManifest extends DocumentHead {
+  readonly kind: "manifest";
+  readonly config: Descriptor;
+  readonly layers: readonly Descriptor[];
+}
+
+export interface ImageIndex extends DocumentHead {
+  readonly kind: "index";
+  readonly manifests: readonly Descriptor[];
+}
+
+export type ManifestDocument = ImageManifest | ImageIndex;
 
 /** Most layers of one image; Docker stops at 127. */
 const maxLayers = 500;
+/** Most manifests of one index. */
+const maxManifests = 500;
+
+const configTypes = ["", mediaTypes.ociConfig, "application/vnd.docker.container.image.v1+json"];
+/** Layers of Docker and OCI, plain, gzip or zstd; what they really are is told by their first bytes. */
+const tarTypes =
+  /^(application\/vnd\.oci\.image\.layer\.(nondistributable\.)?v1\.tar(\+gzip|\+zstd)?|application\/vnd\.docker\.image\.rootfs\.(foreign\.)?diff\.tar(\.gzip|\.zstd)?|)$/;
+
+/** Why a manifest is no container image, but something else that registries keep; undefined: it is one. */
+export function whyArtifact({ config, layers, artifactType }: ImageManifest): string | undefined {
+  if (!configTypes.includes(config.mediaType)) return artifactType || config.mediaType;
+  return layers.find((layer) => !tarTypes.test(layer.mediaType))?.mediaType;
+}
+
+/** Whether a layer is one that is not to be pushed: who needs it gets it from its URLs. */
+export function isForeign({ mediaType, urls }: Descriptor): boolean {
+  return urls.length > 0 && /foreign|nondistributable/.test(mediaType);
+}
 
 /** Tells manifest and index apart by what they have. Throws `corrupt`, or `unsupported` for Docker's schema 1. */
 export function parseManifest(json: string, what: string): ManifestDocument {
@@ -69,12 +108,18 @@ export function parseManifest(json: string, what: string): ManifestDocument {
       where: ` (${what})`,
       why: "push the image again with a current tool",
     });
-  if (document.manifests !== undefined) return { kind: "index", manifests: document.manifests };
+  const { mediaType, artifactType, annotations, manifests } = document;
+  const head = { mediaType, artifactType, annotations };
+  if (manifests !== undefined) {
+    if (manifests.length > maxManifests)
+      throw new HullError("tooLarge", { what, value: `${manifests.length} manifests`, limit: maxManifests });
+    return { ...head, kind: "index", manifests };
+  }
   if (document.config === undefined || document.layers === undefined)
     throw new HullError("corrupt", { what, why: "it is neither an image manifest nor an index" });
   if (document.layers.length > maxLayers)
     throw new HullError("tooLarge", { what, value: `${document.layers.length} layers`, limit: maxLayers });
-  return { kind: "manifest", config: document.config, layers: document.layers };
+  return { ...head, kind: "manifest", config: document.config, layers: document.layers };
 }
 
 /** The manifest of an index that serves `wanted` best; undefined when none does. */

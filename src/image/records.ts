@@ -13,8 +13,17 @@ export interface ImageRecord {
   /** The config's JSON. */
   readonly config: string;
   readonly layers: readonly LayerRecord[];
+  /** What it is when it is no container image: kept to be pushed and saved. Its id is its manifest's digest. */
+  readonly artifact: ArtifactRecord | undefined;
   /** Removed by name, but its layers are leased: it is in no list and resolves to nothing. */
   readonly hidden: boolean;
+}
+
+export interface ArtifactRecord {
+  /** A media type. */
+  readonly type: string;
+  /** Of all that it consists of. */
+  readonly bytes: number;
 }
 
 /** `canonical` is `docker.io/library/alpine`. */
@@ -39,12 +48,26 @@ const layersSchema = v.array(
   }),
 );
 const imageRow = v.pipe(
-  v.object({ id: digest, manifest: digest, config: v.string(), layers: v.string(), hidden: v.number() }),
-  v.transform((row) => ({
+  v.object({
+    id: digest,
+    manifest: digest,
+    config: v.string(),
+    layers: v.string(),
+    hidden: v.number(),
+    artifact: v.string(),
+    artifactBytes: v.number(),
+  }),
+  v.transform(({ artifactBytes, ...row }) => ({
     ...row,
     hidden: row.hidden !== 0,
     layers: v.parse(layersSchema, JSON.parse(row.layers)),
+    artifact: row.artifact === "" ? undefined : { type: row.artifact, bytes: artifactBytes },
   })),
+);
+const targetRow = v.object({ target: v.string() });
+const wholeRow = v.pipe(
+  v.object({ parts: v.string() }),
+  v.transform((row) => v.parse(v.array(digest), JSON.parse(row.parts))),
 );
 const referenceRow = v.object({ canonical: v.string(), tag: v.string() });
 const digestRow = v.object({ canonical: v.string(), digest });
@@ -66,6 +89,12 @@ const migrations = [
    ) STRICT;
    CREATE INDEX tags_image ON tags (image);
    CREATE INDEX digests_image ON digests (image);`,
+  // A tag's target is the index or manifest that it was pulled as. A whole is a manifest or an index all of whose
+  // parts are kept; it goes when nothing names it any more.
+  `ALTER TABLE images ADD COLUMN artifact TEXT NOT NULL DEFAULT '';
+   ALTER TABLE images ADD COLUMN artifactBytes INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE tags ADD COLUMN target TEXT NOT NULL DEFAULT '';
+   CREATE TABLE wholes (digest TEXT PRIMARY KEY, parts TEXT NOT NULL) STRICT;`,
 ];
 
 export class ImageRecords implements Disposable {
@@ -116,13 +145,64 @@ export class ImageRecords implements Disposable {
   }
 
   /** Adds an image, or shows a hidden one again. */
-  put(image: Omit<ImageRecord, "hidden">): void {
+  put(image: Omit<ImageRecord, "hidden" | "artifact"> & { readonly artifact?: ArtifactRecord }): void {
+    const { id, manifest, config, layers, artifact } = image;
     this.#db
       .query(
-        `INSERT INTO images (id, manifest, config, layers, added) VALUES (?1, ?2, ?3, ?4, ?5)
+        `INSERT INTO images (id, manifest, config, layers, added, artifact, artifactBytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (id) DO UPDATE SET hidden = 0, manifest = ?2, layers = ?4`,
       )
-      .run(image.id, image.manifest, image.config, JSON.stringify(image.layers), Date.now());
+      .run(
+        id,
+        manifest,
+        config,
+        JSON.stringify(layers),
+        Date.now(),
+        artifact?.type ?? "",
+        artifact?.bytes ?? 0,
+      );
+  }
+
+  /** All parts of a manifest or index are kept as long as a tag or a digest names it. */
+  keepWhole(top: Digest, parts: readonly Digest[]): void {
+    this.#db
+      .query("INSERT INTO wholes (digest, parts) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET parts = ?2")
+      .run(top, JSON.stringify(parts));
+  }
+
+  /** The parts of a manifest or index that is kept whole; undefined when it is not. */
+  partsOf(top: Digest): readonly Digest[] | undefined {
+    const row = this.#db.query("SELECT parts FROM wholes WHERE digest = ?1").get(top);
+    return row === null ? undefined : v.parse(wholeRow, row);
+  }
+
+  /** Forgets wholes that nothing names; returns the parts of all others. */
+  partsOfWholes(): Set<Digest> {
+    this.#db.run(
+      `DELETE FROM wholes WHERE digest NOT IN (SELECT target FROM tags) AND digest NOT IN
+         (SELECT digest FROM digests) AND digest NOT IN (SELECT id FROM images)`,
+    );
+    const rows = v.parse(v.array(wholeRow), this.#db.query("SELECT parts FROM wholes").all());
+    return new Set(rows.flat());
+  }
+
+  /** The index or manifest that a tag was pulled as; undefined when it was not pulled. */
+  targetOf(reference: NamedReference): Digest | undefined {
+    const row = this.#db
+      .query("SELECT target FROM tags WHERE canonical = ?1 AND tag = ?2")
+      .get(reference.canonical, reference.tag);
+    if (row === null) return undefined;
+    const { target } = v.parse(targetRow, row);
+    return isDigest(target) ? target : undefined;
+  }
+
+  /** All tags of a repository. */
+  tagsIn(canonical: string): string[] {
+    const rows = this.#db
+      .query("SELECT canonical, tag FROM tags WHERE canonical = ?1 ORDER BY tag")
+      .all(canonical);
+    return v.parse(v.array(referenceRow), rows).map((row) => row.tag);
   }
 
   hide(id: Digest): void {
@@ -179,13 +259,14 @@ export class ImageRecords implements Disposable {
     return v.parse(v.array(digestRow), rows);
   }
 
-  /** A reference that another image had moves. */
-  setTag(reference: NamedReference, id: Digest): void {
+  /** A reference that another image had moves. `target`: the index or manifest it was pulled as. */
+  setTag(reference: NamedReference, id: Digest, target?: Digest): void {
     this.#db
       .query(
-        "INSERT INTO tags (canonical, tag, image) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET image = ?3",
+        `INSERT INTO tags (canonical, tag, image, target) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET image = ?3, target = ?4`,
       )
-      .run(reference.canonical, reference.tag, id);
+      .run(reference.canonical, reference.tag, id, target ?? "");
   }
 
   setDigest(named: NamedDigest, id: Digest): void {

@@ -1,6 +1,6 @@
 /** The last step of every pull, import and load: the config and the manifest are stored, then the image is recorded. */
 import { HullError } from "../contract/errors.ts";
-import { parseConfig } from "./config.ts";
+import { emptyConfig, formatConfig, parseConfig } from "./config.ts";
 import { type ContentStore, digestOf } from "./content/content-store.ts";
 import type { Digest } from "./image-store.ts";
 import type { LayerRecord } from "./layer/ingest.ts";
@@ -15,6 +15,10 @@ export interface NewImage {
   readonly layers: readonly LayerRecord[];
   readonly references: readonly NamedReference[];
   readonly digests: readonly NamedDigest[];
+  /** The index or manifest that the references were pulled as. */
+  readonly target?: Digest;
+  /** All that the target consists of, when all of it is stored. */
+  readonly whole?: readonly Digest[];
 }
 
 /** An image whose parts are all stored and checked, but which is not visible yet. */
@@ -45,8 +49,10 @@ export async function prepareImage(
     id,
     record: () => {
       records.put({ id, manifest, config, layers });
-      for (const reference of image.references) records.setTag(reference, id);
+      for (const reference of image.references) records.setTag(reference, id, image.target);
       for (const named of image.digests) records.setDigest(named, id);
+      if (image.target !== undefined && image.whole !== undefined)
+        records.keepWhole(image.target, image.whole);
     },
   };
 }
@@ -73,4 +79,31 @@ export async function registerImage(
   const prepared = await prepareImage(content, records, image);
   records.transaction(prepared.record);
   return prepared.id;
+}
+
+export interface NewArtifact {
+  /** The digest of its manifest or index. */
+  readonly id: Digest;
+  readonly type: string;
+  readonly bytes: number;
+  /** All that it consists of; all of it is stored. */
+  readonly whole: readonly Digest[];
+  /** RFC 3339, or empty. */
+  readonly created: string;
+  readonly references: readonly NamedReference[];
+  readonly digests: readonly NamedDigest[];
+}
+
+/** Records what is no container image. */
+export function registerArtifact(records: ImageRecords, artifact: NewArtifact): Digest {
+  const { id, type, bytes } = artifact;
+  const nowhere = { os: "", architecture: "", variant: "" };
+  const config = formatConfig(emptyConfig(nowhere, artifact.created), nowhere, []);
+  records.transaction(() => {
+    records.put({ id, manifest: id, config, layers: [], artifact: { type, bytes } });
+    for (const reference of artifact.references) records.setTag(reference, id, id);
+    for (const named of artifact.digests) records.setDigest(named, id);
+    records.keepWhole(id, artifact.whole);
+  });
+  return id;
 }

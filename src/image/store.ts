@@ -23,21 +23,25 @@ import { hostPlatform } from "./platform.ts";
 import { type ImageRecord, ImageRecords } from "./records.ts";
 import { canonicalName, familiarName, parseReference } from "./reference.ts";
 import { registerImage } from "./registration.ts";
-import { LayerPool } from "./registry/layer-pool.ts";
+import { type RegistryContext, registryContext } from "./registry/context.ts";
 import { pullImage } from "./registry/pull.ts";
+import { defaultRegistrySettings, type RegistrySettings } from "./registry/settings.ts";
 import { removeImage } from "./remove.ts";
 import { writeTar } from "./tar/writer.ts";
 import { makeTiny, tinyReference } from "./tiny.ts";
 
 /** Opens the store under `root`, making it when there is none. One process at a time; the caller holds the lock. */
-export async function openImageStore(root: string): Promise<ImageStore> {
+export async function openImageStore(
+  root: string,
+  settings: RegistrySettings = defaultRegistrySettings,
+): Promise<ImageStore> {
   try {
     await mkdir(root, { recursive: true });
   } catch (error) {
     throw new HullError("notWritable", { path: root, why: messageOf(error) }, { cause: error });
   }
   const content = await ContentStore.open(root);
-  const store = new DiskImageStore(content, new ImageRecords(join(root, "images.db")));
+  const store = new DiskImageStore(content, new ImageRecords(join(root, "images.db")), settings);
   await store.collect();
   return store;
 }
@@ -47,15 +51,16 @@ class DiskImageStore implements ImageStore {
   readonly #records: ImageRecords;
   readonly #gate = new Gate(() => this.collect());
   readonly #leases = new Map<Digest, number>();
-  readonly #pool = new LayerPool();
+  readonly #registry: RegistryContext;
   #closed = false;
   #makingTiny: Promise<void> | undefined;
   /** Hidden images may belong to workloads that were not looked at yet, until something was leased or removed. */
   #leasesKnown = false;
 
-  constructor(content: ContentStore, records: ImageRecords) {
+  constructor(content: ContentStore, records: ImageRecords, settings: RegistrySettings) {
     this.#content = content;
     this.#records = records;
+    this.#registry = registryContext(content, records, settings);
   }
 
   async resolve(reference: string): Promise<Image> {
@@ -72,9 +77,7 @@ class DiskImageStore implements ImageStore {
 
   async pull(reference: string, options: PullOptions): Promise<Image> {
     if (isTiny(reference)) return this.#pullTiny(reference, options);
-    const id = await this.#gate.run(() =>
-      pullImage(this.#content, this.#records, this.#pool, reference, options),
-    );
+    const id = await this.#gate.run(() => pullImage(this.#registry, reference, options));
     return this.#image(id);
   }
 
@@ -101,7 +104,9 @@ class DiskImageStore implements ImageStore {
   async tag(image: string, reference: string): Promise<void> {
     const named = tagReference(reference);
     await this.#ensureTiny(image);
-    this.#records.setTag(named, findImage(this.#records, image).id);
+    const { id, by } = findImage(this.#records, image);
+    const target = by === "id" ? undefined : "tag" in by ? this.#records.targetOf(by.tag) : by.digest.digest;
+    this.#records.setTag(named, id, target);
   }
 
   async remove(
@@ -158,6 +163,7 @@ class DiskImageStore implements ImageStore {
         layers.add(layer.diffId);
       }
     }
+    for (const part of this.#records.partsOfWholes()) blobs.add(part);
     await this.#content.keepOnly(blobs, layers);
   }
 
@@ -181,7 +187,8 @@ class DiskImageStore implements ImageStore {
         .map((named) => `${familiarName(named.canonical)}@${named.digest}`),
       config: parseConfig(record.config, `the image config ${record.id}`).config,
       layers,
-      sizeBytes: layers.reduce((sum, layer) => sum + layer.sizeBytes, 0),
+      sizeBytes: record.artifact?.bytes ?? layers.reduce((sum, layer) => sum + layer.sizeBytes, 0),
+      ...(record.artifact === undefined ? {} : { artifactType: record.artifact.type }),
     };
   }
 

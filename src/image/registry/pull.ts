@@ -1,112 +1,65 @@
-/** `pull`: one image from a registry, its layers hashed, stored and turned into EROFS while they arrive. */
+/** `pull`: what one reference names, from a registry. */
 import { HullError } from "../../contract/errors.ts";
 import { type ParsedConfig, parseConfig } from "../config.ts";
-import { type ContentStore, digestOf } from "../content/content-store.ts";
 import type { Digest, ProgressEvent, PullOptions } from "../image-store.ts";
-import { ingestLayer, type LayerRecord, verifyBytes } from "../layer/ingest.ts";
-import {
-  choosePlatform,
-  type Descriptor,
-  type ManifestDocument,
-  mediaTypes,
-  noPlatform,
-  parseManifest,
-} from "../manifest.ts";
-import { formatPlatform, matchPlatform, parsePlatform } from "../platform.ts";
+import { choosePlatform, type ImageManifest, noPlatform, whyArtifact } from "../manifest.ts";
+import { formatPlatform, matchPlatform, type Platform, parsePlatform } from "../platform.ts";
 import type { ImageRecords } from "../records.ts";
 import { canonicalName, formatReference, parseReference, type Reference } from "../reference.ts";
-import { registerImage } from "../registration.ts";
-import { RegistryClient, RegistryNotFound } from "./client.ts";
-import type { LayerPool } from "./layer-pool.ts";
+import { registerArtifact, registerImage } from "../registration.ts";
+import { fetchConfig } from "./blobs.ts";
+import { RegistryClient } from "./client.ts";
+import type { RegistryContext } from "./context.ts";
+import { type Copied, copyWhole } from "./copy.ts";
+import { type FetchedDocument, fetchNamed, fetchTop } from "./documents.ts";
+import { fetchLayers } from "./layers.ts";
 
-const maxDocumentBytes = 8 * 1024 * 1024;
-/** Milliseconds between two reports about one layer. */
-const reportInterval = 100;
-
-const manifestTypes = [
-  mediaTypes.ociIndex,
-  mediaTypes.dockerList,
-  mediaTypes.ociManifest,
-  mediaTypes.dockerManifest,
-];
-const configTypes = ["", mediaTypes.ociConfig, "application/vnd.docker.container.image.v1+json"];
-/** Layers of Docker and OCI, plain, gzip or zstd; what they really are is told by their first bytes. */
-const layerTypes =
-  /^(application\/vnd\.oci\.image\.layer\.v1\.tar(\+gzip|\+zstd)?|application\/vnd\.docker\.image\.rootfs\.diff\.tar(\.gzip|\.zstd)?|)$/;
+/** In place of a platform: all that an index has are kept, so that a push gives the index again. */
+const allPlatforms = "all";
 
 interface Pull {
-  readonly content: ContentStore;
-  readonly records: ImageRecords;
-  readonly pool: LayerPool;
+  readonly context: RegistryContext;
   readonly client: RegistryClient;
   readonly reference: Reference;
+  readonly name: string;
   readonly onProgress: (event: ProgressEvent) => void;
-  readonly signal: AbortSignal;
   /** Ends everything that goes on for this pull. */
   readonly abort: (reason: unknown) => void;
 }
 
-interface ChosenManifest {
-  /** Of what the reference names: an index, or the manifest itself. */
-  readonly topDigest: Digest;
-  readonly bytes: Buffer;
-  readonly document: Extract<ManifestDocument, { kind: "manifest" }>;
-}
-
 /** Returns the image's id. */
 export async function pullImage(
-  content: ContentStore,
-  records: ImageRecords,
-  pool: LayerPool,
+  context: RegistryContext,
   text: string,
   options: PullOptions,
 ): Promise<Digest> {
   const reference = parseReference(text);
-  const platform = parsePlatform(options.platform);
+  const wanted = options.platform === allPlatforms ? undefined : parsePlatform(options.platform);
   // One layer that fails ends the others.
   const failure = new AbortController();
   const signal = AbortSignal.any([failure.signal, ...(options.signal === undefined ? [] : [options.signal])]);
-  const client = new RegistryClient(reference, options.auth, signal);
-  const pull: Pull = {
-    content,
-    records,
-    pool,
-    client,
-    reference,
-    onProgress: options.onProgress,
-    signal,
-    abort: (reason) => failure.abort(reason),
-  };
+  const { settings, records } = context;
   const before = currentId(records, reference);
+  const { onProgress } = options;
   try {
-    options.onProgress({
-      status: `Pulling from ${reference.path}`,
-      id: reference.tag ?? reference.digest ?? "",
+    const client = await RegistryClient.open(reference, {
+      settings,
+      auth: options.auth,
+      actions: "pull",
+      signal,
     });
-    const manifest = await fetchManifest(pull, platform);
-    const { bytes: config, parsed } = await fetchConfig(pull, manifest.document.config);
-    checkPlatform(pull, parsed, platform, options.platform !== "");
-    const layers = await fetchLayers(pull, manifest.document.layers, parsed.diffIds);
-    const canonical = canonicalName(reference);
-    const id = await registerImage(content, records, {
-      config,
-      manifest: manifest.bytes,
-      layers,
-      // A reference with both names the image by its digest, as in Docker.
-      references:
-        reference.tag === undefined || reference.digest !== undefined
-          ? []
-          : [{ canonical, tag: reference.tag }],
-      digests: [{ canonical, digest: manifest.topDigest }],
-    });
+    onProgress({ status: `Pulling from ${reference.path}`, id: reference.tag ?? reference.digest ?? "" });
     const name = formatReference(reference);
-    options.onProgress({ status: `Digest: ${manifest.topDigest}` });
-    options.onProgress({
-      status:
-        before === id
-          ? `Status: Image is up to date for ${name}`
-          : `Status: Downloaded newer image for ${name}`,
-    });
+    const abort = (reason: unknown): void => failure.abort(reason);
+    const pull: Pull = { context, client, reference, name, onProgress, abort };
+    const top = await fetchTop(client, reference);
+    const id =
+      wanted === undefined
+        ? await pullWhole(pull, top)
+        : await pullPlatform(pull, top, wanted, options.platform !== "");
+    onProgress({ status: `Digest: ${top.digest}` });
+    const words = before === id ? "Image is up to date" : "Downloaded newer image";
+    onProgress({ status: `Status: ${words} for ${name}` });
     return id;
   } finally {
     // A connection that nobody waits for any more is closed.
@@ -120,204 +73,106 @@ function currentId(records: ImageRecords, reference: Reference): Digest | undefi
   return reference.tag === undefined ? undefined : records.byTag({ canonical, tag: reference.tag });
 }
 
-/** The manifest for the platform, and the digest of what led to it. */
-async function fetchManifest(
+async function pullPlatform(
   pull: Pull,
-  platform: ReturnType<typeof parsePlatform>,
-): Promise<ChosenManifest> {
-  const { reference } = pull;
-  const name = formatReference(reference);
-  const top = await fetchDocument(pull, reference.digest ?? reference.tag ?? "latest", reference.digest);
-  const topDigest = digestOf(top);
-  const document = parseManifest(top.toString("utf8"), `the manifest of ${name}`);
-  if (document.kind === "manifest") return { topDigest, bytes: top, document };
-  const chosen = choosePlatform(document.manifests, platform);
-  if (chosen === undefined) throw noPlatform(name, platform);
-  const bytes = await fetchDocument(pull, chosen.digest, chosen.digest);
-  const inner = parseManifest(
-    bytes.toString("utf8"),
-    `the manifest of ${name} for ${formatPlatform(platform)}`,
-  );
-  if (inner.kind === "index")
-    throw new HullError("unsupported", {
-      what: "an index in an index",
-      where: ` (${name})`,
-      why: "make it flat",
-    });
-  await pull.content.putBlob(top);
-  return { topDigest, bytes, document: inner };
-}
-
-async function fetchDocument(pull: Pull, which: string, expected: Digest | undefined): Promise<Buffer> {
-  try {
-    const reply = await pull.client.get(`manifests/${which}`, { accept: manifestTypes });
-    const bytes = await reply.bytes(maxDocumentBytes);
-    if (expected !== undefined) verifyBytes(`the manifest ${which}`, expected, bytes);
-    return bytes;
-  } catch (error) {
-    if (!(error instanceof RegistryNotFound)) throw error;
-    throw new HullError(
-      "manifestUnknown",
-      { reference: formatReference(pull.reference), why: `: ${error.message}` },
-      { cause: error },
-    );
+  top: FetchedDocument,
+  wanted: Platform,
+  asked: boolean,
+): Promise<Digest> {
+  const manifest = await manifestFor(pull, top, wanted);
+  if (manifest === undefined) throw noPlatform(pull.name, wanted);
+  const type = whyArtifact(manifest.document);
+  if (type === undefined) {
+    if (top.digest !== manifest.digest) await pull.context.content.putBlob(top.bytes);
+    return pullRunnable(pull, top, manifest, asked ? wanted : undefined, undefined);
   }
+  return pullArtifact(pull, top, type);
 }
 
-async function fetchConfig(
+/** The index with everything in it; the host's own image of it can be run. */
+async function pullWhole(pull: Pull, top: FetchedDocument): Promise<Digest> {
+  if (top.document.kind === "manifest") return pullPlatform(pull, top, parsePlatform(""), false);
+  const manifest = await manifestFor(pull, top, parsePlatform(""));
+  if (manifest === undefined || whyArtifact(manifest.document) !== undefined)
+    return pullArtifact(pull, top, top.mediaType);
+  // What the image's own layers need is fetched once, as layers; the rest is copied behind them.
+  return pullRunnable(pull, top, manifest, undefined, () => copyAll(pull, top));
+}
+
+/** The manifest for the platform; undefined when there is none. */
+async function manifestFor(
+  { client, name }: Pull,
+  top: FetchedDocument,
+  wanted: Platform,
+): Promise<(FetchedDocument & { readonly document: ImageManifest }) | undefined> {
+  if (top.document.kind === "manifest") return { ...top, document: top.document };
+  const chosen = choosePlatform(top.document.manifests, wanted);
+  if (chosen === undefined) return undefined;
+  const fetched = await fetchNamed(client, chosen);
+  if (fetched.document.kind === "manifest") return { ...fetched, document: fetched.document };
+  throw new HullError("unsupported", {
+    what: "an index in an index",
+    where: ` (${name})`,
+    why: "make it flat, or pull with --platform all",
+  });
+}
+
+async function pullRunnable(
   pull: Pull,
-  descriptor: Descriptor,
-): Promise<{ bytes: Buffer; parsed: ParsedConfig }> {
-  const name = formatReference(pull.reference);
-  if (!configTypes.includes(descriptor.mediaType))
-    throw new HullError("unsupported", {
-      what: `${name} of type ${descriptor.mediaType}`,
-      where: "",
-      why: "it is not a container image",
-    });
-  const reply = await getBlob(pull, descriptor);
-  const bytes = await reply.bytes(maxDocumentBytes);
-  verifyBytes(`the config of ${name}`, descriptor.digest, bytes);
-  return { bytes, parsed: parseConfig(bytes.toString("utf8"), `the config of ${name}`) };
+  top: FetchedDocument,
+  { bytes: manifest, document }: { readonly bytes: Buffer; readonly document: ImageManifest },
+  platform: Platform | undefined,
+  rest: (() => Promise<Copied>) | undefined,
+): Promise<Digest> {
+  const { context, client, name, onProgress, abort } = pull;
+  const config = await fetchConfig(client, document.config, name);
+  const parsed = parseConfig(config.toString("utf8"), `the config of ${name}`);
+  checkPlatform(name, parsed, platform);
+  const { diffIds } = parsed;
+  const descriptors = document.layers;
+  const layers = await fetchLayers(context, { client, name, descriptors, diffIds, onProgress, abort });
+  const whole = await rest?.();
+  return registerImage(context.content, context.records, {
+    config,
+    manifest,
+    layers,
+    ...namesOf(pull, top),
+    target: top.digest,
+    ...(whole === undefined ? {} : { whole: whole.digests }),
+  });
 }
 
-async function getBlob(pull: Pull, descriptor: Descriptor) {
-  try {
-    return await pull.client.get(`blobs/${descriptor.digest}`);
-  } catch (error) {
-    if (!(error instanceof RegistryNotFound)) throw error;
-    const why = `the blob ${descriptor.digest} of ${formatReference(pull.reference)} is missing there`;
-    throw new HullError("registry", { host: pull.client.host, why }, { cause: error });
-  }
+async function pullArtifact(pull: Pull, top: FetchedDocument, type: string): Promise<Digest> {
+  const copied = await copyAll(pull, top);
+  return registerArtifact(pull.context.records, {
+    id: top.digest,
+    type,
+    bytes: copied.bytes,
+    whole: copied.digests,
+    created: top.document.annotations["org.opencontainers.image.created"] ?? "",
+    ...namesOf(pull, top),
+  });
+}
+
+function copyAll({ context, client, name, onProgress, abort }: Pull, top: FetchedDocument): Promise<Copied> {
+  return copyWhole(context, client, top, name, onProgress, abort);
+}
+
+function namesOf({ reference }: Pull, top: FetchedDocument) {
+  const canonical = canonicalName(reference);
+  const { tag, digest } = reference;
+  return {
+    // A reference with both names the image by its digest, as in Docker.
+    references: tag === undefined || digest !== undefined ? [] : [{ canonical, tag }],
+    digests: [{ canonical, digest: top.digest }],
+  };
 }
 
 /** An image for another platform is refused when the platform was asked for; otherwise the user gets what is there. */
-function checkPlatform(
-  pull: Pull,
-  { platform: offered }: ParsedConfig,
-  wanted: ReturnType<typeof parsePlatform>,
-  asked: boolean,
-): void {
-  if (offered.os === wanted.os && (!asked || matchPlatform(wanted, offered) > 0)) return;
-  const name = formatReference(pull.reference);
+function checkPlatform(name: string, { platform: offered }: ParsedConfig, asked: Platform | undefined): void {
+  const wanted = asked ?? parsePlatform("");
+  if (offered.os === wanted.os && (asked === undefined || matchPlatform(wanted, offered) > 0)) return;
   throw new HullError("conflict", {
     what: `image ${name} was found but its platform (${formatPlatform(offered)}) does not match the specified platform (${formatPlatform(wanted)})`,
   });
-}
-
-async function fetchLayers(
-  pull: Pull,
-  descriptors: readonly Descriptor[],
-  diffIds: readonly Digest[],
-): Promise<LayerRecord[]> {
-  const name = formatReference(pull.reference);
-  if (descriptors.length !== diffIds.length)
-    throw new HullError("corrupt", {
-      what: `the image ${name}`,
-      why: `its manifest has ${descriptors.length} layers, but its config has ${diffIds.length}`,
-    });
-  for (const { mediaType } of descriptors) {
-    if (!layerTypes.test(mediaType))
-      throw new HullError("unsupported", {
-        what: `a layer of type ${mediaType}`,
-        where: ` in ${name}`,
-        why: "it is not a tar",
-      });
-  }
-  for (const descriptor of descriptors)
-    pull.onProgress({ status: "Pulling fs layer", id: shortDigest(descriptor) });
-  const known = knownLayers(pull.records);
-  const fetchOne = async (descriptor: Descriptor, index: number): Promise<LayerRecord> => {
-    const diffId = diffIds[index];
-    const layer = known.get(descriptor.digest);
-    if (layer !== undefined && layer.diffId === diffId) {
-      pull.onProgress({ status: "Already exists", id: shortDigest(descriptor) });
-      return layer;
-    }
-    const fetched = await pull.pool.share(descriptor.digest, pull.signal, () =>
-      fetchLayer(pull, descriptor, diffId),
-    );
-    if (fetched.diffId !== diffId)
-      throw new HullError("digestMismatch", {
-        what: `the layer ${shortDigest(descriptor)} of ${name}`,
-        expected: diffId ?? "",
-        actual: fetched.diffId,
-      });
-    pull.onProgress({ status: "Pull complete", id: shortDigest(descriptor) });
-    return fetched;
-  };
-  // All have ended, one way or the other, before this returns: nothing is written behind the caller's back.
-  const results = await Promise.allSettled(
-    descriptors.map((descriptor, index) =>
-      fetchOne(descriptor, index).catch((error: unknown) => {
-        pull.abort(error);
-        throw error;
-      }),
-    ),
-  );
-  return results.map((result) => {
-    if (result.status === "rejected") throw pull.signal.reason ?? result.reason;
-    return result.value;
-  });
-}
-
-async function fetchLayer(
-  pull: Pull,
-  descriptor: Descriptor,
-  diffId: Digest | undefined,
-): Promise<LayerRecord> {
-  const id = shortDigest(descriptor);
-  const total = descriptor.size;
-  let current = 0;
-  let reported = Date.now();
-  const reply = await getBlob(pull, descriptor);
-  const layer = await ingestLayer(pull.content, limited(reply.body(), descriptor), {
-    what: `layer ${id}`,
-    expectedBlob: descriptor.digest,
-    ...(diffId === undefined ? {} : { expectedDiffId: diffId }),
-    onBytes: (bytes) => {
-      current += bytes;
-      if (current < total && Date.now() < reported + reportInterval) return;
-      reported = Date.now();
-      pull.onProgress({ status: "Downloading", id, progressDetail: { current, total } });
-      if (current < total) return;
-      pull.onProgress({ status: "Download complete", id });
-      pull.onProgress({ status: "Extracting", id, progressDetail: { current, total } });
-    },
-  });
-  return layer;
-}
-
-/** A registry may not send more than its manifest promised. */
-async function* limited(
-  source: AsyncIterable<Uint8Array>,
-  descriptor: Descriptor,
-): AsyncGenerator<Uint8Array> {
-  let length = 0;
-  for await (const chunk of source) {
-    length += chunk.length;
-    if (length > descriptor.size)
-      throw new HullError("tooLarge", {
-        what: `layer ${shortDigest(descriptor)}`,
-        value: `more than ${descriptor.size} bytes`,
-        limit: `the ${descriptor.size} bytes that its manifest promises`,
-      });
-    yield chunk;
-  }
-  if (length < descriptor.size)
-    throw new HullError("corrupt", {
-      what: `layer ${shortDigest(descriptor)}`,
-      why: `${length} of ${descriptor.size} bytes came: try again`,
-    });
-}
-
-/** Layers of images that are here, by the digest of the blob. */
-function knownLayers(records: ImageRecords): Map<Digest, LayerRecord> {
-  const known = new Map<Digest, LayerRecord>();
-  for (const image of records.all()) for (const layer of image.layers) known.set(layer.blob, layer);
-  return known;
-}
-
-function shortDigest(descriptor: Descriptor): string {
-  return descriptor.digest.slice("sha256:".length, "sha256:".length + 12);
 }

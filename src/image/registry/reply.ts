@@ -1,19 +1,21 @@
-/** Answers of a registry, read with an eye on the clock: one that falls silent is not waited for. */
+/** Answers of a registry, read with an eye on the clock and on their size. */
 import { HullError } from "../../contract/errors.ts";
+import type { StallWatch } from "./stall.ts";
 
-/** A registry that sends nothing for so long is taken for gone. */
-const silenceLimit = 60_000;
-
-/** An answer whose body is read under the rule about silence. */
+/** An answer whose body is read under the rule about stalls. It has to be read or discarded. */
 export class RegistryReply {
   readonly #response: Response;
-  readonly #silence: Silence;
+  readonly #watch: StallWatch;
   readonly #failure: (error: unknown) => Error;
+  /** Where it came from, after redirects. */
+  readonly url: URL;
 
-  constructor(response: Response, silence: Silence, failure: (error: unknown) => Error) {
+  constructor(url: URL, response: Response, watch: StallWatch, failure: (error: unknown) => Error) {
+    this.url = url;
     this.#response = response;
-    this.#silence = silence;
+    this.#watch = watch;
     this.#failure = failure;
+    watch.pause();
   }
 
   get ok(): boolean {
@@ -24,29 +26,32 @@ export class RegistryReply {
     return this.#response.status;
   }
 
-  get headers(): Headers {
-    return this.#response.headers;
+  header(name: string): string | undefined {
+    return this.#response.headers.get(name) ?? undefined;
   }
 
+  /** Throws `RequestFailure` when the connection breaks or stalls. */
   async *body(): AsyncGenerator<Uint8Array> {
     const reader = this.#response.body?.getReader();
     try {
       while (reader !== undefined) {
-        this.#silence.listen();
+        this.#watch.listen();
         const next = await reader.read().catch((error: unknown) => {
           throw this.#failure(error);
         });
         // The time that the consumer takes is not the registry's.
-        this.#silence.pause();
+        this.#watch.pause();
         if (next.done) return;
+        this.#watch.heard(next.value.length);
         yield next.value;
       }
     } finally {
-      this.#silence.stop();
+      this.#watch.pause();
       await reader?.cancel().catch(() => undefined);
     }
   }
 
+  /** Throws `tooLarge` when there are more than `limit` bytes. */
   async bytes(limit: number): Promise<Buffer> {
     const chunks: Uint8Array[] = [];
     let length = 0;
@@ -54,7 +59,7 @@ export class RegistryReply {
       length += chunk.length;
       if (length > limit)
         throw new HullError("tooLarge", {
-          what: `the answer of ${new URL(this.#response.url).host}`,
+          what: `the answer of ${this.url.host}`,
           value: `more than ${limit} bytes`,
           limit: `${limit} bytes`,
         });
@@ -67,36 +72,11 @@ export class RegistryReply {
     return (await this.bytes(limit)).toString("utf8");
   }
 
+  /** Lets the connection go. What is short is read, so that the connection serves again. */
   async discard(): Promise<void> {
-    this.#silence.stop();
-    await this.#response.body?.cancel().catch(() => undefined);
-  }
-}
-
-/** Aborts a request when nothing is heard for too long, or when the whole pull is aborted. */
-export class Silence {
-  readonly signal: AbortSignal;
-  readonly #controller = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(outer: AbortSignal) {
-    this.signal = AbortSignal.any([outer, this.#controller.signal]);
-    this.listen();
-  }
-
-  listen(): void {
-    this.pause();
-    this.#timer = setTimeout(
-      () => this.#controller.abort(new Error(`nothing came for ${silenceLimit / 1000} seconds`)),
-      silenceLimit,
-    );
-  }
-
-  pause(): void {
-    clearTimeout(this.#timer);
-  }
-
-  stop(): void {
-    this.pause();
+    if (Number(this.header("content-length") ?? 0) > 64 * 1024) {
+      this.#watch.pause();
+      await this.#response.body?.cancel().catch(() => undefined);
+    } else await this.bytes(64 * 1024).catch(() => undefined);
   }
 }

@@ -2,6 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { ImageStore } from "../image-store.ts";
+import { defaultRegistrySettings, type RegistrySettings } from "../registry/settings.ts";
 import { openImageStore } from "../store.ts";
 import { type TarMember, writeTar } from "../tar/writer.ts";
 import { tempDirectory } from "./temp.ts";
@@ -11,10 +12,17 @@ export interface TestStore extends AsyncDisposable {
   readonly root: string;
 }
 
-export async function testStore(): Promise<TestStore> {
+/** Retries follow at once, and the machine's own certificates do not count. */
+export const testSettings: RegistrySettings = {
+  ...defaultRegistrySettings,
+  certificateDirectories: [],
+  patience: { ...defaultRegistrySettings.patience, backoff: 1 },
+};
+
+export async function testStore(settings: RegistrySettings = testSettings): Promise<TestStore> {
   const temp = await tempDirectory();
   const root = join(temp.path, "root");
-  const store = await openImageStore(root);
+  const store = await openImageStore(root, settings);
   return {
     store,
     root,
