@@ -68,6 +68,11 @@ export const errorTable = {
   hostMissing: { status: 500, message: "{what} is missing: {remedy}" },
   corrupt: { status: 400, message: "{what} is corrupt: {why}" },
   tooLarge: { status: 400, message: "{what} is too large: {value} is over the limit of {limit}" },
+  dockerfile: { status: 400, message: "dockerfile parse error on line {line}: {why}" },
+  buildStepFailed: {
+    status: 500,
+    message: "The command '{command}' returned a non-zero code: {code}",
+  },
   registry: { status: 500, message: "registry {host}: {why}" },
   manifestUnknown: { status: 404, message: "manifest for {reference} not found: manifest unknown{why}" },
   pullDenied: {

@@ -2,9 +2,11 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import * as v from "valibot";
 import { HullError, messageOf } from "../contract/errors.ts";
+import { BuildCacheRecords, buildCacheTable } from "./build/cache-records.ts";
 import { isDigest } from "./content/content-store.ts";
 import type { Digest } from "./image-store.ts";
 import type { LayerRecord } from "./layer/ingest.ts";
+import { digestSchema as digest, layersSchema } from "./layer/record-schema.ts";
 
 export interface ImageRecord {
   readonly id: Digest;
@@ -37,16 +39,6 @@ export interface NamedDigest {
   readonly digest: Digest;
 }
 
-const digest = v.custom<Digest>((value) => typeof value === "string" && isDigest(value));
-const layersSchema = v.array(
-  v.object({
-    diffId: digest,
-    blob: digest,
-    blobBytes: v.number(),
-    compression: v.picklist(["none", "gzip", "zstd", "xz"]),
-    layerBytes: v.number(),
-  }),
-);
 const imageRow = v.pipe(
   v.object({
     id: digest,
@@ -95,10 +87,12 @@ const migrations = [
    ALTER TABLE images ADD COLUMN artifactBytes INTEGER NOT NULL DEFAULT 0;
    ALTER TABLE tags ADD COLUMN target TEXT NOT NULL DEFAULT '';
    CREATE TABLE wholes (digest TEXT PRIMARY KEY, parts TEXT NOT NULL) STRICT;`,
+  buildCacheTable,
 ];
 
 export class ImageRecords implements Disposable {
   readonly #db: Database;
+  readonly buildCache: BuildCacheRecords;
 
   constructor(path: string) {
     try {
@@ -111,6 +105,7 @@ export class ImageRecords implements Disposable {
       if (error instanceof HullError) throw error;
       throw new HullError("internal", { what: `cannot open ${path}: ${messageOf(error)}` }, { cause: error });
     }
+    this.buildCache = new BuildCacheRecords(this.#db);
   }
 
   #migrate(path: string): void {

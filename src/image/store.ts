@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { tinyImage } from "../contract/defaults.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
 import { loadArchive } from "./archive/load.ts";
+import type { BuildStore } from "./build/build-store.ts";
+import { DiskBuildStore } from "./build/disk-build-store.ts";
 import { formatConfig, parseConfig } from "./config.ts";
 import { ContentStore } from "./content/content-store.ts";
 import { findImage } from "./find.ts";
@@ -30,11 +32,16 @@ import { removeImage } from "./remove.ts";
 import { writeTar } from "./tar/writer.ts";
 import { makeTiny, tinyReference } from "./tiny.ts";
 
+/** The image store, and what builds need of it. */
+export interface ImageStoreWithBuilds extends ImageStore {
+  readonly builds: BuildStore;
+}
+
 /** Opens the store under `root`, making it when there is none. One process at a time; the caller holds the lock. */
 export async function openImageStore(
   root: string,
   settings: RegistrySettings = defaultRegistrySettings,
-): Promise<ImageStore> {
+): Promise<ImageStoreWithBuilds> {
   try {
     await mkdir(root, { recursive: true });
   } catch (error) {
@@ -46,7 +53,8 @@ export async function openImageStore(
   return store;
 }
 
-class DiskImageStore implements ImageStore {
+class DiskImageStore implements ImageStoreWithBuilds {
+  readonly builds: BuildStore;
   readonly #content: ContentStore;
   readonly #records: ImageRecords;
   readonly #gate = new Gate(() => this.collect());
@@ -61,6 +69,12 @@ class DiskImageStore implements ImageStore {
     this.#content = content;
     this.#records = records;
     this.#registry = registryContext(content, records, settings);
+    this.builds = new DiskBuildStore({
+      content,
+      records,
+      gate: this.#gate,
+      imageOf: (record) => this.#imageOf(record),
+    });
   }
 
   async resolve(reference: string): Promise<Image> {
@@ -164,6 +178,11 @@ class DiskImageStore implements ImageStore {
       }
     }
     for (const part of this.#records.partsOfWholes()) blobs.add(part);
+    for (const { layers: cached } of this.#records.buildCache.all())
+      for (const layer of cached) {
+        blobs.add(layer.blob);
+        layers.add(layer.diffId);
+      }
     await this.#content.keepOnly(blobs, layers);
   }
 

@@ -35,7 +35,7 @@ const fileTypes: Readonly<Record<Inode["kind"], number>> = {
   symlink: 7,
 };
 
-const modeBits: Readonly<Record<Inode["kind"], number>> = {
+export const modeBits: Readonly<Record<Inode["kind"], number>> = {
   file: 0o100000,
   directory: 0o040000,
   "character-device": 0o020000,

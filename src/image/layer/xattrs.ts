@@ -62,6 +62,25 @@ export function encodeXattrs(xattrs: ReadonlyMap<string, Uint8Array> | undefined
   return out;
 }
 
+/** The other way: attributes as they lie beside an inode, full names to values. */
+export function decodeXattrs(bytes: Buffer): Map<string, Uint8Array> {
+  const found = new Map<string, Uint8Array>();
+  for (let at = headerBytes; at + entryHeaderBytes <= bytes.length; ) {
+    const nameLength = bytes.readUInt8(at);
+    const index = bytes.readUInt8(at + 1);
+    const valueLength = bytes.readUInt16LE(at + 2);
+    const name = at + entryHeaderBytes;
+    const value = name + nameLength;
+    if (value + valueLength > bytes.length) break;
+    const prefix = prefixes.find(([, number]) => number === index)?.[0];
+    const whole = Object.entries(wholeNames).find(([, number]) => number === index)?.[0];
+    const full = whole ?? (prefix === undefined ? undefined : prefix + bytes.toString("latin1", name, value));
+    if (full !== undefined) found.set(full, new Uint8Array(bytes.subarray(value, value + valueLength)));
+    at += entryBytes(nameLength, valueLength);
+  }
+  return found;
+}
+
 function entryBytes(nameLength: number, valueLength: number): number {
   return Math.ceil((entryHeaderBytes + nameLength + valueLength) / 4) * 4;
 }

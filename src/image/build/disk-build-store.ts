@@ -1,0 +1,181 @@
+/** Builds' part of the image store on disk. */
+
+import type { ContentStore } from "../content/content-store.ts";
+import { digestOf } from "../content/content-store.ts";
+import type { Gate } from "../gate.ts";
+import type { Digest, Image } from "../image-store.ts";
+import { tagReference } from "../import.ts";
+import { ingestLayer, type LayerRecord } from "../layer/ingest.ts";
+import type { ImageRecord, ImageRecords } from "../records.ts";
+import { prepareImage } from "../registration.ts";
+import type { BuildSession, BuildStore, CacheUsage, PrunedCache, StageState } from "./build-store.ts";
+import type { CachedStep } from "./cache-records.ts";
+import { BuildContext } from "./context.ts";
+import { emptyStage, formatStage, parseStage, type StageConfig } from "./stage-config.ts";
+import { openImageTree } from "./tree/image-tree.ts";
+
+interface Parts {
+  readonly content: ContentStore;
+  readonly records: ImageRecords;
+  readonly gate: Gate;
+  readonly imageOf: (record: ImageRecord) => Image;
+}
+
+export class DiskBuildStore implements BuildStore {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  run<T>(work: (session: BuildSession) => Promise<T>): Promise<T> {
+    return this.#parts.gate.run(() => work(new DiskBuildSession(this.#parts)));
+  }
+
+  usage(): CacheUsage[] {
+    const { records } = this.#parts;
+    const ofImages = new Set(records.all().flatMap((image) => image.layers.map((layer) => layer.diffId)));
+    return records.buildCache.all().map((step) => {
+      const own = step.madeLayer ? step.layers.at(-1) : undefined;
+      return {
+        step,
+        sizeBytes: own?.layerBytes ?? 0,
+        shared: own !== undefined && ofImages.has(own.diffId),
+      };
+    });
+  }
+
+  async prune(select: (usage: readonly CacheUsage[]) => readonly string[]): Promise<PrunedCache> {
+    const { records, gate } = this.#parts;
+    const before = this.usage();
+    const keys = select(before);
+    records.transaction(() => {
+      for (const key of keys) records.buildCache.delete(key);
+    });
+    const left = new Set(
+      records.buildCache.all().flatMap((step) => step.layers.map((layer) => layer.diffId)),
+    );
+    const freed = new Map<Digest, number>();
+    for (const { step, shared } of before) {
+      const own = step.madeLayer ? step.layers.at(-1) : undefined;
+      if (own !== undefined && keys.includes(step.key) && !shared && !left.has(own.diffId))
+        freed.set(own.diffId, own.layerBytes + own.blobBytes);
+    }
+    if (keys.length > 0) await gate.request();
+    return { keys, bytes: [...freed.values()].reduce((sum, bytes) => sum + bytes, 0) };
+  }
+}
+
+class DiskBuildSession implements BuildSession {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  receiveContext(tar: AsyncIterable<Uint8Array>, what: string): Promise<BuildContext> {
+    return BuildContext.receive(this.#parts.content, tar, what);
+  }
+
+  receiveFile(
+    name: string,
+    bytes: AsyncIterable<Uint8Array>,
+    options: { what: string; mode: number; mtimeSeconds: number; limit?: number },
+  ): Promise<BuildContext> {
+    return BuildContext.ofFile(this.#parts.content, name, bytes, options);
+  }
+
+  scratch(): StageState {
+    return { id: "", json: "", config: emptyStage(), layers: [] };
+  }
+
+  from(image: Image): StageState {
+    const record = this.#parts.records.get(image.id);
+    if (record === undefined) throw new Error(`the image ${image.id} went away`);
+    return stateOf(image.id, record.config, record.layers);
+  }
+
+  treeOf(state: StageState) {
+    return openImageTree(state.layers.map((layer) => this.#parts.content.layerPath(layer.diffId)));
+  }
+
+  addLayer(tar: AsyncIterable<Uint8Array>, what: string): Promise<LayerRecord> {
+    return ingestLayer(this.#parts.content, tar, { what });
+  }
+
+  next(state: StageState, config: StageConfig, created: string, layer: LayerRecord | undefined): StageState {
+    const layers = layer === undefined ? state.layers : [...state.layers, layer];
+    const json = formatStage(
+      config,
+      created,
+      layers.map(({ diffId }) => diffId),
+    );
+    return { id: digestOf(Buffer.from(json)), json, config, layers };
+  }
+
+  /** A step whose layers are not all on disk any more is as good as unknown. */
+  async cached(key: string): Promise<StageState | undefined> {
+    const { records, content } = this.#parts;
+    const step = records.buildCache.get(key);
+    if (step === undefined) return undefined;
+    for (const layer of step.layers) {
+      const [size, blob] = [await content.layerSize(layer.diffId), await content.blobSize(layer.blob)];
+      if (size !== undefined && blob !== undefined) continue;
+      records.buildCache.delete(key);
+      return undefined;
+    }
+    records.buildCache.use(key);
+    return stateOf(step.id, step.config, step.layers);
+  }
+
+  keep(step: Pick<CachedStep, "key" | "parent" | "createdBy" | "madeLayer">, state: StageState): void {
+    if (state.id === "") return;
+    this.#parts.records.buildCache.put({ ...step, id: state.id, config: state.json, layers: state.layers });
+  }
+
+  async hidden(state: StageState): Promise<Image> {
+    const { records, content } = this.#parts;
+    // An image that is there already is used as it is.
+    if (state.id === "" || records.get(state.id) === undefined) {
+      const made =
+        state.id === "" ? this.next(state, state.config, "1970-01-01T00:00:00Z", undefined) : state;
+      const prepared = await prepareImage(content, records, {
+        config: Buffer.from(made.json),
+        manifest: undefined,
+        layers: made.layers,
+        references: [],
+        digests: [],
+      });
+      records.transaction(() => {
+        if (records.get(prepared.id) !== undefined) return;
+        prepared.record();
+        records.hide(prepared.id);
+      });
+      return this.#image(prepared.id);
+    }
+    return this.#image(state.id);
+  }
+
+  async finish(state: StageState, references: readonly string[]): Promise<Image> {
+    const { records, content } = this.#parts;
+    const prepared = await prepareImage(content, records, {
+      config: Buffer.from(state.json),
+      manifest: undefined,
+      layers: state.layers,
+      references: references.map(tagReference),
+      digests: [],
+    });
+    records.transaction(prepared.record);
+    return this.#image(prepared.id);
+  }
+
+  #image(id: Digest): Image {
+    const record = this.#parts.records.get(id);
+    if (record === undefined) throw new Error(`the image ${id} went away`);
+    return this.#parts.imageOf(record);
+  }
+}
+
+function stateOf(id: Digest, json: string, layers: readonly LayerRecord[]): StageState {
+  return { id, json, config: parseStage(json, `the image config ${id}`), layers };
+}

@@ -1,0 +1,269 @@
+/**
+ * Words of a Dockerfile: quotes, escapes and variables. These rules are like a shell's and are not a shell's.
+ * Source: Dockerfile reference, "Environment replacement"; BuildKit frontend/dockerfile/shell/lex.go.
+ */
+
+export type Variables = (name: string) => string | undefined;
+
+/** A quote or a brace is not closed, or a variable that must be set is not. */
+export class WordError extends Error {
+  override readonly name = "WordError";
+}
+
+/** Words as they are written, quotes and escapes kept: blanks outside of quotes are between them. */
+export function splitRaw(text: string, escapeToken: string, most = Number.POSITIVE_INFINITY): string[] {
+  const words: string[] = [];
+  let word = "";
+  let quote = "";
+  for (let at = 0; at < text.length && words.length < most; at++) {
+    const char = text[at] ?? "";
+    if (quote === "" && /\s/.test(char)) {
+      if (word !== "") words.push(word);
+      word = "";
+      continue;
+    }
+    if (quote === "" && (char === '"' || char === "'")) quote = char;
+    else if (char === quote) quote = "";
+    word += char;
+    if (char === escapeToken && quote !== "'" && at + 1 < text.length) {
+      at++;
+      word += text[at] ?? "";
+    }
+  }
+  if (word !== "" && words.length < most) words.push(word);
+  return words;
+}
+
+/** One word: quotes are taken away, variables replaced. Blanks stay. */
+export function expandWord(text: string, escapeToken: string, variables: Variables): string {
+  return new Expansion(text, escapeToken, variables).run().join("");
+}
+
+/** Several words: blanks outside of quotes part them, those that a variable brings too. */
+export function expandWords(text: string, escapeToken: string, variables: Variables): string[] {
+  const expansion = new Expansion(text, escapeToken, variables, true);
+  return expansion.run();
+}
+
+const nameStart = /[A-Za-z_]/;
+const namePart = /[A-Za-z0-9_]/;
+
+class Expansion {
+  readonly #text: string;
+  readonly #escapeToken: string;
+  readonly #variables: Variables;
+  readonly #split: boolean;
+  readonly #words: string[] = [];
+  #word = "";
+  #inWord = false;
+  #at = 0;
+
+  constructor(text: string, escapeToken: string, variables: Variables, split = false) {
+    this.#text = text;
+    this.#escapeToken = escapeToken;
+    this.#variables = variables;
+    this.#split = split;
+  }
+
+  run(): string[] {
+    while (this.#at < this.#text.length) this.#step();
+    this.#endWord();
+    return this.#words;
+  }
+
+  #step(): void {
+    const char = this.#text[this.#at] ?? "";
+    if (char === "'") this.#single();
+    else if (char === '"') this.#double();
+    else if (char === "$") this.#add(this.#dollar(), !this.#split);
+    else if (char === this.#escapeToken) {
+      // One at the very end stands for nothing.
+      this.#add(this.#text[this.#at + 1] ?? "", true);
+      this.#at += 2;
+    } else {
+      this.#add(char, !this.#split);
+      this.#at++;
+    }
+  }
+
+  #add(text: string, whole: boolean): void {
+    if (whole) {
+      this.#word += text;
+      this.#inWord = true;
+      return;
+    }
+    for (const char of text) {
+      if (/\s/.test(char)) this.#endWord();
+      else {
+        this.#word += char;
+        this.#inWord = true;
+      }
+    }
+  }
+
+  #endWord(): void {
+    if (this.#inWord) this.#words.push(this.#word);
+    this.#word = "";
+    this.#inWord = false;
+  }
+
+  #single(): void {
+    const end = this.#text.indexOf("'", this.#at + 1);
+    if (end < 0) throw new WordError("unexpected end of statement while looking for matching single-quote");
+    this.#add(this.#text.slice(this.#at + 1, end), true);
+    this.#at = end + 1;
+  }
+
+  #double(): void {
+    this.#at++;
+    this.#add("", true);
+    for (;;) {
+      const char = this.#text[this.#at];
+      if (char === undefined)
+        throw new WordError("unexpected end of statement while looking for matching double-quote");
+      if (char === '"') break;
+      if (char === "$") this.#add(this.#dollar(), true);
+      else if (char === this.#escapeToken) this.#doubleEscape();
+      else {
+        this.#add(char, true);
+        this.#at++;
+      }
+    }
+    this.#at++;
+  }
+
+  /** Between double quotes an escape works only before a quote, a dollar or itself. */
+  #doubleEscape(): void {
+    const next = this.#text[this.#at + 1];
+    if (next === undefined) throw new WordError("unexpected end of statement after an escape");
+    const works = next === '"' || next === "$" || next === this.#escapeToken;
+    this.#add(works ? next : this.#escapeToken + next, true);
+    this.#at += 2;
+  }
+
+  /** Stands at a dollar; leaves it behind and returns what it stands for. */
+  #dollar(): string {
+    this.#at++;
+    if (this.#text[this.#at] === "{") return this.#braces();
+    const name = this.#name();
+    return name === "" ? "$" : (this.#variables(name) ?? "");
+  }
+
+  #name(): string {
+    const first = this.#text[this.#at] ?? "";
+    if (/[0-9@*#?!$-]/.test(first) && first !== "") {
+      if (!/[0-9@*#]/.test(first)) return "";
+      this.#at++;
+      return first;
+    }
+    if (!nameStart.test(first)) return "";
+    let name = "";
+    while (namePart.test(this.#text[this.#at] ?? "")) {
+      name += this.#text[this.#at];
+      this.#at++;
+    }
+    return name;
+  }
+
+  #braces(): string {
+    this.#at++;
+    const name = this.#name();
+    if (name === "") throw new WordError("bad substitution: a brace needs a name");
+    const value = this.#variables(name);
+    const char = this.#text[this.#at];
+    if (char === "}") {
+      this.#at++;
+      return value ?? "";
+    }
+    const colon = char === ":";
+    if (colon) this.#at++;
+    const operator = this.#text[this.#at] ?? "";
+    this.#at++;
+    const unset = value === undefined || (colon && value === "");
+    if ("-+?".includes(operator) && operator !== "") {
+      const word = this.#inner();
+      if (operator === "-") return unset ? word : (value ?? "");
+      if (operator === "+") return unset ? "" : word;
+      if (unset) throw new WordError(`${name}: ${word === "" ? "is not allowed to be unset" : word}`);
+      return value ?? "";
+    }
+    if (colon || !["#", "%", "/"].includes(operator))
+      throw new WordError(`unsupported modifier (${colon ? ":" : ""}${operator}) in substitution`);
+    return this.#cut(operator, value ?? "");
+  }
+
+  #cut(operator: string, value: string): string {
+    const doubled = this.#text[this.#at] === operator;
+    if (doubled) this.#at++;
+    if (operator === "/") {
+      const pattern = this.#pattern("/");
+      const replacement = this.#text[this.#at - 1] === "/" ? this.#inner() : "";
+      return value.replace(new RegExp(pattern, doubled ? "gu" : "u"), () => replacement);
+    }
+    const pattern = this.#pattern("}");
+    if (operator === "#") {
+      const greedy = new RegExp(`^${doubled ? pattern : pattern.replaceAll(".*", ".*?")}`, "su");
+      return value.replace(greedy, "");
+    }
+    // From the end: the shortest is found by trying the latest start first.
+    const whole = new RegExp(`^${pattern}$`, "su");
+    const starts = Array.from({ length: value.length + 1 }, (_, index) => index);
+    const start = (doubled ? starts : starts.reverse()).find((index) => whole.test(value.slice(index)));
+    return start === undefined ? value : value.slice(0, start);
+  }
+
+  /** What is between an operator and the closing brace, itself expanded. */
+  #inner(): string {
+    let result = "";
+    for (;;) {
+      const char = this.#text[this.#at];
+      if (char === undefined) throw new WordError("syntax error: missing '}'");
+      if (char === "}") {
+        this.#at++;
+        return result;
+      }
+      result += this.#innerStep(char);
+    }
+  }
+
+  #innerStep(char: string): string {
+    if (char === "$") return this.#dollar();
+    if (char === '"' || char === "'") {
+      const end = this.#text.indexOf(char, this.#at + 1);
+      if (end < 0) throw new WordError("unexpected end of statement while looking for matching quote");
+      const inner = this.#text.slice(this.#at + 1, end);
+      this.#at = end + 1;
+      return char === "'" ? inner : expandWord(`"${inner}"`, this.#escapeToken, this.#variables);
+    }
+    if (char === this.#escapeToken) {
+      this.#at += 2;
+      return this.#text[this.#at - 1] ?? "";
+    }
+    this.#at++;
+    return char;
+  }
+
+  /** A pattern with `*` and `?` up to `end` or the closing brace, as a regular expression; the end is left behind. */
+  #pattern(end: string): string {
+    let pattern = "";
+    for (;;) {
+      const char = this.#text[this.#at];
+      if (char === undefined) throw new WordError("syntax error: missing '}'");
+      this.#at++;
+      if (char === "}" || char === end) return pattern;
+      if (char === "*") pattern += ".*";
+      else if (char === "?") pattern += ".";
+      else if (char === "$") {
+        this.#at--;
+        pattern += escapeRegExp(this.#dollar());
+      } else if (char === this.#escapeToken) {
+        pattern += escapeRegExp(this.#text[this.#at] ?? "");
+        this.#at++;
+      } else pattern += escapeRegExp(char);
+    }
+  }
+}
+
+function escapeRegExp(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+}

@@ -1,0 +1,101 @@
+/** What a COPY or ADD names: found in a tree, and told apart from what it was the last time. */
+import { HullError } from "../../contract/errors.ts";
+import { globPattern } from "../../contract/ignore-patterns.ts";
+import { bytesOf, resolvePath, type TreeNode, textOf } from "./tree/node.ts";
+
+export interface CopySource {
+  /** What the file is called when it is put into a directory. */
+  readonly name: string;
+  readonly node: TreeNode;
+}
+
+/** Finds what each word names; `where` names the tree in errors. Links that are named are followed. */
+export function findSources(root: TreeNode, words: readonly string[], where: string): CopySource[] {
+  return words.flatMap((word) => {
+    const path = bytesOf(word);
+    if (/[*?[\\]/.test(word)) {
+      const found = matching(root, word);
+      if (found.length > 0) return found;
+    }
+    const { node, path: parts } = resolvePath(root, path);
+    if (node === undefined) throw notFound(word, where);
+    const named = path.split("/").filter((part) => part !== "" && part !== ".");
+    return [{ name: named.at(-1) ?? parts.at(-1) ?? "", node }];
+  });
+}
+
+function notFound(word: string, where: string): HullError {
+  return new HullError("noSuchObject", {
+    kind: `file in ${where}`,
+    name: `${word}: it is missing or excluded by .dockerignore`,
+  });
+}
+
+function matching(root: TreeNode, word: string): CopySource[] {
+  let pattern: RegExp;
+  try {
+    pattern = globPattern(
+      word
+        .split("/")
+        .filter((part) => part !== "" && part !== ".")
+        .join("/"),
+      word,
+    );
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new HullError("invalidParameter", { what: "source", value: word, why: error.message });
+  }
+  const found: CopySource[] = [];
+  const visit = (node: TreeNode, path: string): void => {
+    for (const name of node.names()) {
+      const child = node.child(name);
+      const whole = path === "" ? name : `${path}/${name}`;
+      if (child === undefined) continue;
+      if (pattern.test(textOf(whole))) {
+        const target = child.kind === "symlink" ? resolvePath(root, whole).node : child;
+        if (target !== undefined) found.push({ name, node: target });
+      } else if (child.kind === "directory") visit(child, whole);
+    }
+  };
+  visit(root, "");
+  return found;
+}
+
+/**
+ * A word for the sources' content, as Docker writes it into the history: `file:`, `dir:` or `multi:` and a digest.
+ * Names, kinds, modes, owners, attributes and bytes count; times do not.
+ */
+export async function digestOfSources(sources: readonly CopySource[]): Promise<string> {
+  const each: string[] = [];
+  for (const source of sources) {
+    const hash = new Bun.CryptoHasher("sha256");
+    await addNode(hash, source.node, source.node.kind === "directory" ? "" : source.name);
+    each.push(`${source.node.kind === "directory" ? "dir" : "file"}:${hash.digest("hex")}`);
+  }
+  const [only = "", ...more] = each;
+  if (more.length === 0) return only;
+  return `multi:${new Bun.CryptoHasher("sha256").update(each.join(",")).digest("hex")}`;
+}
+
+async function addNode(hash: Bun.CryptoHasher, node: TreeNode, path: string): Promise<void> {
+  const xattrs = [...node.xattrs].sort(([a], [b]) => (a < b ? -1 : 1));
+  const content = node.kind === "file" ? await node.digest() : "";
+  hash.update(
+    JSON.stringify([
+      path,
+      node.kind,
+      node.mode,
+      node.uid,
+      node.gid,
+      node.target,
+      node.major,
+      node.minor,
+      xattrs.map(([name, value]) => [name, Buffer.from(value).toString("base64")]),
+      content,
+    ]),
+  );
+  for (const name of node.names()) {
+    const child = node.child(name);
+    if (child !== undefined) await addNode(hash, child, `${path}/${name}`);
+  }
+}
