@@ -79,6 +79,11 @@ export const errorTable = {
     status: 404,
     message: "pull access denied for {name}, repository does not exist or may require 'docker login': {why}",
   },
+  pushDenied: {
+    status: 403,
+    message:
+      "push access denied for {name}: {why}: log in as somebody who may push there (hull login {host})",
+  },
   unauthorized: { status: 401, message: "registry {host} refused the credentials: {why}" },
   digestMismatch: {
     status: 500,

@@ -15,6 +15,19 @@ export interface ImageStore {
   list(): Promise<Image[]>;
   /** Pulls one image from a registry; `onProgress` gets Docker's progress events. */
   pull(reference: string, options: PullOptions): Promise<Image>;
+  /** Pulls every tag of a repository (`name`, without a tag). */
+  pullAll(repository: string, options: PullOptions): Promise<Image[]>;
+  /** Pushes a tag, byte for byte as it was pulled or made; `onProgress` gets Docker's progress events. */
+  push(reference: string, options: PushOptions): Promise<PushedImage>;
+  /** Pushes every tag that is here of a repository (`name`, without a tag). */
+  pushAll(repository: string, options: PushOptions): Promise<PushedImage[]>;
+  /** Checks credentials with a registry (its host, or an address of Docker's). Returns an identity token to be kept in place of the password; empty: there is none. Throws `unauthorized`, `registry`. */
+  login(address: string, auth: RegistryAuth, signal: AbortSignal): Promise<string>;
+  /** What a registry has under a name. */
+  inspectRemote(
+    reference: string,
+    options: { readonly auth?: RegistryAuth | undefined; readonly signal: AbortSignal },
+  ): Promise<RemoteImage>;
   /** A root file system as one tar (plain, gzip, xz or zstd) becomes a one-layer image. */
   importTar(tar: ReadableStream<Uint8Array>, options: ImportOptions): Promise<Image>;
   /** A `docker save` archive or an OCI layout archive; returns what was loaded. */
@@ -98,6 +111,34 @@ export interface RegistryAuth {
   readonly wantIdentityToken?: boolean;
 }
 
+export interface PushOptions {
+  /** `os/architecture[/variant]`: of an image for several, this part only; empty: what there is. */
+  readonly platform: string;
+  readonly auth?: RegistryAuth;
+  readonly onProgress: (event: ProgressEvent) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface PushedImage {
+  readonly tag: string;
+  /** Of the manifest or index that the tag names there. */
+  readonly digest: Digest;
+  /** Bytes of that manifest. */
+  readonly size: number;
+}
+
+export interface RemoteImage {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** Bytes of the manifest. */
+  readonly size: number;
+  readonly platforms: readonly {
+    readonly os: string;
+    readonly architecture: string;
+    readonly variant: string;
+  }[];
+}
+
 export interface ImportOptions {
   /** Reference for the new image; empty: none. */
   readonly reference: string;
@@ -112,6 +153,8 @@ export interface ProgressEvent {
   readonly status: string;
   readonly id?: string;
   readonly progressDetail?: { readonly current?: number; readonly total?: number };
+  /** With an empty status: what a push made. */
+  readonly aux?: { readonly Tag: string; readonly Digest: Digest; readonly Size: number };
 }
 
 export type RemovedImage = { readonly untagged: string } | { readonly deleted: Digest };

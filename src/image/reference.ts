@@ -29,6 +29,10 @@ const domainPattern = new RegExp(
 );
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
+export function isTag(text: string): boolean {
+  return tagPattern.test(text);
+}
+
 /** Throws `invalidReference`. */
 export function parseReference(text: string): Reference {
   const fail = (why: string) => new HullError("invalidReference", { value: JSON.stringify(text), why });
@@ -53,6 +57,17 @@ export function parseReference(text: string): Reference {
   if (domain.length + 1 + path.length > maxNameBytes)
     throw fail(`a name has at most ${maxNameBytes} characters`);
   return { domain, path, tag: tag ?? (digest === undefined ? "latest" : undefined), digest };
+}
+
+/** A name without tag and digest. Throws `invalidReference`. */
+export function parseRepository(text: string): Reference {
+  const reference = parseReference(text);
+  const bare = reference.digest === undefined && text.lastIndexOf(":") <= text.lastIndexOf("/");
+  if (bare) return reference;
+  throw new HullError("invalidReference", {
+    value: JSON.stringify(text),
+    why: "all tags are meant, so the name has to be without a tag and a digest",
+  });
 }
 
 /** The first part is a host if it looks like one: it has a dot, a port or capitals, or is `localhost`. */

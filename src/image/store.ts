@@ -17,6 +17,10 @@ import type {
   ImportOptions,
   ProgressEvent,
   PullOptions,
+  PushedImage,
+  PushOptions,
+  RegistryAuth,
+  RemoteImage,
   RemovedImage,
 } from "./image-store.ts";
 import { importTar, tagReference } from "./import.ts";
@@ -25,8 +29,8 @@ import { hostPlatform } from "./platform.ts";
 import { type ImageRecord, ImageRecords } from "./records.ts";
 import { canonicalName, familiarName, parseReference } from "./reference.ts";
 import { registerImage } from "./registration.ts";
-import { type RegistryContext, registryContext } from "./registry/context.ts";
-import { pullImage } from "./registry/pull.ts";
+import { RegistryCommands } from "./registry/commands.ts";
+import { registryContext } from "./registry/context.ts";
 import { defaultRegistrySettings, type RegistrySettings } from "./registry/settings.ts";
 import { removeImage } from "./remove.ts";
 import { writeTar } from "./tar/writer.ts";
@@ -59,7 +63,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
   readonly #records: ImageRecords;
   readonly #gate = new Gate(() => this.collect());
   readonly #leases = new Map<Digest, number>();
-  readonly #registry: RegistryContext;
+  readonly #registry: RegistryCommands;
   #closed = false;
   #makingTiny: Promise<void> | undefined;
   /** Hidden images may belong to workloads that were not looked at yet, until something was leased or removed. */
@@ -68,7 +72,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
   constructor(content: ContentStore, records: ImageRecords, settings: RegistrySettings) {
     this.#content = content;
     this.#records = records;
-    this.#registry = registryContext(content, records, settings);
+    this.#registry = new RegistryCommands(registryContext(content, records, settings), this.#gate);
     this.builds = new DiskBuildStore({
       content,
       records,
@@ -91,8 +95,32 @@ class DiskImageStore implements ImageStoreWithBuilds {
 
   async pull(reference: string, options: PullOptions): Promise<Image> {
     if (isTiny(reference)) return this.#pullTiny(reference, options);
-    const id = await this.#gate.run(() => pullImage(this.#registry, reference, options));
-    return this.#image(id);
+    return this.#image(await this.#registry.pull(reference, options));
+  }
+
+  async pullAll(repository: string, options: PullOptions): Promise<Image[]> {
+    const ids = await this.#registry.pullAll(repository, options);
+    return [...new Set(ids)].map((id) => this.#image(id));
+  }
+
+  async push(reference: string, options: PushOptions): Promise<PushedImage> {
+    await this.#ensureTiny(reference);
+    return this.#registry.push(reference, options);
+  }
+
+  pushAll(repository: string, options: PushOptions): Promise<PushedImage[]> {
+    return this.#registry.pushAll(repository, options);
+  }
+
+  login(address: string, auth: RegistryAuth, signal: AbortSignal): Promise<string> {
+    return this.#registry.login(address, auth, signal);
+  }
+
+  inspectRemote(
+    reference: string,
+    options: { readonly auth?: RegistryAuth | undefined; readonly signal: AbortSignal },
+  ): Promise<RemoteImage> {
+    return this.#registry.inspectRemote(reference, options);
   }
 
   /** The embedded image comes from no registry. */

@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Certificate } from "./certificates.ts";
 import { runProgram } from "./daemon.ts";
 import { until } from "./until.ts";
 
@@ -12,12 +13,36 @@ export interface TestRegistry extends AsyncDisposable {
   push(layout: string, image: string, name: string): Promise<void>;
 }
 
-export async function startRegistry(): Promise<TestRegistry> {
+export interface RegistryOptions {
+  /** Serves HTTPS. */
+  readonly tls?: Certificate;
+  /** Asks for these credentials. */
+  readonly login?: { readonly username: string; readonly password: string };
+}
+
+export async function startRegistry(options: RegistryOptions = {}): Promise<TestRegistry> {
   const directory = await mkdtemp(join(tmpdir(), "registry-"));
   const config = join(directory, "config.yml");
+  const { tls, login } = options;
+  const http = {
+    addr: "127.0.0.1:0",
+    ...(tls === undefined ? {} : { tls: { certificate: tls.certificate, key: tls.key } }),
+  };
+  if (login !== undefined) {
+    const hash = await Bun.password.hash(login.password, { algorithm: "bcrypt", cost: 4 });
+    await writeFile(join(directory, "htpasswd"), `${login.username}:${hash}\n`);
+  }
+  const auth = { htpasswd: { realm: "test", path: join(directory, "htpasswd") } };
+  // YAML is a superset of JSON.
   await writeFile(
     config,
-    `version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: ${directory}/data}}\nhttp: {addr: "127.0.0.1:0"}\n`,
+    JSON.stringify({
+      version: "0.1",
+      log: { level: "info" },
+      storage: { filesystem: { rootdirectory: join(directory, "data") }, delete: { enabled: true } },
+      http,
+      ...(login === undefined ? {} : { auth }),
+    }),
   );
   const child = Bun.spawn(["docker-registry", "serve", config], { stdio: ["ignore", "ignore", "pipe"] });
   let log = "";
@@ -44,6 +69,7 @@ export async function startRegistry(): Promise<TestRegistry> {
       host,
       async push(layout, image, name) {
         const copy = ["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false"];
+        if (login !== undefined) copy.push("--dest-creds", `${login.username}:${login.password}`);
         const result = await runProgram([...copy, `oci:${layout}:${image}`, `docker://${host}/${name}`], {
           timeoutMs: 300_000,
         });

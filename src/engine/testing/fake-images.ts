@@ -1,6 +1,13 @@
 /** An image store in memory with one image, for the tests of the engine and the API. */
 import { HullError } from "../../contract/errors.ts";
-import type { Digest, Image, ImageConfig, ImageStore } from "../../image/image-store.ts";
+import type {
+  Digest,
+  Image,
+  ImageConfig,
+  ImageStore,
+  PushedImage,
+  RemoteImage,
+} from "../../image/image-store.ts";
 
 const digest = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
 
@@ -53,6 +60,26 @@ export class FakeImages implements ImageStore {
 
   pull(reference: string): Promise<Image> {
     return this.resolve(reference);
+  }
+
+  async pullAll(): Promise<Image[]> {
+    return [this.image];
+  }
+
+  async push(): Promise<PushedImage> {
+    return { tag: "latest", digest: this.image.id, size: 0 };
+  }
+
+  async pushAll(): Promise<PushedImage[]> {
+    return [await this.push()];
+  }
+
+  async login(): Promise<string> {
+    return "";
+  }
+
+  async inspectRemote(): Promise<RemoteImage> {
+    return { digest: this.image.id, mediaType: "", size: 0, platforms: [] };
   }
 
   async importTar(tar: ReadableStream<Uint8Array>): Promise<Image> {

@@ -45,6 +45,7 @@ export class RegistryClient {
   readonly settings: RegistrySettings;
   readonly signal: AbortSignal;
   readonly #auth: RegistryAuth | undefined;
+  readonly #actions: ClientOptions["actions"];
   readonly #own: Connection;
   readonly #mirrors: readonly Connection[];
 
@@ -59,6 +60,7 @@ export class RegistryClient {
     this.settings = options.settings;
     this.signal = options.signal;
     this.#auth = options.auth;
+    this.#actions = options.actions;
     this.#own = own;
     this.#mirrors = mirrors;
   }
@@ -175,12 +177,11 @@ export class RegistryClient {
 
   #denied(error: Denied): HullError {
     const why = error.message;
+    const name = familiarName(`${this.domain}/${this.path}`);
+    if (this.#actions === "pull,push")
+      return new HullError("pushDenied", { name, why, host: this.domain }, { cause: error });
     return this.#auth === undefined
-      ? new HullError(
-          "pullDenied",
-          { name: familiarName(`${this.domain}/${this.path}`), why },
-          { cause: error },
-        )
+      ? new HullError("pullDenied", { name, why }, { cause: error })
       : new HullError("unauthorized", { host: this.domain, why }, { cause: error });
   }
 }

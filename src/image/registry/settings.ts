@@ -12,6 +12,8 @@ export interface RegistrySettings {
   readonly downloads: number;
   /** Blobs that are sent at once, by each push. */
   readonly uploads: number;
+  /** Larger blobs are sent in chunks of so many bytes, so that an upload that breaks off goes on from there. */
+  readonly uploadChunkBytes: number;
   readonly proxies: ProxySettings;
   readonly patience: Patience;
 }
@@ -33,6 +35,7 @@ export const defaultRegistrySettings: RegistrySettings = {
   certificateDirectories: ["/etc/hull/certs.d", "/etc/docker/certs.d"],
   downloads: 3,
   uploads: 5,
+  uploadChunkBytes: 64 * 1024 * 1024,
   proxies: noProxies,
   patience: {
     attempts: 5,
