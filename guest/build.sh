@@ -13,8 +13,11 @@ guest=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$(dirname "$guest")/.cache/guest}
 
 # What a VM needs, in an order in which it can be loaded. Dependencies are found in the modules themselves; what is
-# named here although nothing depends on it by name is needed through the crypto interface (crc32c by libcrc32c).
-modules="virtio_pci virtio_blk virtio_console crc32c_generic erofs overlay ext4"
+# named here although nothing depends on it by name is needed through the crypto interface (crc32c by libcrc32c). The port comes
+# before the disks, which may use up the interrupt vectors.
+modules="virtio_pci virtio_console virtio_blk crc32c_generic erofs overlay ext4"
+# Those whose devices only some workloads use: loaded, too, but given no device before that.
+later_modules="virtio_net 9pnet_virtio 9p virtio_balloon"
 
 say() { printf 'guest: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -89,7 +92,7 @@ find_module() {
   find "$tree" -name "$pattern.ko" -print -quit
 }
 
-# Prints the files of the modules named and of those they depend on, each after its dependencies.
+# Writes the files of the modules named and of those they depend on into $order, each after its dependencies.
 resolve_modules() {
   local name file depends
   for name; do
@@ -104,8 +107,21 @@ resolve_modules() {
   done
 }
 
+# keep_modules LIST MODULE…: keeps modules for the initramfs, and their names in a list.
+keep_modules() {
+  local list=$out/kernel/modules/$1 file
+  shift
+  : > "$order"
+  resolve_modules "$@"
+  while read -r file; do
+    # Without debug information and signature: a guest has no use for either, and pays for both at boot.
+    strip --strip-debug -o "$out/kernel/modules/${file##*/}" "$file"
+    echo "${file##*/}" >> "$list"
+  done < "$order"
+}
+
 build_kernel() {
-  local unpacked=$temporary/unpacked tree order resolved="" file
+  local unpacked=$temporary/unpacked tree order resolved=""
   fetch_kernel
   say "unpacking the kernel"
   dpkg-deb -x "$deb" "$unpacked"
@@ -114,14 +130,10 @@ build_kernel() {
   extract_vmlinux "$(echo "$unpacked"/boot/vmlinuz-*)" "$temporary/vmlinux"
   (set +o pipefail && trim_vmlinux "$temporary/vmlinux")
   tree=$unpacked/lib/modules order=$temporary/order
-  : > "$order"
   # shellcheck disable=SC2086
-  resolve_modules $modules
-  while read -r file; do
-    # Without debug information and signature: a guest has no use for either, and pays for both at boot.
-    strip --strip-debug -o "$out/kernel/modules/${file##*/}" "$file"
-    echo "${file##*/}" >> "$out/kernel/modules/list"
-  done < "$order"
+  keep_modules list $modules
+  # shellcheck disable=SC2086
+  keep_modules later $later_modules
   basename "$unpacked"/boot/vmlinuz-* | sed 's/^vmlinuz-//' > "$out/kernel/release"
   dpkg-deb -f "$deb" Version > "$out/kernel/package"
   mv "$temporary/vmlinux" "$out/vmlinux"

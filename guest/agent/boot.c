@@ -12,20 +12,26 @@
 #include "common.h"
 #include "files.h"
 
-// `list` names the modules in the order of their dependencies. Each is deleted once loaded: the initramfs is memory.
-static int load_modules(void) {
-  cleanup_file FILE *list = fopen("/modules/list", "re");
+static int load_module(const char *name) {
+  char path[160];
+  snprintf(path, sizeof path, "/modules/%s", name);
+  cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0) {
+    console("cannot load the module %s: %s", name, strerror(errno));
+    return -1;
+  }
+  // The initramfs is memory.
+  unlink(path);
+  return 0;
+}
+
+// A list names modules in the order of their dependencies.
+static int load_modules(const char *list_path) {
+  cleanup_file FILE *list = fopen(list_path, "re");
   char name[128];
   while (list && fgets(name, sizeof name, list)) {
     name[strcspn(name, "\n")] = 0;
-    char path[160];
-    snprintf(path, sizeof path, "/modules/%s", name);
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0) {
-      console("cannot load the module %s: %s", name, strerror(errno));
-      return -1;
-    }
-    unlink(path);
+    if (load_module(name) < 0) return -1;
   }
   return list ? 0 : -1;
 }
@@ -54,7 +60,12 @@ int boot(void) {
   umask(022);
   // A process of the workload that sees a child of the agent before its exec must not look into it.
   if (prctl(PR_SET_DUMPABLE, 0) < 0) return -1;
-  if (load_modules() < 0 || move_root() < 0) return -1;
+  if (load_modules("/modules/list") < 0) return -1;
+  if (mount_at("sysfs", "/sys", 0, NULL) < 0) return -1;
+  // The drivers of network cards and of the share are there, but have no device until it is used (virtio.h): an
+  // unused one costs nothing, and a copy of a template gets what is behind it there.
+  if (write_file("/sys/bus/virtio/drivers_autoprobe", "0") < 0 || load_modules("/modules/later") < 0) return -1;
+  if (umount2("/sys", 0) < 0 || move_root() < 0) return -1;
   const unsigned long safe = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (mount_at("proc", "/proc", safe, NULL) < 0 || mount_at("sysfs", "/sys", safe, NULL) < 0) return -1;
   if (mount_at("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, NULL) < 0) return -1;

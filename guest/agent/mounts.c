@@ -9,6 +9,7 @@
 
 #include "disks.h"
 #include "files.h"
+#include "protocol.h"
 
 #define WRITABLE "/writable"
 
@@ -35,7 +36,7 @@ static int mount_layers(unsigned layers, char *options, size_t size, struct fail
     if (make_directory(target, 0755) < 0 || mount(device, target, "erofs", MS_RDONLY, NULL) < 0)
       return fail_errno(failure, "cannot mount layer %u", layer);
     used += snprintf(options + used, size - used, "%s%s", target, layer ? ":" : "");
-    if (used > size - 64) return fail(failure, 5, "%u layers are too many", layers);
+    if (used > size - 64) return fail(failure, RESULT_FAILED, "%u layers are too many", layers);
   }
   snprintf(options + used, size - used, ",upperdir=" WRITABLE "/upper,workdir=" WRITABLE "/work");
   return 0;
@@ -44,7 +45,7 @@ static int mount_layers(unsigned layers, char *options, size_t size, struct fail
 int mounts_root(unsigned layers, struct failure *failure) {
   // The kernel takes one page of options.
   char device[64], options[4096];
-  if (layers == 0) return fail(failure, 5, "the image has no layers");
+  if (layers == 0) return fail(failure, RESULT_FAILED, "the image has no layers");
   if (make_directory("/l", 0755) < 0 || make_directory(WRITABLE, 0755) < 0 || make_directory(MOUNTS_ROOT, 0755) < 0)
     return fail_errno(failure, "cannot make directories");
   if (mount_layers(layers, options, sizeof options, failure) < 0) return -1;
@@ -157,6 +158,23 @@ static int open_target(int root, const char *path) {
   return open_below(root, path, O_RDONLY | O_CREAT | O_NONBLOCK | O_NOCTTY, 0644);
 }
 
+int mounts_open_target(int root, const char *path, bool directory) {
+  return directory ? open_directory_below(root, path) : open_target(root, path);
+}
+
+// Where the files that were bound are in the image; the content of number n is in /f/n.
+static struct {
+  char **paths;
+  size_t count;
+} bound;
+
+static void remember(size_t index, const char *path) {
+  char **paths = realloc(bound.paths, (index + 1) * sizeof *paths);
+  if (!paths || !(paths[index] = strdup(path))) abort();
+  bound.paths = paths;
+  bound.count = index + 1;
+}
+
 int mounts_bind_file(int root, size_t index, const char *path, const char *content, size_t length,
                      struct failure *failure) {
   char source[32];
@@ -165,7 +183,18 @@ int mounts_bind_file(int root, size_t index, const char *path, const char *conte
     return fail_errno(failure, "cannot make the content of %s", path);
   cleanup_close int target = open_target(root, path);
   if (target < 0 || mount_on(target, source, NULL, MS_BIND, NULL) < 0) return fail_errno(failure, "cannot bind %s", path);
+  remember(index, path);
   return 0;
+}
+
+int mounts_rewrite_file(const char *path, const char *content, size_t length, struct failure *failure) {
+  for (size_t index = 0; index < bound.count; index++) {
+    if (strcmp(bound.paths[index], path) != 0) continue;
+    char source[32];
+    snprintf(source, sizeof source, "/f/%zu", index);
+    return create_file(source, content, length) < 0 ? fail_errno(failure, "cannot write %s", path) : 0;
+  }
+  return fail(failure, RESULT_INVALID, "%s is no file of the daemon's", path);
 }
 
 static int mount_here(const char *type, const char *path, unsigned long flags, struct failure *failure) {

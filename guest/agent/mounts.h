@@ -7,11 +7,15 @@
 int mounts_root(unsigned layers, struct failure *failure);
 // Opens a file in the image; links on the way stay in it.
 int mounts_open_file(int root, const char *path, int flags);
+// Opens the place for a mount in the image, which is made if it is missing; links on the way stay in it.
+int mounts_open_target(int root, const char *path, bool directory);
 // Gives the root a /dev; returns a descriptor of its terminals' directory.
 int mounts_devices(int root, struct failure *failure);
 // Binds a file of the given content over the one at `path` in the image, which is made if it is missing.
 int mounts_bind_file(int root, size_t index, const char *path, const char *content, size_t length,
                      struct failure *failure);
+// Gives a file that was bound other content.
+int mounts_rewrite_file(const char *path, const char *content, size_t length, struct failure *failure);
 // In the main process's new name spaces: makes the root the only thing to be seen, and mounts what depends on them.
 int mounts_enter(bool read_only, bool terminal, struct failure *failure);
 void mounts_take_down(void);

@@ -1,7 +1,7 @@
 // The numbers of ../protocol.json, which a test compares with this file. Meaning: ../protocol.md.
 #pragma once
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #define PORT_NAME "hull.agent"
 
 #define FRAME_MAGIC 19528
@@ -45,6 +45,8 @@ enum verb {
   VERB_STATISTICS = 6,
   VERB_SET_CLOCK = 7,
   VERB_SHUT_DOWN = 8,
+  VERB_SET_NETWORK = 9,
+  VERB_WRITE_FILE = 10,
 };
 
 enum phase { PHASE_BOOTED = 0, PHASE_READY = 1, PHASE_RUNNING = 2, PHASE_ENDED = 3 };

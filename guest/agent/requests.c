@@ -4,6 +4,8 @@
 
 #include "cgroup.h"
 #include "listing.h"
+#include "mounts.h"
+#include "network.h"
 #include "process.h"
 #include "protocol.h"
 #include "workload.h"
@@ -26,6 +28,13 @@ static int set_clock(struct reader *fields, struct failure *failure) {
   struct timespec clock = {.tv_sec = now / 1000000000, .tv_nsec = now % 1000000000};
   if (fields->bad) return fail(failure, RESULT_INVALID, "the request is malformed");
   return clock_settime(CLOCK_REALTIME, &clock) < 0 ? fail_errno(failure, "cannot set the clock") : 0;
+}
+
+static int rewrite_file(struct reader *fields, struct failure *failure) {
+  size_t length;
+  cleanup_free char *path = read_string(fields, NULL), *content = read_string(fields, &length);
+  if (fields->bad) return fail(failure, RESULT_INVALID, "the request is malformed");
+  return mounts_rewrite_file(path, content, length, failure);
 }
 
 static void write_statistics(struct writer *answer) {
@@ -61,6 +70,10 @@ static int perform(uint32_t id, struct reader *fields, struct writer *answer, st
       return 0;
     case VERB_SET_CLOCK:
       return set_clock(fields, failure);
+    case VERB_SET_NETWORK:
+      return network_apply(fields, failure);
+    case VERB_WRITE_FILE:
+      return rewrite_file(fields, failure);
     case VERB_SHUT_DOWN:
       workload_take_down();
       ending = true;

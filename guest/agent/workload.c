@@ -15,7 +15,9 @@
 
 #include "cgroup.h"
 #include "mounts.h"
+#include "network.h"
 #include "protocol.h"
+#include "shares.h"
 
 static bool ready, read_only_root;
 static char *hostname;
@@ -83,7 +85,8 @@ int workload_set_up(struct reader *fields, struct failure *failure) {
   if (root_fd < 0) return fail_errno(failure, "cannot open the root file system");
   if (set_machine_id(failure) < 0) return -1;
   terminals_fd = mounts_devices(root_fd, failure);
-  if (terminals_fd < 0 || set_up_files(fields, failure) < 0) return -1;
+  if (terminals_fd < 0 || shares_mount(root_fd, fields, failure) < 0 || set_up_files(fields, failure) < 0) return -1;
+  if (network_apply(fields, failure) < 0 || network_parameters(fields, failure) < 0) return -1;
   if (cgroup_set_up(&limits, failure) < 0) return -1;
   group_fd = cgroup_open();
   own_pids_fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
@@ -142,4 +145,5 @@ void workload_take_down(void) {
   if (terminals_fd >= 0) close(terminals_fd);
   root_fd = terminals_fd = -1;
   mounts_take_down();
+  shares_take_down();
 }

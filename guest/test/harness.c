@@ -2,6 +2,7 @@
 // guest only, or needs privileges, is replaced; processes are real ones. Built with sanitizers by
 // src/wall/vm/agent-frames.test.ts, which runs it without privileges.
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -9,8 +10,12 @@
 
 #include "../agent/port.c"
 
+#include "../agent/cards.h"
 #include "../agent/cgroup.h"
+#include "../agent/mounts.h"
+#include "../agent/netlink.h"
 #include "../agent/process.h"
+#include "../agent/protocol.h"
 #include "../agent/requests.h"
 #include "../agent/workload.h"
 
@@ -38,6 +43,33 @@ int workload_join(struct failure *failure) {
   return 0;
 }
 void workload_take_down(void) {}
+
+// As if the interface were new: down, with the name that it had.
+static int harness_reset_card(int index, unsigned place) {
+  struct ifinfomsg link = {.ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_change = IFF_UP};
+  struct netlink_message message;
+  char name[CARDS_NAME];
+  int length = snprintf(name, sizeof name, "card%u", place);
+  netlink_begin(&message, RTM_NEWLINK, 0, &link, sizeof link);
+  netlink_add(&message, IFLA_IFNAME, name, length + 1);
+  return netlink_ask(&message);
+}
+
+// The machine's cards are interfaces that the test has made, if any.
+static unsigned card_index[CARDS_MAXIMUM];
+int cards_bind(unsigned place, char name[CARDS_NAME], struct failure *failure) {
+  snprintf(name, CARDS_NAME, "card%u", place);
+  card_index[place] = if_nametoindex(name);
+  return card_index[place] ? 0 : fail(failure, RESULT_INVALID, "the machine has no network card %u", place);
+}
+int cards_unbind(unsigned place, struct failure *failure) {
+  (void)failure;
+  return harness_reset_card(card_index[place], place);
+}
+int mounts_rewrite_file(const char *path, const char *content, size_t length, struct failure *failure) {
+  (void)content, (void)length;
+  return fail(failure, RESULT_INVALID, "%s is no file of the daemon's", path);
+}
 bool cgroup_out_of_memory(void) { return false; }
 void cgroup_usage(struct cgroup_usage *usage) { *usage = (struct cgroup_usage){1, 2, 3}; }
 

@@ -84,8 +84,63 @@ export interface SandboxSpec {
   /** Refuses writes to the root file system (`--read-only`). */
   readonly readOnlyRoot: boolean;
   readonly resources: Resources;
+  /** Without it, the workload has loopback only. */
+  readonly network?: SandboxNetwork;
+  /** In the order in which they are mounted: parents before what is in them. */
+  readonly mounts?: readonly SandboxMount[];
+  /** Kernel parameters of the workload's own (`net.ipv4.ip_forward`), set before its first instruction. */
+  readonly sysctls?: Readonly<Record<string, string>>;
   /** File that receives the output in the format of log.ts; appended to when it exists. */
   readonly logPath: string;
+}
+
+/** A network name space that is there, and what the workload finds in it. */
+export interface SandboxNetwork {
+  /** Path of the network name space. A container's processes live in it; QEMU does, for a virtual machine. */
+  readonly namespace: string;
+  /**
+   * Taps in the name space, for a virtual machine only: what is behind its network cards, in their order. There
+   * may be more than interfaces: a card without a tap cannot be used while the machine runs. QEMU's user owns them.
+   */
+  readonly taps: readonly string[];
+  /** What a virtual machine makes itself; a container finds its interfaces made. */
+  readonly interfaces: readonly NetworkInterface[];
+  readonly routes: readonly NetworkRoute[];
+}
+
+export interface NetworkInterface {
+  /** As the workload sees it: `eth0`. */
+  readonly name: string;
+  /** Six bytes, in hexadecimal with colons. */
+  readonly mac: string;
+  readonly mtu?: number;
+  /** Each with its prefix: `172.17.0.2/16`, `fd00::2/64`. */
+  readonly addresses: readonly string[];
+  /** Kernel parameters to set before the interface is up. */
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** Which of the machine's network cards; as the interface's place in the list when not given. */
+  readonly card?: number;
+}
+
+export interface NetworkRoute {
+  /** `0.0.0.0/0`, `::/0`, `10.0.0.0/8`… */
+  readonly destination: string;
+  /** Without it, the destination is on the link. */
+  readonly gateway?: string;
+  /** The name of one of the interfaces. */
+  readonly interface: string;
+  readonly metric?: number;
+}
+
+export interface SandboxMount {
+  readonly type: "bind" | "tmpfs";
+  /** Path on the host, of a directory or a file; of no meaning for a tmpfs. */
+  readonly source: string;
+  /** Absolute path behind the wall; made when it does not exist. */
+  readonly target: string;
+  readonly readOnly: boolean;
+  /** As of mount(8): `nosuid`, `nodev`, `noexec`; a tmpfs has `size=…`, `mode=…`, too. */
+  readonly options: readonly string[];
 }
 
 export interface Resources {

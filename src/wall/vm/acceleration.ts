@@ -83,6 +83,8 @@ async function tryGuest(programs: VmPrograms, directory: string, limit: number):
       agentSocket: `${place}/agent`,
       monitorSocket: `${place}/qmp`,
       layers: [],
+      share: place,
+      taps: [],
     }),
     { stdio: ["ignore", "ignore", "ignore"] },
   );

@@ -12,7 +12,7 @@ const guest = join(import.meta.dir, "../../../guest");
 const directory = mkdtempSync(join(tmpdir(), "agent-frames-"));
 const program = join(directory, "harness");
 /** What only works in a guest, or what the harness has of its own. */
-const left = ["boot", "cgroup", "disks", "main", "mounts", "port", "workload"];
+const left = ["boot", "cards", "cgroup", "disks", "main", "mounts", "port", "shares", "workload"];
 
 beforeAll(async () => {
   chmodSync(directory, 0o755);
@@ -100,7 +100,7 @@ function frameOf(random: Random, count: number): Buffer {
     case 7:
       return encodeFrame(frames.requestPart, random(2), Buffer.alloc(random(16_000), random(256)));
     case 8: {
-      const body = new FieldWriter().u8(random(10));
+      const body = new FieldWriter().u8(random(12));
       for (let words = random(5); words > 0; words--) body.u32(random(3));
       return encodeFrame(frames.request, count, body.take());
     }

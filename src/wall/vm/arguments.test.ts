@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type Machine, maximumLayers, qemuArguments } from "./arguments.ts";
+import { type Machine, maximumLayers, networkCards, qemuArguments } from "./arguments.ts";
 
 const machine: Machine = {
   qemu: "/usr/bin/qemu-system-x86_64",
@@ -13,6 +13,8 @@ const machine: Machine = {
   monitorSocket: "/vm/qmp",
   layers: ["/layers/0", "/layers/1"],
   disk: "/disk.img",
+  share: "/share",
+  taps: ["tap0"],
 };
 
 test("the arguments of a machine with two layers", () => {
@@ -33,22 +35,29 @@ test("the arguments of a machine with two layers", () => {
     ...["-device", "virtio-serial-pci,max_ports=2,addr=0x1.0,multifunction=on"],
     ...["-device", "virtserialport,chardev=agent,name=hull.agent"],
     "-blockdev",
+    '{"driver":"raw","node-name":"writable","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/disk.img"}}',
+    ...[
+      "-device",
+      "virtio-blk-pci,drive=writable,serial=writable,werror=report,rerror=report,queue-size=64,addr=0x1.1,multifunction=on",
+    ],
+    ...["-fsdev", "local,id=share,path=/share,security_model=none,multidevs=remap"],
+    ...["-device", "virtio-9p-pci,fsdev=share,mount_tag=share,addr=0x1.2,multifunction=on"],
+    ...["-netdev", "tap,id=card0,ifname=tap0,script=no,downscript=no,vnet_hdr=on"],
+    ...["-device", "virtio-net-pci,id=card0,romfile=,addr=0x1.3,multifunction=on,netdev=card0"],
+    ...["-device", "virtio-net-pci,id=card1,romfile=,addr=0x1.4,multifunction=on"],
+    ...["-device", "virtio-net-pci,id=card2,romfile=,addr=0x1.5,multifunction=on"],
+    ...["-device", "virtio-net-pci,id=card3,romfile=,addr=0x1.6,multifunction=on"],
+    "-blockdev",
     '{"driver":"raw","node-name":"layer0","read-only":true,"discard":"ignore","file":{"driver":"file","filename":"/layers/0","locking":"off"}}',
     ...[
       "-device",
-      "virtio-blk-pci,drive=layer0,serial=layer0,werror=report,rerror=report,queue-size=64,addr=0x1.1,multifunction=on",
+      "virtio-blk-pci,drive=layer0,serial=layer0,werror=report,rerror=report,queue-size=64,addr=0x2.0,multifunction=on",
     ],
     "-blockdev",
     '{"driver":"raw","node-name":"layer1","read-only":true,"discard":"ignore","file":{"driver":"file","filename":"/layers/1","locking":"off"}}',
     ...[
       "-device",
-      "virtio-blk-pci,drive=layer1,serial=layer1,werror=report,rerror=report,queue-size=64,addr=0x1.2,multifunction=on",
-    ],
-    "-blockdev",
-    '{"driver":"raw","node-name":"writable","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/disk.img"}}',
-    ...[
-      "-device",
-      "virtio-blk-pci,drive=writable,serial=writable,werror=report,rerror=report,queue-size=64,addr=0x1.3,multifunction=on",
+      "virtio-blk-pci,drive=layer1,serial=layer1,werror=report,rerror=report,queue-size=64,addr=0x2.1,multifunction=on",
     ],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
   ]);
@@ -65,7 +74,8 @@ test("every layer of the largest image has a place of its own on the bus", () =>
   const places = qemuArguments({ ...machine, layers }).flatMap(
     (arg) => /addr=(0x[0-9a-f]+\.\d)/.exec(arg)?.[1] ?? [],
   );
-  expect(places.length).toBe(maximumLayers + 2);
+  // The port, the writable disk, the share and the cards are there, too.
+  expect(places.length).toBe(maximumLayers + 3 + networkCards);
   expect(new Set(places).size).toBe(places.length);
   const slots = places.map((place) => Number.parseInt(place, 16));
   // The chipset has the slots 0 and 31.
@@ -75,11 +85,14 @@ test("every layer of the largest image has a place of its own on the bus", () =>
 
 test("a machine that is saved and one that is made of it differ in nothing that the saved state knows of", () => {
   const template = { memory: "/proc/self/fd/3", layerPlaces: 3 };
-  const { disk: _, ...empty } = { ...machine, layers: [] };
+  const { disk: _, ...empty } = { ...machine, layers: [], taps: [] };
   const saved = qemuArguments({ ...empty, template: { ...template, step: "save" } });
   const restored = qemuArguments({ ...machine, template: { ...template, step: "restore" } });
   const devices = (args: readonly string[]): readonly string[] =>
-    args.filter((_, index) => ["-device", "-machine", "-cpu", "-smp", "-m"].includes(args[index - 1] ?? ""));
+    args
+      .filter((_, index) => ["-device", "-machine", "-cpu", "-smp", "-m"].includes(args[index - 1] ?? ""))
+      // What is behind a network card is agreed on when the guest first uses it.
+      .map((device) => device.replace(/,netdev=.*/, ""));
   expect(devices(restored)).toEqual(devices(saved));
   expect(devices(saved).filter((device) => device.startsWith("virtio-blk-pci"))).toHaveLength(4);
   expect(saved).toContain("memory-backend-file,id=memory,size=128M,mem-path=/proc/self/fd/3,share=on");

@@ -16,6 +16,10 @@ export interface Machine {
   /** Read-only disks, bottom layer first. */
   readonly layers: readonly string[];
   readonly disk?: string;
+  /** Directory that the guest may mount through 9p. */
+  readonly share: string;
+  /** Taps in QEMU's network name space: what is behind the first network cards. The others have nothing behind. */
+  readonly taps: readonly string[];
   /** A machine that is saved as a template, or made of one. */
   readonly template?: TemplateStep;
 }
@@ -43,15 +47,23 @@ const withoutDevices = "smbus=off,sata=off,usb=off,vmport=off,smm=off,hpet=off,g
 /** Memory for translated code; by default it could grow to one GiB, beyond what the jail allows. */
 const translationMebibytes = 128;
 
-/** Most layers that find a place on the machine's bus, beside the port and the writable disk. */
-export const maximumLayers = (slots - firstSlot) * functionsPerSlot - 2;
+/**
+ * Network cards of every machine. One without a tap costs next to nothing, and none can get one while the machine
+ * runs: a workload that may be connected to more networks has taps for all of them from its start.
+ */
+export const networkCards = 4;
+
+/** Functions of the first slot; what comes after the cards has the slot's last one. */
+const functions = { port: 0, disk: 1, share: 2, card: (index: number) => 3 + index } as const;
+
+/** Most layers that find a place on the machine's bus. */
+export const maximumLayers = (slots - firstSlot - 1) * functionsPerSlot;
 
 /** Under emulation, the guest's page tables have four levels rather than five: each level is walked by software. */
 const processors = { kvm: "max", tcg: "max,la57=off" } as const;
 
 export function qemuArguments(machine: Machine): string[] {
   const { template } = machine;
-  const disks = disksOf(machine);
   return [
     machine.qemu,
     ...["-name", machine.name],
@@ -69,15 +81,12 @@ export function qemuArguments(machine: Machine): string[] {
     ...["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"],
     ...["-qmp", `unix:${machine.monitorSocket},server=on,wait=off`],
     ...["-chardev", `socket,id=agent,path=${machine.agentSocket},server=on,wait=off`],
-    ...["-device", `virtio-serial-pci,max_ports=2,${placeOf(0)}`],
+    ...["-device", `virtio-serial-pci,max_ports=2,${placeOf(functions.port)}`],
     ...["-device", `virtserialport,chardev=agent,name=${portName}`],
-    ...disks.flatMap((disk, index) => [
-      ...["-blockdev", JSON.stringify(disk)],
-      ...[
-        "-device",
-        `virtio-blk-pci,drive=${disk["node-name"]},serial=${disk["node-name"]},${errors},${queue},${placeOf(index + 1)}`,
-      ],
-    ]),
+    ...diskArguments(writableDisk(machine), functions.disk),
+    ...shareArguments(machine),
+    ...Array.from({ length: networkCards }, (_, index) => cardArguments(index, machine.taps[index])).flat(),
+    ...layerDisks(machine).flatMap((disk, index) => diskArguments(disk, functionsPerSlot + index)),
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
   ];
 }
@@ -104,19 +113,60 @@ const errors = "werror=report,rerror=report";
 /** The guest sets memory aside for each request that a queue can hold: half a megabyte per disk by default. */
 const queue = "queue-size=64";
 
+/** A processor has some 200 interrupt vectors, and each disk takes two; those that come later share the bus's lines. */
+const placesWithVectors = 80;
+
 /** Eight devices share a slot as its functions: a bus has 32 slots, an image may have more layers. */
 function placeOf(index: number): string {
   const slot = firstSlot + Math.floor(index / functionsPerSlot);
   return `addr=0x${slot.toString(16)}.${index % functionsPerSlot},multifunction=on`;
 }
 
-function disksOf({ layers, disk, template }: Machine) {
-  const places = Array.from({ length: template?.layerPlaces ?? layers.length }, (_, index) => {
+/** The guest's driver is bound when a card is used, and what the tap can do is agreed on then. */
+function cardArguments(index: number, tap: string | undefined): string[] {
+  const id = `card${index}`;
+  const place = placeOf(functions.card(index));
+  // There is nothing to boot from a network.
+  const device = [
+    "-device",
+    `virtio-net-pci,id=${id},romfile=,${place}${tap === undefined ? "" : `,netdev=${id}`}`,
+  ];
+  if (tap === undefined) return device;
+  return ["-netdev", `tap,id=${id},ifname=${tap},script=no,downscript=no,vnet_hdr=on`, ...device];
+}
+
+/**
+ * A file that the guest makes belongs to whoever makes it there if QEMU may give it away, else to QEMU's user; with
+ * `passthrough` the latter would be an error.
+ */
+function shareArguments({ share }: Machine): string[] {
+  return [
+    ...["-fsdev", `local,id=share,path=${share},security_model=none,multidevs=remap`],
+    ...["-device", `virtio-9p-pci,fsdev=share,mount_tag=share,${placeOf(functions.share)}`],
+  ];
+}
+
+function diskArguments(disk: ReturnType<typeof diskOf | typeof emptyDisk>, place: number): string[] {
+  const name = disk["node-name"];
+  const vectors = place < placesWithVectors ? "" : "vectors=0,";
+  return [
+    ...["-blockdev", JSON.stringify(disk)],
+    ...[
+      "-device",
+      `virtio-blk-pci,drive=${name},serial=${name},${errors},${queue},${vectors}${placeOf(place)}`,
+    ],
+  ];
+}
+
+function layerDisks({ layers, template }: Machine) {
+  return Array.from({ length: template?.layerPlaces ?? layers.length }, (_, index) => {
     const path = layers[index];
     return path === undefined ? emptyDisk(`layer${index}`, true) : diskOf(`layer${index}`, path, true);
   });
-  if (disk !== undefined) return [...places, diskOf("writable", disk, false)];
-  return template === undefined ? places : [...places, emptyDisk("writable", false)];
+}
+
+function writableDisk({ disk }: Machine) {
+  return disk === undefined ? emptyDisk("writable", false) : diskOf("writable", disk, false);
 }
 
 /** Stands for a disk in a template; large enough for any that takes its place, for the guest keeps the size. */

@@ -9,6 +9,9 @@ const tailLines = 4;
 /** Lines that say why, among registers and call traces. */
 const reasons = /Kernel panic|agent: |qemu|Out of memory/i;
 
+/** QEMU says so of each network card that is not used. */
+const meaningless = /warning: nic \S+ has no peer/;
+
 /** The lines of a console's log that say why it ended, or the last ones, on one line; empty when there is none. */
 export function consoleTail(path: string): string {
   let descriptor: number;
@@ -41,7 +44,7 @@ function describe(log: Buffer): string {
         .trim()
         .slice(0, 200),
     )
-    .filter((line) => line !== "");
+    .filter((line) => line !== "" && !meaningless.test(line));
   const telling = words.filter((line) => reasons.test(line));
   return (telling.length > 0 ? telling : words).slice(-tailLines).join(" | ");
 }

@@ -89,6 +89,38 @@ test("only with KVM is there a device, for its user alone", () => {
   ]);
 });
 
+test("the sandbox's network is QEMU's, which may open the taps in it", () => {
+  const network = { namespace: "/run/netns/a", taps: ["tap0"] };
+  const { linux, process } = jailConfig(spec, { ...facts, network });
+  expect(linux.namespaces.find(({ type }) => type === "network")).toEqual({
+    type: "network",
+    path: "/run/netns/a",
+  });
+  expect(linux.devices?.map(({ path, uid }) => [path, uid])).toEqual([["/dev/net/tun", 0x70012345]]);
+  expect(linux.resources.devices).toContainEqual({
+    allow: true,
+    type: "c",
+    major: 10,
+    minor: 200,
+    access: "rw",
+  });
+  expect(process.args.join(" ")).toContain("ifname=tap0");
+  const without = jailConfig(spec, { ...facts, network: { ...network, taps: [] } });
+  expect(without.linux.devices).toBeUndefined();
+});
+
+test("the host's mounts are below the share, read-only where the user says so", () => {
+  const bound = (source: string, readOnly: boolean) =>
+    ({ type: "bind", source, target: "/x", readOnly, options: [] }) as const;
+  const tmpfs = { type: "tmpfs", source: "", target: "/t", readOnly: false, options: [] } as const;
+  const { mounts } = jailConfig({ ...spec, mounts: [bound("/a", true), tmpfs, bound("/b", false)] }, facts);
+  const shown = mounts.filter(({ destination }) => destination.startsWith("/share"));
+  expect(shown.map(({ source, destination, options }) => [source, destination, options.at(-1)])).toEqual([
+    ["/a", "/share/0", "ro"],
+    ["/b", "/share/1", "rw"],
+  ]);
+});
+
 test("a path too long for a socket is refused with its length", () => {
   const runtimeDirectory = `/run/${"x".repeat(100)}`;
   expect(() => layoutOf({ runtimeDirectory, directory: "/" })).toThrow("longer than a socket's address");

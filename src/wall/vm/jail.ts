@@ -25,11 +25,16 @@ export interface JailFacts {
   readonly canLimitSwap: boolean;
   /** Device number of /dev/kvm, if it is used. */
   readonly kvm: { readonly major: number; readonly minor: number } | undefined;
+  /** The sandbox's network name space with the taps in it; without it, QEMU has one of its own. */
+  readonly network?: { readonly namespace: string; readonly taps: readonly string[] };
   readonly template?: TemplateStep & {
     /** Bytes of the template's memory that hold nothing: pages that a guest is the first to use count as its own. */
     readonly emptyBytes: number;
   };
 }
+
+/** /dev/net/tun (Linux, admin-guide/devices.txt). QEMU can open no tap but those that its user owns. */
+const tunnel = { major: 10, minor: 200 };
 
 /** What QEMU itself takes at most, beside the guest's memory. */
 const overheadBytes = 256 * 1024 * 1024;
@@ -37,12 +42,13 @@ const overheadBytes = 256 * 1024 * 1024;
 const overheadProcesses = 96;
 const period = 100_000;
 
-export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers">, facts: JailFacts): OciConfig {
+export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, facts: JailFacts): OciConfig {
   const { template } = facts;
   const limit = facts.memoryBytes + overheadBytes + (template?.emptyBytes ?? 0);
   const boots = template?.step !== "restore";
   // A machine that is saved knows no workload.
   const hasDisk = template?.step !== "save";
+  const devices = devicesOf(facts);
   return {
     ociVersion: "1.0.2",
     process: {
@@ -60,6 +66,8 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers">, facts: Jail
         monitorSocket: jailed.monitorSocket,
         layers: spec.layers.map((_, index) => jailed.layer(index)),
         ...(hasDisk ? { disk: jailed.disk } : {}),
+        share: jailed.share,
+        taps: facts.network?.taps ?? [],
         ...(template === undefined ? {} : { template }),
       }),
       env: ["PATH=/usr/bin:/bin"],
@@ -84,6 +92,10 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers">, facts: Jail
         : []),
       ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "ro")),
       ...(hasDisk ? [bind(facts.layout.disk, jailed.disk, "rw")] : []),
+      // Read-only here, too: the guest's word is not relied on.
+      ...sharesOf(spec.mounts).map(({ source, readOnly }, index) =>
+        bind(source, `${jailed.share}/${index}`, readOnly ? "ro" : "rw"),
+      ),
       bind(facts.layout.sockets, jailed.sockets, "rw"),
     ],
     linux: {
@@ -93,29 +105,14 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers">, facts: Jail
         { type: "ipc" },
         { type: "uts" },
         { type: "mount" },
-        { type: "network" },
+        { type: "network", ...(facts.network === undefined ? {} : { path: facts.network.namespace }) },
         { type: "cgroup" },
       ],
-      ...(facts.kvm === undefined
-        ? {}
-        : {
-            devices: [
-              {
-                path: "/dev/kvm",
-                type: "c" as const,
-                ...facts.kvm,
-                fileMode: 0o600,
-                uid: facts.user,
-                gid: facts.user,
-              },
-            ],
-          }),
+      ...(devices.length === 0 ? {} : { devices }),
       resources: {
         devices: [
           { allow: false, access: "rwm" },
-          ...(facts.kvm === undefined
-            ? []
-            : [{ allow: true, type: "c" as const, ...facts.kvm, access: "rw" }]),
+          ...devices.map(({ type, major, minor }) => ({ allow: true, type, major, minor, access: "rw" })),
         ],
         memory: { limit, ...(facts.canLimitSwap ? { swap: limit } : {}) },
         // The guest's processors bound it; one more is for QEMU's own work.
@@ -124,6 +121,18 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers">, facts: Jail
       },
     },
   };
+}
+
+function devicesOf({ kvm, network, user }: JailFacts) {
+  const own = { type: "c" as const, fileMode: 0o600, uid: user, gid: user };
+  return [
+    ...(kvm === undefined ? [] : [{ path: "/dev/kvm", ...kvm, ...own }]),
+    ...((network?.taps.length ?? 0) === 0 ? [] : [{ path: "/dev/net/tun", ...tunnel, ...own }]),
+  ];
+}
+
+function sharesOf(mounts: SandboxSpec["mounts"] = []) {
+  return mounts.filter(({ type }) => type === "bind");
 }
 
 function bind(source: string, destination: string, mode: "ro" | "rw"): OciMount {

@@ -61,6 +61,8 @@ export const jailed = {
   sockets: "/vm",
   layer: (index: number): string => `/layers/${index}`,
   disk: "/disk.img",
+  /** Volumes and binds are mounted below it, as `0`, `1`… */
+  share: "/share",
 } as const;
 
 /** The jail's name to the OCI runtime. */

@@ -7,7 +7,7 @@ import type { ContainerOptions, OciRuntime } from "../oci/runtime.ts";
 import type { Resources, SandboxSpec } from "../wall.ts";
 import type { AccelerationFacts } from "./acceleration.ts";
 import { jailConfig } from "./jail.ts";
-import { jailCgroup, jailId, type VmLayout } from "./layout.ts";
+import { jailCgroup, jailed, jailId, type VmLayout } from "./layout.ts";
 import type { VmPrograms } from "./programs.ts";
 import { memoryPath } from "./template/key.ts";
 import type { TemplateLease } from "./template/store.ts";
@@ -46,6 +46,7 @@ export function configOf({ spec, layout, runtime, programs, facts, memoryBytes, 
     initramfs: programs.initramfs,
     programs: programs.directories,
     canLimitSwap: canLimitSwap(runtime.cgroups),
+    ...(spec.network === undefined ? {} : { network: spec.network }),
     ...(template === undefined
       ? {}
       : {
@@ -68,7 +69,7 @@ export async function makeDirectories({ spec, layout }: MachineParts): Promise<v
     // A workload that writes nothing has a log, too.
     await appendFile(spec.logPath, "", { mode: 0o600 });
     await mkdir(spec.runtimeDirectory, { recursive: true, mode: 0o700 });
-    await mkdir(layout.root, { recursive: true, mode: 0o755 });
+    await mkdir(`${layout.root}${jailed.share}`, { recursive: true, mode: 0o755 });
     await mkdir(layout.sockets, { recursive: true, mode: 0o700 });
     await chown(layout.sockets, jailUser(spec.id), jailUser(spec.id));
   } catch (error) {

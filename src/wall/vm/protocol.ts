@@ -1,6 +1,6 @@
 /** The numbers of guest/protocol.json, which a test compares with this file. Meaning: guest/protocol.md. */
 
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 export const portName = "hull.agent";
 
 export const frame = {
@@ -48,6 +48,8 @@ export const verbs = {
   statistics: 6,
   setClock: 7,
   shutDown: 8,
+  setNetwork: 9,
+  writeFile: 10,
 } as const;
 
 export const phases = { booted: 0, ready: 1, running: 2, ended: 3 } as const;

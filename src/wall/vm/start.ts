@@ -5,6 +5,7 @@ import type { ExitStatus, ProcessSpec, SandboxSpec } from "../wall.ts";
 import type { AgentExit } from "./agent-process.ts";
 import { capabilityMask } from "./capabilities.ts";
 import { FieldWriter } from "./fields.ts";
+import { mountFields, networkFields, parameterFields } from "./network.ts";
 
 /** Milliseconds: the guest reads the program from its disks, on a host that may be busy. */
 export const startTimeout = 120_000;
@@ -32,11 +33,14 @@ export function startBody(process: ProcessSpec): Buffer {
 
 export function setUpBody(spec: SandboxSpec, hostResolver: string): FieldWriter {
   const { cpus, pids } = spec.resources;
-  const files: readonly (readonly [string, string])[] = [
+  // A file that the user mounts is not written over.
+  const mounted = new Set(spec.mounts?.map(({ target }) => target));
+  const all: readonly (readonly [string, string])[] = [
     ["/etc/hostname", `${spec.hostname}\n`],
     ["/etc/hosts", hostsFile(spec.hostname)],
     ["/etc/resolv.conf", resolverFile(hostResolver)],
   ];
+  const files = all.filter(([path]) => !mounted.has(path));
   const fields = new FieldWriter()
     .u32(spec.layers.length)
     .string(spec.hostname)
@@ -46,10 +50,14 @@ export function setUpBody(spec: SandboxSpec, hostResolver: string): FieldWriter 
     .u32(Number.isInteger(cpus) ? 0 : Math.max(1000, Math.round(cpus * cpuPeriod)))
     .u64(pids)
     .u64(clockNow())
-    .string(randomBytes(64))
-    .u32(files.length);
-  for (const [path, content] of files) fields.string(path).string(content);
-  return fields;
+    .string(randomBytes(64));
+  const written = new FieldWriter().u32(files.length);
+  for (const [path, content] of files) written.string(path).string(content);
+  return fields
+    .bytes(mountFields(spec.mounts))
+    .bytes(written.take())
+    .bytes(networkFields(spec.network))
+    .bytes(parameterFields(spec.sysctls));
 }
 
 /** Nanoseconds since the epoch. */

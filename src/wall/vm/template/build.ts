@@ -16,7 +16,7 @@ import type { AccelerationFacts } from "../acceleration.ts";
 import { AgentConnection } from "../agent.ts";
 import { consoleTail } from "../console.ts";
 import { jailConfig } from "../jail.ts";
-import { jailCgroup, jailId, layoutOf, type VmLayout } from "../layout.ts";
+import { jailCgroup, jailed, jailId, layoutOf, type VmLayout } from "../layout.ts";
 import type { VmPrograms } from "../programs.ts";
 import { phases } from "../protocol.ts";
 import type { TemplateImage } from "./files.ts";
@@ -53,7 +53,7 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
     if (!done) closeSync(memory);
   });
   undo.defer(() => removeBuild(runtime, stateDirectory, name));
-  await mkdir(layout.root, { recursive: true, mode: 0o755 });
+  await mkdir(`${layout.root}${jailed.share}`, { recursive: true, mode: 0o755 });
   await mkdir(layout.sockets, { recursive: true, mode: 0o700 });
   await chown(layout.sockets, jailUser(name), jailUser(name));
   const container = await runtime.create(configOf(parts, layout, name), {
@@ -99,7 +99,7 @@ async function bootAndSave(container: OciContainer, layout: VmLayout, ending: Ab
 }
 
 function configOf({ size, runtime, programs, facts }: BuildParts, layout: VmLayout, name: string) {
-  const spec = { id: "template", layers: [] };
+  const spec = { id: "template", layers: [], mounts: [] };
   return jailConfig(spec, {
     qemu: programs.qemu,
     acceleration: facts.acceleration,

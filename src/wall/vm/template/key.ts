@@ -54,6 +54,8 @@ export function templateKey(size: MachineSize, parts: PartSums, facts: Accelerat
     agentSocket: jailed.agentSocket,
     monitorSocket: jailed.monitorSocket,
     layers: [],
+    share: jailed.share,
+    taps: [],
     template: { step: "save", memory: memoryPath, layerPlaces: size.layerPlaces },
   });
   const host = facts.acceleration === "kvm" ? processorModel() : arch();

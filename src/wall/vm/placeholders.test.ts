@@ -1,0 +1,164 @@
+/** What fills a machine's places when it starts, from a template or by a boot: taps behind its cards, volumes. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
+import { run } from "../../host/spawn.ts";
+import type { SandboxSpec } from "../wall.ts";
+import { jailUser } from "./machine.ts";
+import { createVmWall } from "./vm-wall.ts";
+
+const patience = 180_000;
+const directory = mkdtempSync(join(tmpdir(), "plc-"));
+let layer: TinyLayer;
+let count = 0;
+beforeAll(async () => {
+  layer = await makeTinyLayer({ "srv/other": "hidden\n" });
+});
+afterAll(async () => {
+  await layer[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function wallOf(templates: boolean) {
+  const stateDirectory = join(directory, `s${++count}`);
+  mkdirSync(stateDirectory);
+  return createVmWall({
+    guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
+    stateDirectory,
+    templateDirectory: join(directory, "templates"),
+    templates,
+    requireKvm: false,
+    runtime: "crun",
+    conmon: "conmon",
+    qemu: "qemu-system-x86_64",
+  });
+}
+
+function specOf(script: string, changes: Partial<SandboxSpec>): SandboxSpec {
+  const own = join(directory, `w${++count}`);
+  mkdirSync(own);
+  return {
+    id: Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex"),
+    name: `placeholders-${count}`,
+    directory: own,
+    runtimeDirectory: join(directory, `r${count}`),
+    layers: [layer.path],
+    process: {
+      args: ["sh", "-c", script],
+      env: ["PATH=/bin"],
+      cwd: "/",
+      user: "",
+      capabilities: ["CAP_NET_RAW", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"],
+      terminal: false,
+      stdin: false,
+      stdinOnce: false,
+    },
+    hostname: "vm",
+    readOnlyRoot: false,
+    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
+    logPath: join(own, "log"),
+    ...changes,
+  };
+}
+
+async function outputOf(spec: SandboxSpec, templates: boolean): Promise<string> {
+  const wall = await wallOf(templates);
+  try {
+    const sandbox = await wall.create(spec);
+    try {
+      const attachment = await sandbox.attach({ stdin: false });
+      await sandbox.start();
+      const parts: Uint8Array[] = [];
+      for await (const { data } of attachment.output) parts.push(data);
+      return Buffer.concat(parts).toString();
+    } finally {
+      await sandbox.remove();
+    }
+  } finally {
+    await wall.close();
+  }
+}
+
+async function ip(...args: readonly string[]): Promise<void> {
+  const { code, stderr } = await run(["ip", ...args]);
+  if (code !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr}`);
+}
+
+/** A name space with two taps of a user's, and the host's address on each. */
+async function makeNetwork(user: number) {
+  const name = `hull-test-${process.pid}-${++count}`;
+  await ip("netns", "add", name);
+  for (const index of [0, 1]) {
+    const tap = `tap${index}`;
+    await ip("-n", name, "tuntap", "add", tap, "mode", "tap", "vnet_hdr", "user", String(user));
+    await ip("-n", name, "address", "add", `10.9.${index}.1/24`, "dev", tap);
+    await ip("-n", name, "link", "set", tap, "up");
+  }
+  return { namespace: `/run/netns/${name}`, [Symbol.asyncDispose]: () => ip("netns", "delete", name) };
+}
+
+describe.each([
+  ["a template", true],
+  ["a boot", false],
+])("a machine that starts from %s", (_, templates) => {
+  test(
+    "reaches what is behind its taps, with the addresses and the parameters it was given",
+    async () => {
+      const script =
+        "ping -c 1 -W 20 10.9.0.1 >/dev/null && ping -c 1 -W 20 10.9.1.1 >/dev/null && echo reached; " +
+        "ip address show lan | grep ether; cat /proc/sys/net/ipv4/ip_forward; ls /sys/class/net | grep -c .";
+      const spec = specOf(script, { sysctls: { "net.ipv4.ip_forward": "1" } });
+      await using network = await makeNetwork(jailUser(spec.id));
+      const interfaces = ["lan", "eth1"].map((name, index) => ({
+        name,
+        mac: `02:42:0a:09:00:0${index + 1}`,
+        addresses: [`10.9.${index}.2/24`],
+      }));
+      const taps = ["tap0", "tap1"];
+      const { namespace } = network;
+      const whole = { ...spec, network: { namespace, taps, interfaces, routes: [] } };
+      const [reached, ether, forward, links] = (await outputOf(whole, templates)).trim().split("\n");
+      expect(reached).toBe("reached");
+      expect(ether).toContain("02:42:0a:09:00:01");
+      expect(forward).toBe("1");
+      // Cards that nobody uses are not to be seen: there are these two and loopback.
+      expect(links).toBe("3");
+    },
+    patience,
+  );
+
+  test(
+    "has the host's directories and files where it was told, and no other",
+    async () => {
+      const volume = mkdtempSync(join(directory, "volume-"));
+      const closed = mkdtempSync(join(directory, "closed-"));
+      const file = join(directory, `file${++count}`);
+      writeFileSync(join(volume, "from-host"), "hello\n");
+      writeFileSync(join(closed, "kept"), "kept\n");
+      writeFileSync(file, "one file\n");
+      const script =
+        "cat /data/from-host /srv/kept /etc/one-file; cat /srv/other 2>/dev/null; echo back > /data/from-guest; " +
+        "echo no > /srv/kept; ls /srv; grep -c 9p /proc/mounts; df /tmp/t | grep -c 1024; ls /share";
+      const spec = specOf(script, {
+        mounts: [
+          { type: "bind", source: volume, target: "/data", readOnly: false, options: ["nosuid"] },
+          { type: "bind", source: closed, target: "/srv", readOnly: true, options: [] },
+          { type: "tmpfs", source: "", target: "/tmp/t", readOnly: false, options: ["size=1m", "noexec"] },
+          { type: "bind", source: file, target: "/etc/one-file", readOnly: false, options: [] },
+        ],
+      });
+      for (const path of [volume, file]) chownSync(path, jailUser(spec.id), jailUser(spec.id));
+      for (const path of [volume, closed]) chmodSync(path, 0o755);
+      const output = await outputOf(spec, templates);
+      expect(output).toStartWith("hello\nkept\none file\n");
+      expect(output).toContain("/srv/kept: Read-only file system");
+      expect(output).not.toContain("hidden");
+      expect(output).toEndWith("kept\n3\n1\nls: /share: No such file or directory\n");
+      expect(readFileSync(join(volume, "from-guest"), "utf8")).toBe("back\n");
+      expect(readFileSync(join(closed, "kept"), "utf8")).toBe("kept\n");
+    },
+    patience,
+  );
+});
