@@ -11,12 +11,14 @@ const { i32, u32, u64, i64, ptr: pointer } = FFIType;
 
 const { symbols } = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: pointer },
+  bind: { args: [i32, pointer, u32], returns: i32 },
   close: { args: [i32], returns: i32 },
   connect: { args: [i32, pointer, u32], returns: i32 },
   execve: { args: [pointer, pointer, pointer], returns: i32 },
   /** With an integer as its third argument. */
   fcntl: { args: [i32, i32, i32], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
+  listen: { args: [i32, i32], returns: i32 },
   lseek: { args: [i32, i64, i32], returns: i64 },
   memfd_create: { args: [pointer, u32], returns: i32 },
   mkdirat: { args: [i32, pointer, u32], returns: i32 },

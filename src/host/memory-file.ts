@@ -4,7 +4,7 @@
  */
 
 import { ptr } from "bun:ffi";
-import { closeSync, fchmodSync, ftruncateSync } from "node:fs";
+import { closeSync, fchmodSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { check, cString, libc } from "./libc.ts";
 import { errnoNameOf } from "./system-error.ts";
 
@@ -28,6 +28,24 @@ export function createMemoryFile(name: string, bytes: number): number {
     closeSync(descriptor);
     throw error;
   }
+}
+
+/** A sealed memory file that holds `content`. The caller closes it. */
+export function memoryFileOf(name: string, content: Uint8Array): number {
+  const descriptor = createMemoryFile(name, content.length);
+  try {
+    for (let at = 0; at < content.length; ) at += writeSync(descriptor, content, at, content.length - at, at);
+    sealMemoryFile(descriptor);
+    return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/** Opens a memory file anew, to be read from its beginning: descriptors of one opening share their place in it. */
+export function reopenMemoryFile(descriptor: number): number {
+  return openSync(`/proc/self/fd/${descriptor}`, "r");
 }
 
 /** Forbids every change, for good. Throws EBUSY while anybody maps the file to write to it. */

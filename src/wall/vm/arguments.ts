@@ -11,6 +11,7 @@ export interface Machine {
   readonly processors: number;
   readonly kernel: string;
   readonly initramfs: string;
+  /** Where QEMU listens, in the words of its -chardev: `path=FILE`, or `fd=NUMBER` of a listening socket. */
   readonly agentSocket: string;
   readonly monitorSocket: string;
   /** Read-only disks, bottom layer first. */
@@ -79,8 +80,9 @@ export function qemuArguments(machine: Machine): string[] {
       : ["-kernel", machine.kernel, "-initrd", machine.initramfs, "-append", kernelArguments(machine)]),
     // QEMU's own messages and the guest's console go the same way.
     ...["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"],
-    ...["-qmp", `unix:${machine.monitorSocket},server=on,wait=off`],
-    ...["-chardev", `socket,id=agent,path=${machine.agentSocket},server=on,wait=off`],
+    ...["-chardev", `socket,id=monitor,${machine.monitorSocket},server=on,wait=off`],
+    ...["-mon", "chardev=monitor,mode=control"],
+    ...["-chardev", `socket,id=agent,${machine.agentSocket},server=on,wait=off`],
     ...["-device", `virtio-serial-pci,max_ports=2,${placeOf(functions.port)}`],
     ...["-device", `virtserialport,chardev=agent,name=${portName}`],
     ...diskArguments(writableDisk(machine), functions.disk),

@@ -18,6 +18,9 @@ const bootTimeout = 120_000;
 /** The same to the welcome of a machine that starts from a template. */
 const restoreTimeout = 30_000;
 
+/** Milliseconds in which the end of QEMU becomes known. */
+const endPatience = 500;
+
 /** The machine did not come out of its template. */
 export class RestoreFailure extends Error {
   override readonly name = "RestoreFailure";
@@ -40,15 +43,14 @@ export async function greet(
 ): Promise<AgentConnection> {
   const { name } = spec;
   const gone = new AbortController();
-  void container.wait().then(
+  const ended = container.wait().then(
     () => gone.abort(),
     () => gone.abort(),
   );
   const { signal } = gone;
   let restoring = template !== undefined;
   try {
-    if (template !== undefined)
-      await loadState(layout, template.image.devices, { timeout: restoreTimeout, signal, watch });
+    if (template !== undefined) await loadState(layout, { timeout: restoreTimeout, signal, watch });
     const timeout = template === undefined ? bootTimeout : restoreTimeout;
     const connection = await AgentConnection.open(layout.agentSocket, { timeout, signal });
     restoring = false;
@@ -60,6 +62,8 @@ export async function greet(
     }
     return connection;
   } catch (error) {
+    // The end of QEMU breaks its connections before it is known for what it is.
+    if (!gone.signal.aborted) await Promise.race([ended, Bun.sleep(endPatience)]);
     const why = gone.signal.aborted ? "QEMU ended" : messageOf(explainAgent(error, name));
     const tail = consoleTail(layout.console);
     const whole = tail === "" ? why : `${why} (console: ${tail})`;

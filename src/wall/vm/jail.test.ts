@@ -11,10 +11,11 @@ const facts: JailFacts = {
   cgroup: `/hull/vm-${id}`,
   user: 0x70012345,
   memoryBytes: 128 * 1024 * 1024,
+  diskBytes: 10 * 1024 ** 3,
   processors: 2,
   kernel: "/lib/hull/guest/vmlinux",
   initramfs: "/lib/hull/guest/initramfs.cpio",
-  programs: ["/usr", "/lib"],
+  programs: ["/usr/lib/x", "/usr/bin/qemu-system-x86_64"],
   canLimitSwap: true,
   kvm: undefined,
 };
@@ -25,16 +26,20 @@ test("the jail shows QEMU its own files and nothing else", () => {
   expect(root).toEqual({ path: "/run/hull/w/0123/root", readonly: true });
   const binds = mounts.filter(({ type }) => type === "bind");
   expect(binds.map(({ source, destination, options }) => [source, destination, options.at(-1)])).toEqual([
-    ["/usr", "/usr", "ro"],
-    ["/lib", "/lib", "ro"],
+    ["/usr/lib/x", "/usr/lib/x", "ro"],
+    ["/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-system-x86_64", "ro"],
     ["/lib/hull/guest/vmlinux", "/boot/vmlinux", "ro"],
     ["/lib/hull/guest/initramfs.cpio", "/boot/initramfs.cpio", "ro"],
     ["/layers/a.erofs", "/layers/0", "ro"],
     ["/layers/b.erofs", "/layers/1", "ro"],
     ["/var/lib/hull/w/0123/disk.img", "/disk.img", "rw"],
-    ["/run/hull/w/0123/vm", "/vm", "rw"],
+    ["/run/hull/w/0123/vm", "/vm", "ro"],
   ]);
   for (const { options } of binds) expect(options).toEqual(expect.arrayContaining(["nosuid", "nodev"]));
+  expect(binds.filter(({ options }) => !options.includes("noexec")).map(({ source }) => source)).toEqual([
+    ...facts.programs,
+  ]);
+  expect(mounts.find(({ type }) => type === "proc")?.options).toContain("subset=pid");
   expect(mounts.filter(({ type }) => type !== "bind").map(({ destination }) => destination)).toEqual([
     "/proc",
     "/dev",
@@ -46,6 +51,15 @@ test("the jail gives QEMU no right and bounds what it takes", () => {
   expect(process.user).toEqual({ uid: 0x70012345, gid: 0x70012345, additionalGids: [] });
   for (const set of Object.values(process.capabilities)) expect(set).toEqual([]);
   expect(process.noNewPrivileges).toBe(true);
+  expect(process.env).toEqual([]);
+  expect(process.rlimits?.map(({ type, hard }) => [type, hard])).toEqual([
+    ["RLIMIT_CORE", 0],
+    ["RLIMIT_MEMLOCK", 0],
+    ["RLIMIT_MSGQUEUE", 0],
+    ["RLIMIT_NOFILE", 1024],
+    ["RLIMIT_FSIZE", facts.diskBytes],
+  ]);
+  expect(linux.seccomp?.defaultAction).toBe("SCMP_ACT_ERRNO");
   expect(linux.namespaces.map(({ type }) => type).sort()).toEqual([
     "cgroup",
     "ipc",
@@ -72,8 +86,8 @@ test("a jail of a template's copy has neither kernel nor template in it, one tha
   );
   const shown = ({ mounts }: typeof copy): string[] =>
     mounts.filter(({ type }) => type === "bind").map(({ destination }) => destination);
-  expect(shown(copy)).toEqual(["/usr", "/lib", "/layers/0", "/layers/1", "/disk.img", "/vm"]);
-  expect(shown(made)).toEqual(["/usr", "/lib", "/boot/vmlinux", "/boot/initramfs.cpio", "/vm"]);
+  expect(shown(copy)).toEqual([...facts.programs, "/layers/0", "/layers/1", "/disk.img", "/vm"]);
+  expect(shown(made)).toEqual([...facts.programs, "/boot/vmlinux", "/boot/initramfs.cpio", "/vm"]);
   const limit = (config: typeof copy): number => config.linux.resources.memory?.limit ?? 0;
   expect(limit(copy) - limit(made)).toBe(places.emptyBytes);
 });
@@ -119,6 +133,17 @@ test("the host's mounts are below the share, read-only where the user says so", 
     ["/a", "/share/0", "ro"],
     ["/b", "/share/1", "rw"],
   ]);
+});
+
+test("the filter lets no process be made, no namespace, and no socket but a local one", () => {
+  const rules = jailConfig(spec, facts).linux.seccomp?.syscalls ?? [];
+  const open = rules.filter(({ args }) => args === undefined).flatMap(({ names }) => names);
+  const shut =
+    "clone fork vfork unshare setns mount umount2 pivot_root chroot mknod ptrace process_vm_readv process_vm_writev " +
+    "kcmp bpf perf_event_open userfaultfd io_uring_setup keyctl add_key kill setuid setpriority sched_setscheduler " +
+    "socket bind ioctl name_to_handle_at open_by_handle_at memfd_create link symlink rename unlink mkdir personality";
+  for (const name of shut.split(" ")) expect(open).not.toContain(name);
+  expect(new Set(open).size).toBe(open.length);
 });
 
 test("a path too long for a socket is refused with its length", () => {

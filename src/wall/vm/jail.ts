@@ -1,14 +1,13 @@
 /**
  * The container that QEMU runs in: a pure function. An escape from the guest lands where there are only QEMU's
- * own files, no network, no capabilities, and a user that owns nothing else.
- *
- * QEMU has a user of its own rather than a user namespace: the runtime would then have to reach the layers and
- * the bundle as that user, through directories that are the daemon's alone.
+ * own files, no network, no capabilities, and a user that owns nothing else. docs/jail.md says what that leaves, line
+ * by line, and hostile.test.ts tries it.
  */
 import type { OciConfig, OciMount } from "../oci/config.ts";
 import type { SandboxSpec } from "../wall.ts";
 import { type Acceleration, qemuArguments, type TemplateStep } from "./arguments.ts";
 import { jailed, type VmLayout } from "./layout.ts";
+import { qemuSystemCalls } from "./system-calls.ts";
 
 export interface JailFacts {
   readonly qemu: string;
@@ -17,15 +16,20 @@ export interface JailFacts {
   readonly cgroup: string;
   readonly user: number;
   readonly memoryBytes: number;
+  /** Size of the writable disk. */
+  readonly diskBytes: number;
   readonly processors: number;
   readonly kernel: string;
   readonly initramfs: string;
-  /** Directories of the host that hold QEMU and its libraries. */
+  /** What the host has of QEMU: its program, the directories of its libraries and of its firmware. */
   readonly programs: readonly string[];
   readonly canLimitSwap: boolean;
   /** Device number of /dev/kvm, if it is used. */
   readonly kvm: { readonly major: number; readonly minor: number } | undefined;
-  /** The sandbox's network name space with the taps in it; without it, QEMU has one of its own. */
+  /**
+   * The sandbox's network name space with the taps in it, which belong to QEMU's user (`ip tuntap add … user UID`);
+   * without it, QEMU has an empty one of its own.
+   */
   readonly network?: { readonly namespace: string; readonly taps: readonly string[] };
   readonly template?: TemplateStep & {
     /** Bytes of the template's memory that hold nothing: pages that a guest is the first to use count as its own. */
@@ -49,6 +53,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
   // A machine that is saved knows no workload.
   const hasDisk = template?.step !== "save";
   const devices = devicesOf(facts);
+  const shares = sharesOf(spec.mounts);
   return {
     ociVersion: "1.0.2",
     process: {
@@ -70,33 +75,43 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
         taps: facts.network?.taps ?? [],
         ...(template === undefined ? {} : { template }),
       }),
-      env: ["PATH=/usr/bin:/bin"],
+      env: [],
       cwd: "/",
       capabilities: { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] },
       noNewPrivileges: true,
-      // A core would lay the guest's memory on the host's disk.
-      rlimits: [{ type: "RLIMIT_CORE", hard: 0, soft: 0 }],
+      rlimits: limitsOf(shares.length > 0 ? undefined : hasDisk ? facts.diskBytes : 0),
     },
     root: { path: facts.layout.root, readonly: true },
+    // Of the host's name there is no need to know.
+    hostname: "jail",
     mounts: [
-      { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
+      // Processes and nothing else: no /proc/sys, no /proc/kcore, no figures of the host.
+      {
+        destination: "/proc",
+        type: "proc",
+        source: "proc",
+        options: ["nosuid", "noexec", "nodev", "subset=pid"],
+      },
       {
         destination: "/dev",
         type: "tmpfs",
         source: "tmpfs",
-        options: ["nosuid", "noexec", "mode=755", "size=64k"],
+        options: ["nosuid", "noexec", "mode=755", "size=64k", "nr_inodes=64"],
       },
       ...facts.programs.map((path) => bind(path, path, "ro")),
       ...(boots
-        ? [bind(facts.kernel, jailed.kernel, "ro"), bind(facts.initramfs, jailed.initramfs, "ro")]
+        ? [
+            bind(facts.kernel, jailed.kernel, "noexec", "ro"),
+            bind(facts.initramfs, jailed.initramfs, "noexec", "ro"),
+          ]
         : []),
-      ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "ro")),
-      ...(hasDisk ? [bind(facts.layout.disk, jailed.disk, "rw")] : []),
+      ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "noexec", "ro")),
+      ...(hasDisk ? [bind(facts.layout.disk, jailed.disk, "noexec", "rw")] : []),
       // Read-only here, too: the guest's word is not relied on.
-      ...sharesOf(spec.mounts).map(({ source, readOnly }, index) =>
-        bind(source, `${jailed.share}/${index}`, readOnly ? "ro" : "rw"),
+      ...shares.map(({ source, readOnly }, index) =>
+        bind(source, `${jailed.share}/${index}`, "noexec", readOnly ? "ro" : "rw"),
       ),
-      bind(facts.layout.sockets, jailed.sockets, "rw"),
+      bind(facts.layout.sockets, jailed.sockets, "noexec", "ro"),
     ],
     linux: {
       cgroupsPath: facts.cgroup,
@@ -108,6 +123,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
         { type: "network", ...(facts.network === undefined ? {} : { path: facts.network.namespace }) },
         { type: "cgroup" },
       ],
+      seccomp: qemuSystemCalls({ servesFiles: shares.length > 0 }),
       ...(devices.length === 0 ? {} : { devices }),
       resources: {
         devices: [
@@ -135,7 +151,27 @@ function sharesOf(mounts: SandboxSpec["mounts"] = []) {
   return mounts.filter(({ type }) => type === "bind");
 }
 
-function bind(source: string, destination: string, mode: "ro" | "rw"): OciMount {
-  const flags = ["rbind", "rprivate", "nosuid", "nodev", mode];
+/** Room for a disk's file or two for each layer, and QEMU's own. */
+const mostDescriptors = 1024;
+
+/** Bytes: crun writes the compiled filter when the limits hold already. */
+const smallestFile = 1024 * 1024;
+
+/** `diskBytes`: the size of the only file that QEMU can write to; undefined when it serves more. */
+function limitsOf(diskBytes: number | undefined) {
+  const most = (type: string, value: number) => ({ type, hard: value, soft: value });
+  return [
+    // A core would lay the guest's memory on the host's disk.
+    most("RLIMIT_CORE", 0),
+    most("RLIMIT_MEMLOCK", 0),
+    most("RLIMIT_MSGQUEUE", 0),
+    most("RLIMIT_NOFILE", mostDescriptors),
+    // A file must not outgrow the disk that it is.
+    ...(diskBytes === undefined ? [] : [most("RLIMIT_FSIZE", Math.max(diskBytes, smallestFile))]),
+  ];
+}
+
+function bind(source: string, destination: string, ...more: ("noexec" | "ro" | "rw")[]): OciMount {
+  const flags = ["rbind", "rprivate", "nosuid", "nodev", ...more];
   return { destination, type: "bind", source, options: flags };
 }

@@ -9,11 +9,11 @@ export interface VmLayout {
   readonly bundle: string;
   /** The jail's root: empty but for the places things are mounted on. */
   readonly root: string;
-  /** Owned by the jail's user: QEMU's sockets. */
+  /** The daemon's sockets to QEMU; the jail sees the directory, and cannot write to it. */
   readonly sockets: string;
   readonly agentSocket: string;
   readonly monitorSocket: string;
-  /** What a template's state of the devices goes through. */
+  /** What QEMU saves its state of the devices through. */
   readonly stateSocket: string;
   /** What the guest's console and QEMU said, in the format of log.ts. */
   readonly console: string;
@@ -51,12 +51,16 @@ export function layoutOf(spec: Pick<SandboxSpec, "runtimeDirectory" | "directory
   return layout;
 }
 
-/** The same in the jail. */
+/** The same in the jail. The descriptors are those that `createJail` hands on. */
 export const jailed = {
   kernel: "/boot/vmlinux",
   initramfs: "/boot/initramfs.cpio",
-  agentSocket: "/vm/agent",
-  monitorSocket: "/vm/qmp",
+  /** Where QEMU listens: the daemon made the sockets, and QEMU has no directory to make one in. */
+  agentSocket: "fd=3",
+  monitorSocket: "fd=4",
+  memory: "/proc/self/fd/5",
+  /** For migrate-incoming. */
+  devices: "fd:6",
   stateSocket: "/vm/state",
   sockets: "/vm",
   layer: (index: number): string => `/layers/${index}`,

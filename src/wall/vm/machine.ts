@@ -1,15 +1,15 @@
 /** What one virtual machine is made of: its sizes, its files, its jail. */
-import { appendFile, chmod, chown, mkdir, stat } from "node:fs/promises";
+import { appendFile, chmod, mkdir, stat } from "node:fs/promises";
 import { HullError } from "../../contract/errors.ts";
 import { canLimitSwap } from "../../host/cgroup.ts";
 import { explainWriteError } from "../../host/system-error.ts";
+import type { OciConfig } from "../oci/config.ts";
 import type { ContainerOptions, OciRuntime } from "../oci/runtime.ts";
 import type { Resources, SandboxSpec } from "../wall.ts";
 import type { AccelerationFacts } from "./acceleration.ts";
 import { jailConfig } from "./jail.ts";
 import { jailCgroup, jailed, jailId, type VmLayout } from "./layout.ts";
-import type { VmPrograms } from "./programs.ts";
-import { memoryPath } from "./template/key.ts";
+import { placesOf, type VmPrograms } from "./programs.ts";
 import type { TemplateLease } from "./template/store.ts";
 
 const mebibyte = 1024 * 1024;
@@ -32,7 +32,8 @@ export interface MachineParts {
   readonly template?: TemplateLease;
 }
 
-export function configOf({ spec, layout, runtime, programs, facts, memoryBytes, template }: MachineParts) {
+export async function configOf(parts: MachineParts): Promise<OciConfig> {
+  const { spec, layout, runtime, programs, facts, memoryBytes, template } = parts;
   return jailConfig(spec, {
     qemu: programs.qemu,
     acceleration: facts.acceleration,
@@ -41,10 +42,11 @@ export function configOf({ spec, layout, runtime, programs, facts, memoryBytes, 
     cgroup: jailCgroup(spec.id),
     user: jailUser(spec.id),
     memoryBytes,
+    diskBytes,
     processors: processorsOf(spec.resources),
     kernel: programs.kernel,
     initramfs: programs.initramfs,
-    programs: programs.directories,
+    programs: await placesOf(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
     ...(spec.network === undefined ? {} : { network: spec.network }),
     ...(template === undefined
@@ -52,7 +54,7 @@ export function configOf({ spec, layout, runtime, programs, facts, memoryBytes, 
       : {
           template: {
             step: "restore" as const,
-            memory: memoryPath,
+            memory: jailed.memory,
             layerPlaces: template.size.layerPlaces,
             emptyBytes: memoryBytes - template.image.usedBytes,
           },
@@ -70,8 +72,7 @@ export async function makeDirectories({ spec, layout }: MachineParts): Promise<v
     await appendFile(spec.logPath, "", { mode: 0o600 });
     await mkdir(spec.runtimeDirectory, { recursive: true, mode: 0o700 });
     await mkdir(`${layout.root}${jailed.share}`, { recursive: true, mode: 0o755 });
-    await mkdir(layout.sockets, { recursive: true, mode: 0o700 });
-    await chown(layout.sockets, jailUser(spec.id), jailUser(spec.id));
+    await mkdir(layout.sockets, { recursive: true, mode: 0o711 });
   } catch (error) {
     throw explainWriteError(error, "the machine's files", spec.runtimeDirectory);
   }
@@ -104,7 +105,7 @@ export function jailOptions(spec: SandboxSpec, layout: VmLayout): ContainerOptio
  * can touch nothing of another's.
  */
 export function jailUser(id: string): number {
-  return 0x70000000 + Number.parseInt(id.slice(0, 6), 16);
+  return 0x70000000 + Number.parseInt(id.slice(0, 7), 16);
 }
 
 export function memoryOf({ memoryBytes }: Resources): number {

@@ -1,7 +1,9 @@
 /** The outside parts of the vm wall: programs, guest kernel, initramfs; what is missing, and what mends it. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { messageOf } from "../../contract/errors.ts";
+import { run } from "../../host/spawn.ts";
 import { protocolVersion } from "./protocol.ts";
 
 export interface VmPrograms {
@@ -10,8 +12,6 @@ export interface VmPrograms {
   readonly conmon: string;
   readonly kernel: string;
   readonly initramfs: string;
-  /** Directories of the host that QEMU and its libraries are in. */
-  readonly directories: readonly string[];
 }
 
 export interface Missing {
@@ -51,8 +51,32 @@ export function findPrograms(names: Names): VmPrograms | Missing {
     conmon: Bun.which(names.conmon) ?? names.conmon,
     kernel,
     initramfs,
-    directories: ["/usr", "/lib", "/lib64"].filter((path) => existsSync(path)),
   };
+}
+
+const known = new Map<string, Promise<readonly string[]>>();
+
+/**
+ * What has to be seen of the host for QEMU to run: its program, the directories of its libraries and of its firmware.
+ * Looked up once for each QEMU.
+ */
+export function placesOf(qemu: string): Promise<readonly string[]> {
+  const { mtimeMs, ino } = statSync(qemu);
+  const mark = `${qemu} ${ino} ${mtimeMs}`;
+  const found = known.get(mark) ?? findPlaces(qemu);
+  known.set(mark, found);
+  found.catch(() => known.delete(mark));
+  return found;
+}
+
+async function findPlaces(qemu: string): Promise<readonly string[]> {
+  // A program without libraries is told by an error, and there is nothing to find then.
+  const { stdout } = await run(["ldd", qemu]);
+  const libraries = stdout.split("\n").flatMap((line) => /(?:^|\s)(\/\S+) \(0x/.exec(line)?.[1] ?? []);
+  const directories = new Set(libraries.flatMap((path) => [dirname(path), dirname(realpathSync(path))]));
+  const share = join(dirname(qemu), "../share");
+  const firmware = ["qemu", "seabios", "qboot"].map((name) => join(share, name));
+  return [...directories, ...firmware.filter((path) => existsSync(path)), qemu];
 }
 
 function checkGuest(directory: string, files: readonly string[]): Missing | undefined {

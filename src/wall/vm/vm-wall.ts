@@ -5,19 +5,20 @@
  * A sandbox's files: `disk.img` (the writable layer) in its directory, which outlives it; everything else in its
  * runtime directory (layout.ts).
  */
-import { existsSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import * as v from "valibot";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { type Logger, silentLogger } from "../../contract/logger.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 import { removeIdleCgroupParent } from "../oci/cgroup-parent.ts";
-import { type OciContainer, OciRuntime } from "../oci/runtime.ts";
+import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type { Templates } from "../templates.ts";
 import type { Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
 import { type AccelerationFacts, AccelerationProbe } from "./acceleration.ts";
 import type { AgentConnection } from "./agent.ts";
 import { maximumLayers } from "./arguments.ts";
+import { createJail } from "./create-jail.ts";
 import { prepareDisk } from "./disk.ts";
 import { readExit } from "./exit-record.ts";
 import { greet, RestoreFailure } from "./greet.ts";
@@ -217,10 +218,7 @@ export class VmWall implements Wall {
     await prepareDisk({ path: layout.disk, bytes: diskBytes, owner: jailUser(spec.id) });
     await writeFile(layout.state, JSON.stringify({ logStart, memoryBytes }), { mode: 0o600 });
     watch.lap("files");
-    container = await runtime.create(configOf(parts), {
-      ...options,
-      ...(parts.template === undefined ? {} : { preserveDescriptors: [parts.template.image.memory] }),
-    });
+    container = await this.#jail(parts, options);
     watch.lap("jail");
     await container.start();
     sandbox = new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit: undefined });
@@ -230,6 +228,22 @@ export class VmWall implements Wall {
     const from = parts.template === undefined ? "boot" : "template";
     this.#log.debug("a virtual machine is up", { name: spec.name, from, ...watch.laps });
     return sandbox;
+  }
+
+  async #jail({ runtime, layout, template, ...parts }: MachineParts, options: ContainerOptions) {
+    const config = await configOf({
+      runtime,
+      layout,
+      ...parts,
+      ...(template === undefined ? {} : { template }),
+    });
+    if (template === undefined) return createJail(runtime, config, layout, options, []);
+    const devices = template.openDevices();
+    try {
+      return await createJail(runtime, config, layout, options, [template.image.memory, devices]);
+    } finally {
+      closeSync(devices);
+    }
   }
 
   #programs(): VmPrograms {

@@ -6,7 +6,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { closeSync } from "node:fs";
-import { chown, mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { HullError, messageOf } from "../../../contract/errors.ts";
 import { canLimitSwap } from "../../../host/cgroup.ts";
 import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
@@ -15,12 +15,13 @@ import type { ContainerOptions, OciContainer, OciRuntime } from "../../oci/runti
 import type { AccelerationFacts } from "../acceleration.ts";
 import { AgentConnection } from "../agent.ts";
 import { consoleTail } from "../console.ts";
+import { createJail } from "../create-jail.ts";
 import { jailConfig } from "../jail.ts";
 import { jailCgroup, jailed, jailId, layoutOf, type VmLayout } from "../layout.ts";
-import type { VmPrograms } from "../programs.ts";
+import { placesOf, type VmPrograms } from "../programs.ts";
 import { phases } from "../protocol.ts";
 import type { TemplateImage } from "./files.ts";
-import { type MachineSize, memoryPath } from "./key.ts";
+import type { MachineSize } from "./key.ts";
 import { saveState } from "./state.ts";
 
 export interface BuildParts {
@@ -54,12 +55,8 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
   });
   undo.defer(() => removeBuild(runtime, stateDirectory, name));
   await mkdir(`${layout.root}${jailed.share}`, { recursive: true, mode: 0o755 });
-  await mkdir(layout.sockets, { recursive: true, mode: 0o700 });
-  await chown(layout.sockets, jailUser(name), jailUser(name));
-  const container = await runtime.create(configOf(parts, layout, name), {
-    ...options,
-    preserveDescriptors: [memory],
-  });
+  await mkdir(layout.sockets, { recursive: true, mode: 0o711 });
+  const container = await createJail(runtime, await configOf(parts, layout, name), layout, options, [memory]);
   await container.start();
   const devices = await bootAndSave(container, layout, parts.signal);
   await runtime.delete(options);
@@ -98,7 +95,7 @@ async function bootAndSave(container: OciContainer, layout: VmLayout, ending: Ab
   }
 }
 
-function configOf({ size, runtime, programs, facts }: BuildParts, layout: VmLayout, name: string) {
+async function configOf({ size, runtime, programs, facts }: BuildParts, layout: VmLayout, name: string) {
   const spec = { id: "template", layers: [], mounts: [] };
   return jailConfig(spec, {
     qemu: programs.qemu,
@@ -108,12 +105,13 @@ function configOf({ size, runtime, programs, facts }: BuildParts, layout: VmLayo
     cgroup: jailCgroup(idOf(name)),
     user: jailUser(name),
     memoryBytes: size.memoryBytes,
+    diskBytes: 0,
     processors: size.processors,
     kernel: programs.kernel,
     initramfs: programs.initramfs,
-    programs: programs.directories,
+    programs: await placesOf(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
-    template: { step: "save", memory: memoryPath, layerPlaces: size.layerPlaces, emptyBytes: 0 },
+    template: { step: "save", memory: jailed.memory, layerPlaces: size.layerPlaces, emptyBytes: 0 },
   });
 }
 

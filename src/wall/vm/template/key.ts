@@ -26,9 +26,6 @@ export interface PartSums {
   readonly qemu: string;
 }
 
-/** The descriptor that QEMU has the guest's memory at: the first one that is preserved for it. */
-export const memoryPath = "/proc/self/fd/3";
-
 /**
  * Places for layers that templates come with: with the port and the writable disk they fill the slots they take.
  * Each place costs the guest about 0.2 MB, used or not, and more of them a firmware that has to count them for long.
@@ -56,7 +53,7 @@ export function templateKey(size: MachineSize, parts: PartSums, facts: Accelerat
     layers: [],
     share: jailed.share,
     taps: [],
-    template: { step: "save", memory: memoryPath, layerPlaces: size.layerPlaces },
+    template: { step: "save", memory: jailed.memory, layerPlaces: size.layerPlaces },
   });
   const host = facts.acceleration === "kvm" ? processorModel() : arch();
   return createHash("sha256").update(JSON.stringify({ format, args, parts, host })).digest("hex");

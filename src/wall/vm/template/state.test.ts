@@ -41,19 +41,8 @@ const never = new AbortController().signal;
 
 test("a QEMU that does not answer is not waited for for ever", async () => {
   await monitor("migrate-incoming");
-  const loading = loadState(layout, Buffer.from("state"), { timeout: 200, signal: never });
+  const loading = loadState(layout, { timeout: 200, signal: never });
   await expect(loading).rejects.toThrow("did not answer migrate-incoming in time");
-});
-
-test("a QEMU that does not take its state is not waited for for ever", async () => {
-  await monitor("");
-  await listen(
-    layout.stateSocket,
-    createServer((socket) => void socket.pause()),
-  );
-  const state = Buffer.alloc(16 * 1024 * 1024);
-  const loading = loadState(layout, state, { timeout: 500, signal: never });
-  await expect(loading).rejects.toThrow("took no state in time");
 });
 
 test("a QEMU that sends no state is not waited for for ever, and its end is seen", async () => {

@@ -1,11 +1,11 @@
 /**
- * QEMU's state of the devices, through a socket of the jail's: QEMU may start no process and open no file that is
- * not there from its beginning. The guest's memory is not part of it (x-ignore-shared).
+ * QEMU's state of the devices: saved through a socket of the daemon's, read from a descriptor that QEMU was started
+ * with, for it may start no process and make no file or socket. The guest's memory is not part of it
+ * (x-ignore-shared).
  */
 import { chmod } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import * as v from "valibot";
-import { dial } from "../dial.ts";
 import { jailed, type VmLayout } from "../layout.ts";
 import { qmp } from "../qmp.ts";
 import type { Stopwatch } from "../stopwatch.ts";
@@ -55,34 +55,11 @@ export async function saveState(layout: VmLayout, options: StateOptions): Promis
   }
 }
 
-/** Gives a machine that waits for it its state. Resolves once it is sent; the machine then runs, or QEMU ends. */
-export async function loadState(
-  layout: VmLayout,
-  state: Buffer,
-  { timeout, signal, watch }: StateOptions,
-): Promise<void> {
-  const deadline = Date.now() + timeout;
-  await qmp(layout.monitorSocket, [ignoreMemory, { execute: "migrate-incoming", arguments: { uri } }], {
-    timeout,
-    dialTimeout: timeout,
-    signal,
-  });
+/** Has a machine that waits for it read its state. The machine then runs, or QEMU ends. */
+export async function loadState(layout: VmLayout, { timeout, signal, watch }: StateOptions): Promise<void> {
+  const incoming = { execute: "migrate-incoming", arguments: { uri: jailed.devices } };
+  await qmp(layout.monitorSocket, [ignoreMemory, incoming], { timeout, dialTimeout: timeout, signal });
   watch?.lap("qemu");
-  const socket = await dial(layout.stateSocket, deadline, signal);
-  const sent = Promise.withResolvers<void>();
-  const abandon = (): void => sent.reject(new Error("QEMU ended"));
-  const timer = setTimeout(() => sent.reject(new Error("QEMU took no state in time")), deadline - Date.now());
-  signal.addEventListener("abort", abandon);
-  socket.on("error", sent.reject);
-  socket.end(state, sent.resolve);
-  try {
-    await sent.promise;
-    watch?.lap("state");
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", abandon);
-    socket.destroy();
-  }
 }
 
 function receive(socket: Socket): Promise<Buffer> {

@@ -12,6 +12,7 @@
 import { closeSync } from "node:fs";
 import { HullError, isHullError, messageOf } from "../../../contract/errors.ts";
 import { type Logger, silentLogger } from "../../../contract/logger.ts";
+import { memoryFileOf, reopenMemoryFile } from "../../../host/memory-file.ts";
 import type { OciRuntime } from "../../oci/runtime.ts";
 import type { AccelerationFacts } from "../acceleration.ts";
 import type { VmPrograms } from "../programs.ts";
@@ -47,6 +48,8 @@ export interface TemplateLease extends Disposable {
   readonly key: string;
   readonly size: MachineSize;
   readonly image: TemplateImage;
+  /** The state of the devices, to be read by one machine; the caller closes it. */
+  openDevices(): number;
 }
 
 /** Milliseconds. */
@@ -54,12 +57,14 @@ const retryAfter = 60_000;
 
 class Loaded {
   readonly image: TemplateImage;
+  readonly #devices: number;
   #users = 0;
   #forgotten = false;
   #closed = false;
 
   constructor(image: TemplateImage) {
     this.image = image;
+    this.#devices = memoryFileOf("devices", image.devices);
   }
 
   /** Undefined when it was forgotten meanwhile. */
@@ -71,6 +76,7 @@ class Loaded {
       key,
       size,
       image: this.image,
+      openDevices: () => reopenMemoryFile(this.#devices),
       [Symbol.dispose]: () => {
         if (!open) return;
         open = false;
@@ -89,6 +95,7 @@ class Loaded {
     if (!this.#forgotten || this.#users > 0 || this.#closed) return;
     this.#closed = true;
     closeSync(this.image.memory);
+    closeSync(this.#devices);
   }
 }
 
