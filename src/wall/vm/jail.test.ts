@@ -127,12 +127,18 @@ test("the host's mounts are below the share, read-only where the user says so", 
   const bound = (source: string, readOnly: boolean) =>
     ({ type: "bind", source, target: "/x", readOnly, options: [] }) as const;
   const tmpfs = { type: "tmpfs", source: "", target: "/t", readOnly: false, options: [] } as const;
-  const { mounts } = jailConfig({ ...spec, mounts: [bound("/a", true), tmpfs, bound("/b", false)] }, facts);
+  const { mounts, linux, process } = jailConfig(
+    { ...spec, mounts: [bound("/a", true), tmpfs, bound("/b", false)] },
+    facts,
+  );
   const shown = mounts.filter(({ destination }) => destination.startsWith("/share"));
   expect(shown.map(({ source, destination, options }) => [source, destination, options.at(-1)])).toEqual([
     ["/a", "/share/0", "ro"],
     ["/b", "/share/1", "rw"],
   ]);
+  // A file there may be larger than the writable disk, and QEMU makes files.
+  expect(process.rlimits?.map(({ type }) => type)).not.toContain("RLIMIT_FSIZE");
+  expect(linux.seccomp?.syscalls.flatMap(({ names }) => names)).toContain("mkdirat");
 });
 
 test("the filter lets no process be made, no namespace, and no socket but a local one", () => {
