@@ -15,6 +15,9 @@ export default defineVerb({
     const containers = usage.Containers ?? [];
     const used = new Set(containers.map((container) => container.ImageID));
     const written = containers.reduce((sum, container) => sum + (container.SizeRw ?? 0), 0);
+    const steps = usage.BuildCache ?? [];
+    // What an image has, too, is counted with the images.
+    const kept = steps.reduce((sum, step) => sum + (step.Shared ? 0 : step.Size), 0);
     const active = containers.filter((container) => container.State === "running").length;
     await context.stdout.write(
       tableText([
@@ -26,6 +29,7 @@ export default defineVerb({
           decimalSize(usage.LayersSize),
         ],
         ["Containers", String(containers.length), String(active), decimalSize(written)],
+        ["Build cache", String(steps.length), "0", decimalSize(kept)],
       ]),
     );
     if (!options.verbose) return 0;

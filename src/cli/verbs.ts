@@ -25,6 +25,11 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
   pause: { summary: "Pause all processes of workloads", load: () => import("./pause.ts") },
   unpause: { summary: "Unpause workloads", load: () => import("./unpause.ts") },
   rename: { summary: "Rename a workload", load: () => import("./rename.ts") },
+  build: { summary: "Build an image of a Dockerfile", load: () => import("./build.ts") },
+  "builder-prune": {
+    summary: "Forget what earlier builds left for later ones",
+    load: () => import("./builder-prune.ts"),
+  },
   images: { summary: "List images", load: () => import("./images.ts") },
   pull: { summary: "Download an image from a registry", load: () => import("./pull.ts") },
   import: { summary: "Make an image of a root file system's tar", load: () => import("./import.ts") },
@@ -62,12 +67,14 @@ const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[
   },
   image: {
     ...same("history import load pull tag"),
+    build: ["build"],
     inspect: ["inspect", "--type=image"],
     ls: ["images"],
     list: ["images"],
     rm: ["rmi"],
     remove: ["rmi"],
   },
+  builder: { build: ["build"], prune: ["builder-prune"] },
   system: same("info events df"),
   template: {
     build: ["template-build"],

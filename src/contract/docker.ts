@@ -7,6 +7,7 @@
  * Times are RFC 3339 with nanoseconds unless said otherwise; `0001-01-01T00:00:00Z` means never.
  */
 
+export * from "./docker/build.ts";
 export * from "./docker/common.ts";
 export * from "./docker/container-requests.ts";
 export * from "./docker/containers.ts";

@@ -69,6 +69,7 @@ export const errorTable = {
   corrupt: { status: 400, message: "{what} is corrupt: {why}" },
   tooLarge: { status: 400, message: "{what} is too large: {value} is over the limit of {limit}" },
   dockerfile: { status: 400, message: "dockerfile parse error on line {line}: {why}" },
+  download: { status: 400, message: "failed to download {url}: {why}" },
   buildStepFailed: {
     status: 500,
     message: "The command '{command}' returned a non-zero code: {code}",

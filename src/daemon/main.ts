@@ -58,7 +58,9 @@ async function serve(config: Config, log: Logger): Promise<void> {
   });
   await walls.vm.cleanUp();
   const { root, state } = config;
-  const engine = resources.use(await openEngine({ root, state, images, walls, log, failpoint }));
+  const engine = resources.use(
+    await openEngine({ root, state, images, builds: images.builds, walls, log, failpoint }),
+  );
 
   const facts = { version, id: installationId(config.root) };
   const server = createApiServer({

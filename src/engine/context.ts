@@ -1,6 +1,7 @@
 /** What the engine's parts share: the outside world, the records, and the workloads in memory. */
 import type { WallKind } from "../contract/isolation.ts";
 import type { Logger } from "../contract/logger.ts";
+import type { BuildStore } from "../image/build/build-store.ts";
 import type { ImageStore } from "../image/image-store.ts";
 import type { Sandbox, Wall } from "../wall/wall.ts";
 import type { Events } from "./events.ts";
@@ -14,6 +15,7 @@ export interface EngineContext {
   readonly root: string;
   readonly state: string;
   readonly images: ImageStore;
+  readonly builds: BuildStore;
   readonly walls: Readonly<Record<WallKind, Wall>>;
   readonly records: Records;
   readonly workloads: Workloads;

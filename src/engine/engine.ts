@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { HullError } from "../contract/errors.ts";
 import type { WallKind } from "../contract/isolation.ts";
 import type { Logger } from "../contract/logger.ts";
-import type { ImageStore } from "../image/image-store.ts";
+import type { BuildStore } from "../image/build/build-store.ts";
+import type { Image, ImageStore } from "../image/image-store.ts";
 import type {
   Attachment,
   AttachOptions,
@@ -18,6 +19,9 @@ import type {
   TerminalSize,
   Wall,
 } from "../wall/wall.ts";
+import { attachWorkload } from "./attach.ts";
+import { buildImage } from "./build/build.ts";
+import type { BuildOutput, BuildRequest } from "./build/request.ts";
 import { pauseWorkload, renameWorkload, unpauseWorkload } from "./changes.ts";
 import { type EngineContext, emit } from "./context.ts";
 import { killWorkload, removeWorkload, restartWorkload, stopWorkload } from "./ending.ts";
@@ -25,7 +29,6 @@ import { Events } from "./events.ts";
 import { Execs } from "./execs.ts";
 import { watchExit } from "./exit.ts";
 import { type Failpoint, noFailpoint } from "./failpoint.ts";
-import { HeldAttachment } from "./held-attachment.ts";
 import { Images } from "./images.ts";
 import { createWorkload, startWorkload } from "./life-cycle.ts";
 import { type LogOptions, readLog } from "./logs.ts";
@@ -40,6 +43,7 @@ interface EngineOptions {
   readonly root: string;
   readonly state: string;
   readonly images: ImageStore;
+  readonly builds: BuildStore;
   readonly walls: Readonly<Record<WallKind, Wall>>;
   readonly log: Logger;
   readonly failpoint?: Failpoint;
@@ -108,6 +112,16 @@ export class Engine implements AsyncDisposable {
     return createWorkload(this.#context, request);
   }
 
+  /** Builds an image; see build/build.ts. */
+  build(request: BuildRequest, output: BuildOutput, signal: AbortSignal): Promise<Image> {
+    return buildImage(this.#context, request, output, signal);
+  }
+
+  /** What steps of builds left for later ones. */
+  get buildCache(): Pick<BuildStore, "usage" | "prune"> {
+    return this.#context.builds;
+  }
+
   start(workload: Workload): Promise<void> {
     return startWorkload(this.#context, workload);
   }
@@ -154,19 +168,8 @@ export class Engine implements AsyncDisposable {
   }
 
   /** A workload that does not run yet is attached to at its next start, before its first instruction. */
-  async attach(workload: Workload, options: AttachOptions): Promise<Attachment> {
-    using _lock = await workload.lock.acquire();
-    const { state, record, sandbox } = workload;
-    const { name } = record;
-    if (state === "paused") throw new HullError("workloadPaused", { name });
-    if (state === "removing" || state === "dead" || !this.#context.workloads.has(workload.id))
-      throw new HullError("workloadNotRunning", { name });
-    const stdin = options.stdin && record.spec.process.stdin;
-    emit(this.#context, workload, "attach");
-    if (workload.live && sandbox !== undefined) return await sandbox.attach({ stdin });
-    const held = new HeldAttachment({ stdin, onDetach: (attachment) => workload.held.delete(attachment) });
-    workload.held.add(held);
-    return held;
+  attach(workload: Workload, options: AttachOptions): Promise<Attachment> {
+    return attachWorkload(this.#context, workload, options);
   }
 
   logs(

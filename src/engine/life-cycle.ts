@@ -3,6 +3,7 @@
  * to be held; the others take it.
  */
 import { type ErrorCode, HullError, isHullError, messageOf } from "../contract/errors.ts";
+import type { Image } from "../image/image-store.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, settle } from "./context.ts";
 import { execute } from "./execute.ts";
@@ -13,7 +14,12 @@ import type { RunRequest } from "./request.ts";
 import { clearSandbox } from "./resting.ts";
 import type { Workload } from "./workload.ts";
 
-export async function createWorkload(context: EngineContext, request: RunRequest): Promise<Workload> {
+/** `from`: the image, when it is not to be looked up by the request's reference. */
+export async function createWorkload(
+  context: EngineContext,
+  request: RunRequest,
+  from?: Image,
+): Promise<Workload> {
   const name = request.name === undefined ? undefined : parseName(request.name);
   const { unavailable } = await context.walls[request.wall].features();
   if (unavailable !== undefined)
@@ -22,7 +28,7 @@ export async function createWorkload(context: EngineContext, request: RunRequest
       where: " here",
       why: unavailable,
     });
-  const image = await context.images.resolve(request.image);
+  const image = from ?? (await context.images.resolve(request.image));
   if (image.artifactType !== undefined)
     throw new HullError("unsupported", {
       what: `running ${request.image}`,

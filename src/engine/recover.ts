@@ -65,6 +65,8 @@ async function recoverOne(context: EngineContext, workload: Workload): Promise<v
 async function recoverLocked(context: EngineContext, workload: Workload): Promise<void> {
   const { record } = workload;
   const { life, request } = record;
+  // The build that it was for died with its daemon.
+  if (request.ofBuild) return await removeLocked(context, workload);
   switch (record.state) {
     case "creating":
     case "removing":

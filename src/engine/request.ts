@@ -45,6 +45,8 @@ export interface RunRequest {
   readonly autoRemove: boolean;
   /** Docker's word; every mode it accepts gives a network namespace with only a loopback interface. */
   readonly networkMode: "default" | "bridge" | "none";
+  /** It runs a step of a build, so it goes with the daemon that builds. */
+  readonly ofBuild: boolean;
 }
 
 export interface ExecRequest {

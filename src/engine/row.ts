@@ -55,6 +55,7 @@ const requestSchema = v.object({
   }),
   autoRemove: v.boolean(),
   networkMode: v.picklist(["default", "bridge", "none"]),
+  ofBuild: v.optional(v.boolean(), false),
 });
 
 const specSchema = v.object({

@@ -3,6 +3,7 @@
 import { defaults } from "../contract/defaults.ts";
 import { apiVersion } from "../contract/docker.ts";
 import { Box, createRequestOf, type RunOptions } from "./box.ts";
+import { Builder } from "./builder.ts";
 import { Containers } from "./containers.ts";
 import { Images } from "./images.ts";
 import { System } from "./system.ts";
@@ -11,6 +12,7 @@ import { Transport } from "./transport.ts";
 
 export { ApiError, ConnectionError, ProtocolError } from "./api-error.ts";
 export type { Box, ExecOptions, ExecResult, RunOptions } from "./box.ts";
+export type { Builder, BuildOptions } from "./builder.ts";
 export type {
   AttachOptions,
   Containers,
@@ -38,6 +40,7 @@ export interface Hull extends Disposable {
   readonly socket: string;
   readonly containers: Containers;
   readonly images: Images;
+  readonly builder: Builder;
   readonly system: System;
   readonly templates: Templates;
   /** Makes and starts a workload; when starting fails, nothing of it is left. */
@@ -62,6 +65,7 @@ export function connect(options: ConnectOptions = {}): Hull {
     socket,
     containers,
     images: new Images(transport),
+    builder: new Builder(transport),
     system: new System(transport, unversioned),
     templates: new Templates(unversioned),
     run: (request) => run(containers, request),

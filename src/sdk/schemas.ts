@@ -3,6 +3,7 @@
  * unchanged. Loaded on first use.
  */
 import * as v from "valibot";
+import type { BuildLine, BuildPruneReport } from "../contract/docker/build.ts";
 import type {
   ContainerInspect,
   ContainerStats,
@@ -110,6 +111,15 @@ const schemas = {
       v.looseObject({ current: v.optional(v.number()), total: v.optional(v.number()) }),
     ),
   }),
+  buildLine: v.looseObject({
+    stream: v.optional(v.string()),
+    status: v.optional(v.string()),
+    id: v.optional(v.string()),
+    error: v.optional(v.string()),
+    errorDetail: v.optional(v.looseObject({ code: v.optional(v.number()) })),
+    aux: v.optional(v.record(v.string(), v.unknown())),
+  }),
+  buildPrune: v.looseObject({ CachesDeleted: v.nullish(v.array(v.string())), SpaceReclaimed: v.number() }),
   event: v.looseObject({
     Type: v.string(),
     Action: v.string(),
@@ -135,6 +145,11 @@ const schemas = {
     LayersSize: v.number(),
     Images: v.nullish(v.array(imageSummary)),
     Containers: v.nullish(v.array(containerSummary)),
+    BuildCache: v.nullish(
+      v.array(
+        v.looseObject({ ID: v.string(), Description: v.string(), Size: v.number(), Shared: v.boolean() }),
+      ),
+    ),
   }),
   template,
   templates: v.array(template),
@@ -162,6 +177,8 @@ interface Answers {
   imageHistory: ImageHistoryItem[];
   imageDelete: ImageDeleteItem[];
   progressLine: ProgressLine;
+  buildLine: BuildLine;
+  buildPrune: BuildPruneReport;
   event: EventMessage;
   version: SystemVersion;
   info: SystemInfo;

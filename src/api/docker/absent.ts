@@ -9,7 +9,7 @@ import type { Route } from "../server.ts";
 
 const later = "it comes with a later version of Hull";
 const single = "a Hull daemon works for itself, without a swarm";
-const building = "Hull runs images and does not build them: build elsewhere, then load or pull the result";
+const building = "Hull speaks the classic builder's protocol: set DOCKER_BUILDKIT=0";
 
 /** Refused whatever the rest of the path says; `:name` stands for one part of it. */
 const refused: readonly (readonly [
@@ -27,9 +27,8 @@ const refused: readonly (readonly [
   [["GET"], "/images/search", "search", "registries are not searched: pull by name"],
   [["POST"], "/commit", "commit", later],
   [["POST"], "/auth", "login", "credentials go with each pull"],
-  [["POST"], "/build", "build", building],
-  [["POST"], "/session", "build", building],
-  [["POST"], "/grpc", "build", building],
+  [["POST"], "/session", "BuildKit", building],
+  [["POST"], "/grpc", "BuildKit", building],
   [["POST"], "/volumes/create", "volume create", later],
   [["POST"], "/networks/create", "network create", later],
   [["POST"], "/networks/:name/connect", "network connect", later],
@@ -93,7 +92,6 @@ export function absentRoutes(): Route[] {
     answer("GET", "/networks", [noNetwork]),
     answer("POST", "/networks/prune", { NetworksDeleted: [] }),
     { method: "GET", path: "/networks/:name", handle: network },
-    answer("POST", "/build/prune", { CachesDeleted: [], SpaceReclaimed: 0 }),
     answer("GET", "/plugins", []),
   ];
 }

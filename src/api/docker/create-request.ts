@@ -124,6 +124,7 @@ export function translateCreate(body: CreateBody, name: string, platform: string
     restart,
     autoRemove: host.AutoRemove,
     networkMode: body.NetworkDisabled ? "none" : networkModeOf(host.NetworkMode),
+    ofBuild: false,
   };
 }
 

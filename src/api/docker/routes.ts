@@ -2,6 +2,7 @@
 import type { Engine } from "../../engine/engine.ts";
 import type { Route } from "../server.ts";
 import { absentRoutes } from "./absent.ts";
+import { buildRoutes } from "./build.ts";
 import { containerCreateRoutes } from "./container-create.ts";
 import { containerLifeRoutes } from "./container-life.ts";
 import { containerListRoutes } from "./container-list.ts";
@@ -25,6 +26,7 @@ export function dockerRoutes(engine: Engine, facts: SystemFacts): Route[] {
     ...execRoutes(engine),
     ...imageTransferRoutes(engine),
     ...imageRoutes(engine),
+    ...buildRoutes(engine),
     ...absentRoutes(),
   ];
 }

@@ -12,6 +12,7 @@ import { now, rfc3339 } from "../../engine/clock.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
+import { buildCacheItems } from "./build.ts";
 import { hostMemoryBytes } from "./container-stats.ts";
 import { storageDriver, summaryOf } from "./container-views.ts";
 import { hostArchitecture } from "./create-request.ts";
@@ -42,6 +43,8 @@ export function systemRoutes(engine: Engine, facts: SystemFacts): Route[] {
 export function commonHeaders(facts: SystemFacts): Readonly<Record<string, string>> {
   return {
     "Api-Version": apiVersion,
+    // The classic builder: clients that could speak BuildKit's protocol do not try.
+    "Builder-Version": "1",
     "Docker-Experimental": "false",
     Ostype: "linux",
     Server: `Hull/${facts.version} (linux)`,
@@ -178,6 +181,6 @@ async function diskUsage(engine: Engine, exchange: Exchange): Promise<void> {
     Images: summariesOf(engine, images),
     Containers: containers,
     Volumes: [],
-    BuildCache: [],
+    BuildCache: buildCacheItems(engine.buildCache.usage()),
   } satisfies SystemDiskUsage);
 }

@@ -49,6 +49,7 @@ describe("the create request", () => {
       command: ["echo", "hi"],
       autoRemove: true,
       networkMode: "default",
+      ofBuild: false,
       restart: { name: "no" },
       size: undefined,
     });

@@ -1,4 +1,5 @@
 /** Version, info, events, disk usage; and Hull's own: templates and the doctor. */
+import type { BuildCacheItem } from "./build.ts";
 import type { ContainerSummary } from "./containers.ts";
 import type { ImageSummary } from "./images.ts";
 
@@ -126,7 +127,7 @@ export interface SystemDiskUsage {
   readonly Images: readonly ImageSummary[];
   readonly Containers: readonly ContainerSummary[];
   readonly Volumes: readonly Readonly<Record<string, unknown>>[];
-  readonly BuildCache: readonly Readonly<Record<string, unknown>>[];
+  readonly BuildCache: readonly BuildCacheItem[];
 }
 
 /** POST /hull/v1/templates: what is not given is as for a workload that does not give it. */

@@ -7,7 +7,7 @@ import { type Engine, openEngine } from "../engine.ts";
 import { type Failpoint, noFailpoint } from "../failpoint.ts";
 import type { RunRequest } from "../request.ts";
 import { noRestart } from "../restart.ts";
-import { FakeImages } from "./fake-images.ts";
+import { FakeImages, noBuilds } from "./fake-images.ts";
 import { FakeWall, FakeWorld } from "./fake-wall.ts";
 
 export const plainRequest: RunRequest = {
@@ -39,6 +39,7 @@ export const plainRequest: RunRequest = {
   restart: noRestart,
   autoRemove: false,
   networkMode: "default",
+  ofBuild: false,
 };
 
 export function requestOf(command: string, changes: Partial<RunRequest> = {}): RunRequest {
@@ -65,7 +66,14 @@ export class EngineBench implements AsyncDisposable {
     const world = new FakeWorld();
     const images = new FakeImages();
     const walls = { container: new FakeWall("container", world), vm: new FakeWall("vm", world) };
-    const engine = await openEngine({ ...placesOf(directory), images, walls, log: silentLogger, failpoint });
+    const engine = await openEngine({
+      ...placesOf(directory),
+      images,
+      builds: noBuilds,
+      walls,
+      log: silentLogger,
+      failpoint,
+    });
     return new EngineBench({ directory, engine, walls, world, images });
   }
 
@@ -82,7 +90,13 @@ export class EngineBench implements AsyncDisposable {
     await this.engine[Symbol.asyncDispose]();
     this.images.leases = 0;
     const { images, walls } = this;
-    this.engine = await openEngine({ ...placesOf(this.directory), images, walls, log: silentLogger });
+    this.engine = await openEngine({
+      ...placesOf(this.directory),
+      images,
+      builds: noBuilds,
+      walls,
+      log: silentLogger,
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 /** An image store in memory with one image, for the tests of the engine and the API. */
 import { HullError } from "../../contract/errors.ts";
+import type { BuildStore } from "../../image/build/build-store.ts";
 import type {
   Digest,
   Image,
@@ -38,6 +39,13 @@ export function imageWith(config: Partial<ImageConfig> = {}): Image {
     sizeBytes: 4096,
   };
 }
+
+/** Builds are tried with the real store: this one has none. */
+export const noBuilds: BuildStore = {
+  run: () => Promise.reject(new Error("the fake image store builds nothing")),
+  usage: () => [],
+  prune: () => Promise.resolve({ keys: [], bytes: 0 }),
+};
 
 export class FakeImages implements ImageStore {
   readonly image: Image;

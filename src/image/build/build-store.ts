@@ -37,6 +37,8 @@ export interface BuildSession {
     bytes: AsyncIterable<Uint8Array>,
     options: { what: string; mode: number; mtimeSeconds: number; limit?: number },
   ): Promise<BuildContext>;
+  /** An empty directory that goes when it is disposed of, or with the daemon. */
+  directory(): Promise<AsyncDisposable & { readonly path: string }>;
   scratch(): StageState;
   /** The stage that goes on from an image. */
   from(image: Image): StageState;
@@ -53,7 +55,7 @@ export interface BuildSession {
 
 export interface CacheUsage {
   readonly step: CachedStep;
-  /** Bytes of the layer that the step made. */
+  /** Bytes of the layer that the step made, counted once when several steps made the same. */
   readonly sizeBytes: number;
   /** An image has the layer, too, so forgetting the step frees nothing. */
   readonly shared: boolean;

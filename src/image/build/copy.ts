@@ -46,7 +46,7 @@ async function* copySource(
       throw invalid(plan.destination, "it is a file in the image");
     yield* writer.directory(base);
     yield* bytesOfPieces(writer.contents(source.node, base));
-  } else if (plan.unpacks && (await isArchive(source.node))) {
+  } else if (plan.unpacks && source.plain !== true && (await isArchive(source.node))) {
     if (node !== undefined && node.kind !== "directory")
       throw invalid(plan.destination, "it is a file in the image");
     yield* unpack(source.node, base, plan.image, writer, `the archive ${textOf(source.name)}`);

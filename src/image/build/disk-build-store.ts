@@ -35,11 +35,14 @@ export class DiskBuildStore implements BuildStore {
   usage(): CacheUsage[] {
     const { records } = this.#parts;
     const ofImages = new Set(records.all().flatMap((image) => image.layers.map((layer) => layer.diffId)));
+    const counted = new Set<Digest>();
     return records.buildCache.all().map((step) => {
       const own = step.madeLayer ? step.layers.at(-1) : undefined;
+      const first = own !== undefined && !counted.has(own.diffId);
+      if (own !== undefined) counted.add(own.diffId);
       return {
         step,
-        sizeBytes: own?.layerBytes ?? 0,
+        sizeBytes: first ? own.layerBytes : 0,
         shared: own !== undefined && ofImages.has(own.diffId),
       };
     });
@@ -83,6 +86,10 @@ class DiskBuildSession implements BuildSession {
     options: { what: string; mode: number; mtimeSeconds: number; limit?: number },
   ): Promise<BuildContext> {
     return BuildContext.ofFile(this.#parts.content, name, bytes, options);
+  }
+
+  directory() {
+    return this.#parts.content.temporaryDirectory();
   }
 
   scratch(): StageState {

@@ -7,6 +7,8 @@ export interface CopySource {
   /** What the file is called when it is put into a directory. */
   readonly name: string;
   readonly node: TreeNode;
+  /** Never unpacked, whatever is in it: a download, a here-document. */
+  readonly plain?: boolean;
 }
 
 /** Finds what each word names; `where` names the tree in errors. Links that are named are followed. */

@@ -62,6 +62,13 @@ export class ContentStore {
     return new PendingFile(join(this.#temp, randomUUID()));
   }
 
+  /** An empty directory for other programs' work; what a crash leaves of it goes at the next start. */
+  async temporaryDirectory(): Promise<AsyncDisposable & { readonly path: string }> {
+    const path = join(this.#temp, randomUUID());
+    await mkdir(path, { mode: 0o700 });
+    return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+  }
+
   async publishBlob(file: PendingFile, digest: Digest): Promise<void> {
     await file.publish(this.blobPath(digest), this.#blobs);
   }

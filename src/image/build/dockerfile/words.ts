@@ -45,6 +45,18 @@ export function expandWords(text: string, escapeToken: string, variables: Variab
   return expansion.run();
 }
 
+/** A here-document's text: variables are replaced, and an escape works before a dollar or itself. Quotes are text. */
+export function expandText(text: string, escapeToken: string, variables: Variables): string {
+  const pattern = new RegExp(`${escapeToken === "\\" ? "\\\\" : escapeToken}(.)|"|'`, "gs");
+  // What is quoted for the word's rules is itself again afterwards.
+  const quoted = text.replace(pattern, (match, next: string | undefined) => {
+    if (next === "$" || next === escapeToken) return match;
+    if (next === undefined) return `${escapeToken}${match}`;
+    return `${escapeToken}${escapeToken}${next === '"' || next === "'" ? escapeToken : ""}${next}`;
+  });
+  return expandWord(quoted, escapeToken, variables);
+}
+
 const nameStart = /[A-Za-z_]/;
 const namePart = /[A-Za-z0-9_]/;
 
