@@ -58,6 +58,7 @@ const walls: Readonly<Record<string, Wall>> = {
     runtime: "crun",
     conmon: "conmon",
     seccompProfile: "/usr/share/containers/seccomp.json",
+    filesProgram: join(import.meta.dir, "../.cache/guest/hull-files"),
   }),
 };
 

@@ -25,6 +25,7 @@ const wall = createContainerWall({
   runtime: "crun",
   conmon: "conmon",
   seccompProfile: "/usr/share/containers/seccomp.json",
+  filesProgram: join(import.meta.dir, "../.cache/guest/hull-files"),
 });
 
 const steps = ["create", "attach", "start", "wait", "remove", "whole", "crun run"] as const;

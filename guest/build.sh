@@ -4,6 +4,7 @@
 #
 #   vmlinux         the kernel of Debian's linux-image-amd64, as an ELF file that QEMU starts without its decompressor
 #   initramfs.cpio  the agent and the modules it loads
+#   hull-files      reads and writes the files of workloads of the container wall
 #   manifest.json   versions of both
 #
 # HULL_KERNEL_DEB names a kernel package to use instead of the one apt finds.
@@ -140,13 +141,21 @@ build_kernel() {
   echo "$kernel_sum" > "$out/kernel/stamp"
 }
 
+# The host runs it as root in a workload's mount name space, where there is no library of the host's.
+build_files() {
+  # shellcheck disable=SC2086
+  ${CC:-cc} -std=gnu2x -D_GNU_SOURCE -static -Os -Wall -Wextra -Werror -ffunction-sections -Wl,--gc-sections -s \
+    -o "$temporary/hull-files" "$guest"/host/main.c "$guest"/files/*.c "$guest"/agent/common.c "$guest"/agent/fields.c
+  mv "$temporary/hull-files" "$out/hull-files"
+}
+
 build_initramfs() {
   local root=$temporary/root
   say "compiling the agent"
   mkdir -p "$root/dev" "$root/modules"
   # shellcheck disable=SC2086
   ${CC:-cc} -std=gnu2x -D_GNU_SOURCE -static -Os -Wall -Wextra -Werror -ffunction-sections -Wl,--gc-sections -s \
-    -o "$root/init" "$guest"/agent/*.c
+    -o "$root/init" "$guest"/agent/*.c "$guest"/files/*.c
   cp "$out"/kernel/modules/* "$root/modules/"
   (cd "$root" && find . -print | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet) > "$temporary/initramfs.cpio"
   mv "$temporary/initramfs.cpio" "$out/initramfs.cpio"
@@ -158,9 +167,9 @@ build_initramfs() {
 }
 
 kernel_sum=$(sum_of "$guest/build.sh")
-agent_sum=$(sum_of "$guest/build.sh" "$guest"/agent/*)
+agent_sum=$(sum_of "$guest/build.sh" "$guest"/agent/* "$guest"/files/* "$guest"/host/*)
 kernel_done=$([ -s "$out/vmlinux" ] && cat "$out/kernel/stamp" 2>/dev/null || true)
-if [ "$kernel_done" = "$kernel_sum" ] && [ -s "$out/initramfs.cpio" ] &&
+if [ "$kernel_done" = "$kernel_sum" ] && [ -s "$out/initramfs.cpio" ] && [ -s "$out/hull-files" ] &&
   grep -qs "\"$agent_sum\"" "$out/manifest.json"; then
   exit 0
 fi
@@ -175,5 +184,6 @@ temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 mkdir -p "$out"
 [ "$kernel_done" = "$kernel_sum" ] || build_kernel
+build_files
 build_initramfs
 say "built in $out"

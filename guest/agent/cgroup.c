@@ -60,6 +60,12 @@ void cgroup_kill(void) {
   for (int tries = 0; tries < 200 && value_of(GROUP "/cgroup.events", "populated"); tries++) usleep(5000);
 }
 
+int cgroup_freeze(bool frozen) {
+  if (write_file(GROUP "/cgroup.freeze", frozen ? "1" : "0") < 0) return -1;
+  for (int tries = 0; tries < 200 && value_of(GROUP "/cgroup.events", "frozen") != frozen; tries++) usleep(5000);
+  return 0;
+}
+
 void cgroup_usage(struct cgroup_usage *usage) {
   usage->processes = value_of(GROUP "/pids.current", "");
   usage->memory = value_of(GROUP "/memory.current", "");

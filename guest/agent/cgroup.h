@@ -14,6 +14,8 @@ int cgroup_open(void);
 bool cgroup_out_of_memory(void);
 // Ends every process of the workload; waits a second at most until they are gone.
 void cgroup_kill(void);
+// Stops or continues every process of the workload; returns once they stand still, or after a second.
+int cgroup_freeze(bool frozen);
 
 struct cgroup_usage {
   uint64_t processes, memory, processor_nanoseconds;

@@ -13,6 +13,7 @@ struct child_plan {
   char *cwd, *user;
   uint64_t capabilities;
   bool terminal;
+  bool files;           // no program: reads or writes the workload's files, and has nothing of the above
   bool main;            // becomes PID 1 of the workload's name spaces; the others join them
   int standard[3];      // the standard streams; with a terminal all three are its other end
   int report_fd;

@@ -13,6 +13,8 @@
 
 #define WRITABLE "/writable"
 
+static size_t layer_count;
+
 static int make_directory(const char *path, mode_t mode) { return mkdir(path, mode) < 0 && errno != EEXIST ? -1 : 0; }
 
 // The overlay's root directory is the upper one: it starts as a copy of the image's.
@@ -36,15 +38,16 @@ static int mount_layers(unsigned layers, char *options, size_t size, struct fail
     if (make_directory(target, 0755) < 0 || mount(device, target, "erofs", MS_RDONLY, NULL) < 0)
       return fail_errno(failure, "cannot mount layer %u", layer);
     used += snprintf(options + used, size - used, "%s%s", target, layer ? ":" : "");
-    if (used > size - 64) return fail(failure, RESULT_FAILED, "%u layers are too many", layers);
+    if (used > size - 128) return fail(failure, RESULT_FAILED, "%u layers are too many", layers);
   }
-  snprintf(options + used, size - used, ",upperdir=" WRITABLE "/upper,workdir=" WRITABLE "/work");
+  snprintf(options + used, size - used, ",upperdir=" WRITABLE "/upper,workdir=" WRITABLE "/work,redirect_dir=off,metacopy=off");
   return 0;
 }
 
 int mounts_root(unsigned layers, struct failure *failure) {
   // The kernel takes one page of options.
   char device[64], options[4096];
+  layer_count = layers;
   if (layers == 0) return fail(failure, RESULT_FAILED, "the image has no layers");
   if (make_directory("/l", 0755) < 0 || make_directory(WRITABLE, 0755) < 0 || make_directory(MOUNTS_ROOT, 0755) < 0)
     return fail_errno(failure, "cannot make directories");
@@ -196,6 +199,20 @@ int mounts_rewrite_file(const char *path, const char *content, size_t length, st
   }
   return fail(failure, RESULT_INVALID, "%s is no file of the daemon's", path);
 }
+
+int mounts_open_upper(void) { return open(WRITABLE "/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
+
+const int *mounts_open_layers(void) {
+  int *layers = must_allocate(layer_count * sizeof *layers);
+  for (size_t i = 0; i < layer_count; i++) {
+    char path[32];
+    snprintf(path, sizeof path, "/l/%zu", layer_count - 1 - i);
+    layers[i] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  }
+  return layers;
+}
+
+size_t mounts_layer_count(void) { return layer_count; }
 
 static int mount_here(const char *type, const char *path, unsigned long flags, struct failure *failure) {
   if (make_directory(path, 0755) < 0 || mount(type, path, type, flags, NULL) < 0)

@@ -16,6 +16,10 @@ int mounts_bind_file(int root, size_t index, const char *path, const char *conte
                      struct failure *failure);
 // Gives a file that was bound other content.
 int mounts_rewrite_file(const char *path, const char *content, size_t length, struct failure *failure);
+// Descriptors of the directory of what was changed, and of each layer, the top one first.
+int mounts_open_upper(void);
+const int *mounts_open_layers(void);
+size_t mounts_layer_count(void);
 // In the main process's new name spaces: makes the root the only thing to be seen, and mounts what depends on them.
 int mounts_enter(bool read_only, bool terminal, struct failure *failure);
 void mounts_take_down(void);

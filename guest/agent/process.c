@@ -104,7 +104,7 @@ static int launch(struct process *process, struct child_plan *plan, struct failu
   cleanup_close int report_end = report[1];
   plan->report_fd = report_end;
   if (not_blocking(process->report_fd) < 0) return fail_errno(failure, "cannot set up a pipe");
-  pid_t pid = workload_clone(plan->main);
+  pid_t pid = plan->files ? fork() : workload_clone(plan->main);
   if (pid == 0) child_run(plan);
   if (pid < 0) return fail_errno(failure, "cannot make a process");
   process->pid = pid;
@@ -153,6 +153,23 @@ int process_start(uint32_t request, struct reader *fields, struct failure *failu
   free(plan.user);
   if (started < 0) release(process);
   if (started == 0 && !is_main) next_handle = handle + 1;
+  return started;
+}
+
+int process_start_files(uint32_t request, struct reader *fields, struct failure *failure) {
+  uint32_t handle = read_number(fields, 4);
+  if (fields->bad || handle < next_handle) return fail(failure, RESULT_INVALID, "the handle %u is in use", handle);
+  if (!workload_ready()) return fail(failure, RESULT_INVALID, "the root file system is not set up");
+  struct process *process = free_slot();
+  if (!process) return fail(failure, RESULT_FAILED, "more than %d processes were started", LIMIT_PROCESSES);
+  *process = (struct process){.handle = handle, .request = request, .report_fd = -1, .terminal_fd = -1, .has_input = true};
+  process->input.fd = process->output[0].fd = process->output[1].fd = -1;
+  struct child_plan plan = {.files = true, .standard = {-1, -1, -1}, .report_fd = -1};
+  int started = open_pipes(process, &plan, failure) < 0 ? -1 : launch(process, &plan, failure);
+  for (int i = 0; i < 3; i++)
+    if (plan.standard[i] >= 0) close(plan.standard[i]);
+  if (started < 0) release(process);
+  if (started == 0) next_handle = handle + 1;
   return started;
 }
 

@@ -36,6 +36,8 @@ struct process {
 
 // Starts what the fields of a start request ask for; the answer follows once the child has executed.
 int process_start(uint32_t request, struct reader *fields, struct failure *failure);
+// Starts a process of the agent's own that reads or writes the workload's files; it may come before the main one.
+int process_start_files(uint32_t request, struct reader *fields, struct failure *failure);
 struct process *process_find(uint32_t handle);
 int process_signal(uint32_t handle, int signal, struct failure *failure);
 int process_resize(uint32_t handle, unsigned columns, unsigned rows, struct failure *failure);

@@ -17,6 +17,7 @@
 #define LIMIT_INPUT_WINDOW 65536
 #define LIMIT_PROCESSES 256
 #define LIMIT_STRINGS 65536
+#define LIMIT_FILES_RECORD 4194304
 
 enum frame_type {
   FRAME_HELLO = 1,
@@ -47,6 +48,8 @@ enum verb {
   VERB_SHUT_DOWN = 8,
   VERB_SET_NETWORK = 9,
   VERB_WRITE_FILE = 10,
+  VERB_FILES = 11,
+  VERB_FREEZE = 12,
 };
 
 enum phase { PHASE_BOOTED = 0, PHASE_READY = 1, PHASE_RUNNING = 2, PHASE_ENDED = 3 };
@@ -62,4 +65,19 @@ enum result {
   RESULT_FAILED = 5,
   RESULT_NO_SUCH_PROCESS = 6,
   RESULT_INVALID = 7,
+};
+
+enum files_operation { FILES_STATUS = 1, FILES_READ = 2, FILES_WRITE = 3, FILES_LAYER = 4, FILES_CHANGES = 5 };
+
+enum files_flag { FILES_KEEP_KIND = 1, FILES_GIVE_OWNER = 2 };
+
+enum files_result {
+  FILES_DONE = 0,
+  FILES_FAILED = 1,
+  FILES_NOT_FOUND = 2,
+  FILES_NOT_DIRECTORY = 3,
+  FILES_CONFLICT = 4,
+  FILES_NO_SPACE = 5,
+  FILES_TOO_LARGE = 6,
+  FILES_READ_ONLY = 7,
 };

@@ -74,6 +74,12 @@ static int perform(uint32_t id, struct reader *fields, struct writer *answer, st
       return network_apply(fields, failure);
     case VERB_WRITE_FILE:
       return rewrite_file(fields, failure);
+    case VERB_FILES:
+      return process_start_files(id, fields, failure) < 0 ? -1 : 1;
+    case VERB_FREEZE:
+      first = read_number(fields, 1);
+      if (fields->bad) return fail(failure, RESULT_INVALID, "the request is malformed");
+      return cgroup_freeze(first != 0) < 0 ? fail_errno(failure, "cannot freeze the workload") : 0;
     case VERB_SHUT_DOWN:
       workload_take_down();
       ending = true;

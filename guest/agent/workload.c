@@ -13,6 +13,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "../files/files.h"
 #include "cgroup.h"
 #include "mounts.h"
 #include "network.h"
@@ -137,6 +138,18 @@ int workload_join(struct failure *failure) {
   if (setns(init_fd, CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) < 0)
     return fail_errno(failure, "cannot join the workload");
   return 0;
+}
+
+void workload_serve_files(void) {
+  // The agent's own name space has the root file system, whatever the workload mounted over it.
+  const struct files_places places = {
+      .own = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC),
+      .root = MOUNTS_ROOT,
+      .upper = mounts_open_upper(),
+      .lowers = mounts_open_layers(),
+      .lower_count = mounts_layer_count(),
+  };
+  files_run(&places);
 }
 
 void workload_take_down(void) {

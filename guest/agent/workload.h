@@ -19,6 +19,8 @@ int workload_root(void);
 // In the child: enters the workload's name spaces and root.
 int workload_enter_first(bool terminal, struct failure *failure);
 int workload_join(struct failure *failure);
+// In the child: reads or writes files as its standard input says; never returns.
+void workload_serve_files(void) __attribute__((noreturn));
 
 // Writes everything back and lets go of the disks.
 void workload_take_down(void);

@@ -16,6 +16,7 @@ export function createWalls(config: Config, log: Logger): Record<WallKind, Wall>
       runtime: container.runtime,
       conmon: container.conmon,
       seccompProfile: container.seccompProfile,
+      filesProgram: join(guestDirectory(vm.guest), "hull-files"),
     }),
     vm: createVmWall({
       stateDirectory: config.state,

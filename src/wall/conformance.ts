@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, test } from "bun:test";
 import { Bench, type DefinePromise, type WallUnderTest } from "./conformance/bench.ts";
 import { describeExec } from "./conformance/execs.ts";
+import { describeFiles } from "./conformance/files.ts";
 import { describeProcess, describeResources, describeRoot } from "./conformance/kernel.ts";
 import {
   describeEnd,
@@ -50,6 +51,7 @@ export function describeWall(name: string, subject: WallUnderTest): void {
       describeProcess(promise, bench);
       describeRoot(promise, bench);
       describeResources(promise, bench);
+      describeFiles(promise, bench);
     }
   });
 }

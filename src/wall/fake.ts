@@ -6,6 +6,7 @@
  */
 import { appendFileSync, mkdirSync, rmSync } from "node:fs";
 import { HullError } from "../contract/errors.ts";
+import { FakeFiles } from "./fake-files.ts";
 import { formatLogLines } from "./log.ts";
 import type {
   Attachment,
@@ -67,6 +68,11 @@ export function createFakeWall(world: FakeWorld): Wall {
       return Promise.resolve(sandbox);
     },
     recover: (spec) => Promise.resolve(world.sandboxes.get(spec.id)),
+    openFiles: (spec) =>
+      Promise.resolve({
+        files: new FakeFiles(world.filesOf(spec.directory)),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      }),
     close: () => Promise.resolve(),
   };
 }
@@ -226,6 +232,7 @@ const interruptCharacter = 3;
 
 export class FakeSandbox implements Sandbox {
   readonly spec: SandboxSpec;
+  readonly files: FakeFiles;
   readonly process: FakeProcess;
   readonly #world: FakeWorld;
   readonly #execs = new Set<FakeProcess>();
@@ -233,6 +240,7 @@ export class FakeSandbox implements Sandbox {
   constructor(world: FakeWorld, spec: SandboxSpec) {
     this.spec = spec;
     this.#world = world;
+    this.files = new FakeFiles(world.filesOf(spec.directory));
     this.process = new FakeProcess(world, spec.process, spec.directory, spec.logPath);
     const endExecs = (): void => {
       for (const session of this.#execs) session.end(128 + sigkill);

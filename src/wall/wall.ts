@@ -15,6 +15,9 @@
  *   losing the monitor is never disguised as an exit code.
  * - `remove` ends whatever still runs and takes away all that `create` made, except the writable layer and the
  *   log. It is idempotent and works in every state, half-made ones and those left by a dead daemon included.
+ * - `files` reads and writes the workload's files from `create` to the workload's end, and while it is paused; it
+ *   needs no process of the workload. `openFiles` does for one that has no sandbox: nothing of the workload runs,
+ *   and there may be no sandbox beside it. What a dead daemon left of it, `recover` finds and `remove` takes away.
  * - A sandbox outlives the daemon: `recover` finds it again from the same spec. What `recover` returns behaves
  *   like what `create` returned. It resolves to undefined when there is nothing (never made, removed, or gone
  *   with a reboot). A sandbox that ended while no daemon was there is found, and its `wait` resolves.
@@ -26,6 +29,7 @@
  * (conformance.ts) runs against every wall.
  */
 import type { WallKind, WallLabel } from "../contract/isolation.ts";
+import type { Files } from "./files.ts";
 
 export interface Wall {
   readonly kind: WallKind;
@@ -33,8 +37,14 @@ export interface Wall {
   features(): Promise<WallFeatures>;
   create(spec: SandboxSpec): Promise<Sandbox>;
   recover(spec: SandboxSpec): Promise<Sandbox | undefined>;
+  /** The files of a workload that has no sandbox, until disposed of. */
+  openFiles(spec: SandboxSpec): Promise<OpenFiles>;
   /** Lets go of what the wall holds for the daemon (sockets, watches, idle mounts); running sandboxes go on. */
   close(): Promise<void>;
+}
+
+export interface OpenFiles extends AsyncDisposable {
+  readonly files: Files;
 }
 
 export interface WallFeatures {
@@ -49,6 +59,7 @@ export interface WallFeatures {
 
 export interface Sandbox {
   readonly spec: SandboxSpec;
+  readonly files: Files;
   /** Process id on the host: the workload's PID 1 for a container, QEMU for a VM; undefined when not running. */
   pid(): number | undefined;
   start(): Promise<void>;

@@ -15,6 +15,7 @@
 import { appendFile, mkdir, rm } from "node:fs/promises";
 import { HullError } from "../../contract/errors.ts";
 import type { WallKind, WallLabel } from "../../contract/isolation.ts";
+import { FakeFiles } from "../../wall/fake-files.ts";
 import { formatLogLines } from "../../wall/log.ts";
 import type {
   Attachment,
@@ -22,6 +23,7 @@ import type {
   ExecSession,
   ExecSpec,
   ExitStatus,
+  OpenFiles,
   OutputChunk,
   ProcessRow,
   ProcessSpec,
@@ -35,6 +37,14 @@ import type {
 
 export class FakeWorld {
   readonly sandboxes = new Map<string, FakeSandbox>();
+  /** Contents of workloads' files, by the workload's id and the file's path. */
+  readonly contents = new Map<string, Map<string, string>>();
+
+  filesOf(id: string): FakeFiles {
+    const contents = this.contents.get(id) ?? new Map<string, string>();
+    this.contents.set(id, contents);
+    return new FakeFiles(contents);
+  }
 }
 
 export class FakeWall implements Wall {
@@ -61,13 +71,20 @@ export class FakeWall implements Wall {
   async create(spec: SandboxSpec): Promise<Sandbox> {
     if (this.#world.sandboxes.has(spec.id)) throw new Error("a sandbox of that id is there already");
     await mkdir(spec.runtimeDirectory, { recursive: true });
-    const sandbox = new FakeSandbox(spec, () => this.#world.sandboxes.delete(spec.id));
+    const files = this.#world.filesOf(spec.id);
+    const sandbox = new FakeSandbox(spec, files, () => this.#world.sandboxes.delete(spec.id));
     this.#world.sandboxes.set(spec.id, sandbox);
     return sandbox;
   }
 
   recover(spec: SandboxSpec): Promise<Sandbox | undefined> {
     return Promise.resolve(this.#world.sandboxes.get(spec.id));
+  }
+
+  openFiles(spec: SandboxSpec): Promise<OpenFiles> {
+    if (this.#world.sandboxes.has(spec.id)) throw new Error("files were opened beside a sandbox");
+    const files = this.#world.filesOf(spec.id);
+    return Promise.resolve({ files, [Symbol.asyncDispose]: () => Promise.resolve() });
   }
 
   close(): Promise<void> {
@@ -158,12 +175,14 @@ class FakeProgram {
 
 export class FakeSandbox implements Sandbox {
   readonly spec: SandboxSpec;
+  readonly files: FakeFiles;
   readonly program: FakeProgram;
   readonly #forget: () => void;
   paused = false;
 
-  constructor(spec: SandboxSpec, forget: () => void) {
+  constructor(spec: SandboxSpec, files: FakeFiles, forget: () => void) {
     this.spec = spec;
+    this.files = files;
     this.program = new FakeProgram(spec.process, spec.logPath);
     this.#forget = forget;
   }

@@ -9,6 +9,7 @@ import type {
   Attachment,
   ExecSpec,
   ExitStatus,
+  OpenFiles,
   ProcessRow,
   ProcessSpec,
   Sandbox,
@@ -150,6 +151,16 @@ export class Bench {
     const { stdout, stderr } = await collect(session.attachment);
     const status = await session.wait();
     return { stdout: stdout.toString(), stderr: stderr.toString(), bytes: stdout, status };
+  }
+
+  /** What a sandbox has written to standard output, once it has ended. */
+  logOf(sandbox: Sandbox): () => string {
+    return () => readLog(sandbox.spec.logPath).stdout.toString();
+  }
+
+  openFiles(spec: SandboxSpec): Promise<OpenFiles> {
+    if (this.#wall === undefined) throw new Error("the suite is not open");
+    return this.#wall.openFiles(spec);
   }
 
   async recovers(spec: SandboxSpec): Promise<boolean> {

@@ -26,6 +26,7 @@ describeWall("container", {
       runtime: "crun",
       conmon: "conmon",
       seccompProfile: "/usr/share/containers/seccomp.json",
+      filesProgram: join(import.meta.dir, "../../../.cache/guest/hull-files"),
     }),
   layers: () => (layer === undefined ? [] : [layer.path]),
   timeout: 30_000,

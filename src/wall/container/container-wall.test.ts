@@ -50,6 +50,7 @@ const wallOptions = {
   runtime: "crun",
   conmon: "conmon",
   seccompProfile: "/usr/share/containers/seccomp.json",
+  filesProgram: join(import.meta.dir, "../../../.cache/guest/hull-files"),
 };
 
 function newId(): string {

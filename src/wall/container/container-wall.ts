@@ -18,7 +18,8 @@ import { hostsFile, resolverFile } from "../network-files.ts";
 import { cgroupParent, removeIdleCgroupParent } from "../oci/cgroup-parent.ts";
 import type { OciSeccomp } from "../oci/config.ts";
 import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
-import type { Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
+import type { OpenFiles, Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
+import { type FilesParts, openFiles } from "./files.ts";
 import { type LayerLease, LayerMounts } from "./layer-mounts.ts";
 import { containerConfig } from "./oci-config.ts";
 import { mountOverlay } from "./overlay.ts";
@@ -36,6 +37,8 @@ export interface ContainerWallOptions {
   readonly conmon: string;
   /** File in the format of Docker and containers-common; empty: no filter. */
   readonly seccompProfile: string;
+  /** The program hull-files, which guest/build.sh makes. */
+  readonly filesProgram: string;
 }
 
 export function createContainerWall(options: ContainerWallOptions): Wall {
@@ -84,8 +87,19 @@ class ContainerWall implements Wall {
     const options = containerOptions(spec);
     const container = runtime.recover(options);
     return Promise.resolve(
-      new ContainerSandbox({ spec, runtime, options, container, startError: undefined, lease: undefined }),
+      new ContainerSandbox({
+        ...this.#filesParts(spec),
+        runtime,
+        options,
+        container,
+        startError: undefined,
+        lease: undefined,
+      }),
     );
+  }
+
+  openFiles(spec: SandboxSpec): Promise<OpenFiles> {
+    return openFiles(this.#filesParts(spec));
   }
 
   close(): Promise<void> {
@@ -106,7 +120,7 @@ class ContainerWall implements Wall {
     using mounted = new DisposableStack();
     mountOverlay(lease, spec.directory, rootPath);
     mounted.defer(() => unmount(rootPath));
-    const parts = { spec, runtime, options, lease };
+    const parts = { ...this.#filesParts(spec), runtime, options, lease };
     let container: OciContainer;
     try {
       const user = resolveUserInRoot(rootPath, spec.process.user);
@@ -126,6 +140,10 @@ class ContainerWall implements Wall {
       return new ContainerSandbox({ ...parts, container: undefined, startError: error });
     }
     return new ContainerSandbox({ ...parts, container, startError: undefined });
+  }
+
+  #filesParts(spec: SandboxSpec): FilesParts {
+    return { spec, program: this.#options.filesProgram, layers: this.#layers };
   }
 
   #programs(): OciRuntime {

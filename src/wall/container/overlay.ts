@@ -1,9 +1,15 @@
 /** The root file system of a container: read-only layers with a writable one above. */
-import { mkdirSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, statSync, utimesSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
 import { mount } from "../../host/mount.ts";
 import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
 import type { LayerLease } from "./layer-mounts.ts";
+
+/**
+ * Without the index, a directory that a killed daemon's container still holds can be mounted again. Without
+ * redirections and bare metadata, the writable layer alone says all that is different.
+ */
+const fixedOptions = "index=off,redirect_dir=off,metacopy=off";
 
 /** Options of a mount fit into one page, its final zero byte included. */
 const optionsLimit = 4095;
@@ -15,7 +21,8 @@ const optionsLimit = 4095;
 export function mountOverlay(layers: LayerLease, directory: string, target: string): void {
   const [upper, work, empty] = [`${directory}/upper`, `${directory}/work`, `${directory}/empty`];
   try {
-    for (const path of [upper, work, target]) mkdirSync(path, { recursive: true, mode: 0o755 });
+    for (const path of [work, target]) mkdirSync(path, { recursive: true, mode: 0o755 });
+    if (mkdirSync(upper, { recursive: true, mode: 0o755 }) !== undefined) copyRoot(layers, upper);
     // An image without layers still needs something below the writable one.
     if (layers.names.length === 0) mkdirSync(empty, { recursive: true });
   } catch (error) {
@@ -44,11 +51,20 @@ export function mountOverlay(layers: LayerLease, directory: string, target: stri
   }
 }
 
+/** The root directory is the writable layer's: it starts as the image's. */
+function copyRoot(layers: LayerLease, upper: string): void {
+  const top = layers.names.at(-1);
+  if (top === undefined) return;
+  const { uid, gid, mode, atime, mtime } = statSync(`${layers.base}/${top}`);
+  chownSync(upper, uid, gid);
+  chmodSync(upper, mode & 0o7777);
+  utimesSync(upper, atime, mtime);
+}
+
 /** Options of overlayfs for layers given bottom first (overlayfs wants the top one first). */
 export function overlayOptions(layers: readonly string[], upper: string, work: string): string {
   const lower = layers.toReversed().map(escapeLower).join(":");
-  // Without the index, a directory that a killed daemon's container still holds can be mounted again.
-  return `lowerdir=${lower},upperdir=${escapeOption(upper)},workdir=${escapeOption(work)},index=off`;
+  return `lowerdir=${lower},upperdir=${escapeOption(upper)},workdir=${escapeOption(work)},${fixedOptions}`;
 }
 
 /** A comma ends an option, a backslash escapes. */

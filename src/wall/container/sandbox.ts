@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
 import { cgroupProcesses, readCgroupUsage } from "../../host/cgroup.ts";
+import type { Files } from "../files.ts";
 import { endedAttachment } from "../oci/attachment.ts";
 import type { ContainerOptions, OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type {
@@ -16,6 +17,7 @@ import type {
   SandboxStats,
   TerminalSize,
 } from "../wall.ts";
+import { type FilesParts, filesOf } from "./files.ts";
 import type { LayerLease } from "./layer-mounts.ts";
 import { ociProcess } from "./oci-config.ts";
 import { describeProcesses } from "./processes.ts";
@@ -23,8 +25,7 @@ import { checkProgram } from "./program.ts";
 import { resolveUserInRoot, userNamesInRoot } from "./user.ts";
 import { makeWorkingDirectory } from "./working-directory.ts";
 
-interface SandboxParts {
-  readonly spec: SandboxSpec;
+interface SandboxParts extends FilesParts {
   readonly runtime: OciRuntime;
   readonly options: ContainerOptions;
   /** Undefined when there is none: the command was wrong, or a daemon died before it was made. */
@@ -36,11 +37,13 @@ interface SandboxParts {
 
 export class ContainerSandbox implements Sandbox {
   readonly spec: SandboxSpec;
+  readonly files: Files;
   readonly #parts: SandboxParts;
 
   constructor(parts: SandboxParts) {
     this.spec = parts.spec;
     this.#parts = parts;
+    this.files = filesOf(parts, { runningPid: () => this.#runningPid() });
   }
 
   pid(): number | undefined {

@@ -100,7 +100,7 @@ function frameOf(random: Random, count: number): Buffer {
     case 7:
       return encodeFrame(frames.requestPart, random(2), Buffer.alloc(random(16_000), random(256)));
     case 8: {
-      const body = new FieldWriter().u8(random(12));
+      const body = new FieldWriter().u8(random(14));
       for (let words = random(5); words > 0; words--) body.u32(random(3));
       return encodeFrame(frames.request, count, body.take());
     }

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { filesFlags, filesLimits, filesOperations, filesResults } from "../files/protocol.ts";
 import * as protocol from "./protocol.ts";
 
 const guest = `${import.meta.dir}/../../../guest`;
@@ -10,7 +11,10 @@ test("the TypeScript side has exactly the numbers of protocol.json", () => {
   const { protocolVersion, portName: ownPortName, ...ownGroups } = protocol;
   expect(protocolVersion).toBe(Number(version));
   expect(ownPortName).toBe(String(portName));
-  expect({ ...ownGroups } as Record<string, unknown>).toEqual(groups);
+  expect({ ...ownGroups, filesOperations, filesFlags, filesResults } as Record<string, unknown>).toEqual(
+    groups,
+  );
+  expect(filesLimits.record).toBe(ownGroups.limits.filesRecord);
 });
 
 test("the C header has exactly the numbers of protocol.json", () => {
@@ -22,6 +26,9 @@ test("the C header has exactly the numbers of protocol.json", () => {
     phases: "PHASE",
     channels: "CHANNEL",
     results: "RESULT",
+    filesOperations: "FILES",
+    filesFlags: "FILES",
+    filesResults: "FILES",
   };
   const expected: Record<string, number> = { PROTOCOL_VERSION: Number(source.version) };
   for (const [group, prefix] of Object.entries(prefixes))

@@ -19,6 +19,7 @@ export const limits = {
   inputWindow: 65536,
   processes: 256,
   strings: 65536,
+  filesRecord: 4194304,
 } as const;
 
 export const frames = {
@@ -50,6 +51,8 @@ export const verbs = {
   shutDown: 8,
   setNetwork: 9,
   writeFile: 10,
+  files: 11,
+  freeze: 12,
 } as const;
 
 export const phases = { booted: 0, ready: 1, running: 2, ended: 3 } as const;

@@ -10,6 +10,7 @@ import { constants } from "node:os";
 import { HullError, isHullError, messageOf } from "../../contract/errors.ts";
 import { readCgroupUsage } from "../../host/cgroup.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
+import { FilesByProcess, type FilesProcess } from "../files/files-by-process.ts";
 import type { OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type {
   Attachment,
@@ -32,6 +33,7 @@ import { execInVm } from "./exec.ts";
 import { readExit, writeExit } from "./exit-record.ts";
 import { explainAgent, explainStart } from "./failures.ts";
 import { type FieldReader, FieldWriter } from "./fields.ts";
+import { startFilesInVm } from "./files.ts";
 import { jailCgroup, jailId, type VmLayout } from "./layout.ts";
 import { MainInput } from "./main-input.ts";
 import { countLogged, OutputLog } from "./output-log.ts";
@@ -61,6 +63,7 @@ const fullDiskPause = 500;
 
 export class VmSandbox implements Sandbox {
   readonly spec: SandboxSpec;
+  readonly files: FilesByProcess;
   readonly #parts: SandboxParts;
   readonly #log: OutputLog;
   readonly #attachments = new AttachmentSet();
@@ -72,11 +75,16 @@ export class VmSandbox implements Sandbox {
   #ended = false;
   #letGo = false;
   #paused = false;
+  /** Operations on the files of a paused machine that go on, and the last change between going on and stopping. */
+  #awakeFor = 0;
+  #turn: Promise<void> = Promise.resolve();
   #shutDown: Promise<void> = Promise.resolve();
 
   constructor(parts: SandboxParts) {
     this.spec = parts.spec;
     this.#parts = parts;
+    const { name } = parts.spec;
+    this.files = new FilesByProcess({ name, mounts: [], start: () => this.#startFiles() });
     this.#log = new OutputLog(parts.spec.logPath);
     this.#input = new MainInput(this.#process.promise, parts.spec.process.stdinOnce);
     this.#exit.promise.catch(() => undefined);
@@ -153,18 +161,66 @@ export class VmSandbox implements Sandbox {
     );
   }
 
+  /** The workload stands still within the guest, too: the machine may have to go on for its files. */
   async pause(): Promise<void> {
+    await this.#request(verbs.freeze, new FieldWriter().u8(1), nothing);
     await this.#monitor("stop");
     this.#paused = true;
   }
 
   async resume(): Promise<void> {
-    await this.#monitor("cont");
+    await this.#goOn();
     this.#paused = false;
+    if (!this.#ended) await this.#request(verbs.freeze, new FieldWriter().u8(0), nothing);
+  }
+
+  /** The machine goes on; what stands still in it does not. */
+  async #goOn(): Promise<void> {
+    await this.#monitor("cont");
     const reconnect = this.#reconnect;
     this.#reconnect = undefined;
     if (reconnect !== undefined) this.connect(reconnect());
-    if (!this.#ended) await this.#request(verbs.setClock, new FieldWriter().u64(clockNow()), nothing);
+    if (this.#ended) return;
+    const agent = await this.#openConnection();
+    await agent.request(verbs.setClock, new FieldWriter().u64(clockNow())).catch((error: unknown) => {
+      throw explainAgent(error, this.spec.name);
+    });
+  }
+
+  async #startFiles(): Promise<FilesProcess> {
+    const release = await this.#awake();
+    try {
+      return await startFilesInVm(await this.#openConnection(), this.spec.name, release);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Lets a paused machine go on until released. */
+  async #awake(): Promise<() => void> {
+    if (!this.#paused) return nothing;
+    this.#awakeFor += 1;
+    let released = false;
+    const release = (): void => {
+      if (released) return;
+      released = true;
+      this.#awakeFor -= 1;
+      if (this.#awakeFor > 0 || !this.#paused || this.#ended) return;
+      // A machine that cannot be stopped again holds a workload that stands still all the same.
+      this.#turn = this.#turn
+        .then(() => (this.#awakeFor > 0 ? undefined : this.#monitor("stop")))
+        .catch(nothing);
+    };
+    this.#turn = this.#turn.then(() => this.#goOn());
+    try {
+      await this.#turn;
+      return release;
+    } catch (error) {
+      this.#turn = Promise.resolve();
+      release();
+      throw error;
+    }
   }
 
   async stats(): Promise<SandboxStats> {
@@ -211,6 +267,16 @@ export class VmSandbox implements Sandbox {
     };
     await runtime.delete(jail);
     await rm(spec.runtimeDirectory, { recursive: true, force: true });
+  }
+
+  /** Has the agent write everything to the disk and end, of a machine whose workload was never started. */
+  async shutDown(): Promise<void> {
+    const agent = await this.#openConnection();
+    try {
+      await agent.request(verbs.shutDown, new FieldWriter());
+    } catch (error) {
+      throw explainAgent(error, this.spec.name);
+    }
   }
 
   /** Lets the connection go; the VM runs on. */
@@ -330,9 +396,14 @@ export class VmSandbox implements Sandbox {
     }
   }
 
-  async #agent(): Promise<AgentConnection> {
+  #agent(): Promise<AgentConnection> {
+    if (this.#paused && !this.#ended)
+      return Promise.reject(new HullError("workloadPaused", { name: this.spec.name }));
+    return this.#openConnection();
+  }
+
+  async #openConnection(): Promise<AgentConnection> {
     if (this.#ended) throw new HullError("workloadNotRunning", { name: this.spec.name });
-    if (this.#paused) throw new HullError("workloadPaused", { name: this.spec.name });
     if (this.#connection === undefined) throw new HullError("workloadNotRunning", { name: this.spec.name });
     try {
       return await this.#connection;

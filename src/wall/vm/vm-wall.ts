@@ -14,7 +14,7 @@ import { errnoNameOf } from "../../host/system-error.ts";
 import { removeIdleCgroupParent } from "../oci/cgroup-parent.ts";
 import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type { Templates } from "../templates.ts";
-import type { Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
+import type { OpenFiles, Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
 import { type AccelerationFacts, AccelerationProbe } from "./acceleration.ts";
 import type { AgentConnection } from "./agent.ts";
 import { maximumLayers } from "./arguments.ts";
@@ -104,7 +104,24 @@ export class VmWall implements Wall {
     };
   }
 
-  async create(spec: SandboxSpec): Promise<Sandbox> {
+  create(spec: SandboxSpec): Promise<Sandbox> {
+    return this.#create(spec);
+  }
+
+  /** The disk's file system is the guest's word: only a guest ever looks into it. */
+  async openFiles(spec: SandboxSpec): Promise<OpenFiles> {
+    const sandbox = await this.#create(spec);
+    return {
+      files: sandbox.files,
+      [Symbol.asyncDispose]: async () => {
+        await sandbox.shutDown();
+        await sandbox.remove();
+        this.#sandboxes.delete(sandbox);
+      },
+    };
+  }
+
+  async #create(spec: SandboxSpec): Promise<VmSandbox> {
     const programs = this.#programs();
     const facts = await this.#acceleration(programs);
     const memoryBytes = memoryOf(spec.resources);

@@ -1,0 +1,120 @@
+/** A container's files, through the program hull-files (guest/host): one process for each operation. */
+import { closeSync, existsSync, openSync, rmSync } from "node:fs";
+import { HullError } from "../../contract/errors.ts";
+import { unmount } from "../../host/mount.ts";
+import { exitCodeOf, start } from "../../host/spawn.ts";
+import { FilesByProcess, type FilesProcess } from "../files/files-by-process.ts";
+import type { Files } from "../files.ts";
+import type { OpenFiles, SandboxSpec } from "../wall.ts";
+import type { LayerMounts } from "./layer-mounts.ts";
+import { mountOverlay } from "./overlay.ts";
+
+/** Where the files are: in a running container's mount name space, or mounted here. */
+type Root = { readonly runningPid: () => number } | { readonly path: string };
+
+export interface FilesParts {
+  readonly spec: SandboxSpec;
+  readonly program: string;
+  readonly layers: LayerMounts;
+}
+
+export function filesOf(parts: FilesParts, root: Root): Files {
+  const { name } = parts.spec;
+  return new FilesByProcess({ name, mounts: [], start: () => startFiles(parts, root) });
+}
+
+/** Mounts the root file system of a container that does not run, until disposed of. */
+export async function openFiles(parts: FilesParts): Promise<OpenFiles> {
+  const { spec, layers } = parts;
+  const path = `${spec.runtimeDirectory}/rootfs`;
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => rmSync(spec.runtimeDirectory, { recursive: true, force: true }));
+  const lease = undo.use(await layers.lease(spec.layers));
+  mountOverlay(lease, spec.directory, path);
+  undo.defer(() => unmount(path));
+  const kept = undo.move();
+  return { files: filesOf(parts, { path }), [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+async function startFiles(parts: FilesParts, root: Root): Promise<FilesProcess> {
+  const { spec, program, layers } = parts;
+  if (!existsSync(program))
+    throw new HullError("hostMissing", { what: `the program ${program}`, remedy: "run `./setup`" });
+  const upper = `${spec.directory}/upper`;
+  using acquired = new DisposableStack();
+  const lease = acquired.use(await layers.lease(spec.layers));
+  const places = [upper, ...lease.names.toReversed().map((name) => `${lease.base}/${name}`)];
+  if ("path" in root) return spawnFiles([program, "-", root.path, ...places], undefined, acquired.move());
+  const nameSpace = openNameSpace(root.runningPid);
+  try {
+    return spawnFiles([program, "3", "/", ...places], nameSpace, acquired.move());
+  } finally {
+    closeSync(nameSpace);
+  }
+}
+
+/** The process is looked at again once its name space is held: its number may have become another's. */
+function openNameSpace(runningPid: () => number): number {
+  const pid = runningPid();
+  const descriptor = openSync(`/proc/${pid}/ns/mnt`, "r");
+  try {
+    if (runningPid() === pid) return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+  closeSync(descriptor);
+  throw new HullError("internal", { what: "a container's first process became another" });
+}
+
+/** Bytes of standard error that are kept. */
+const messageLimit = 8192;
+
+function spawnFiles(
+  command: readonly string[],
+  nameSpace: number | undefined,
+  acquired: Disposable,
+): FilesProcess {
+  const child = start(command, {
+    stdio: ["pipe", "pipe", "pipe", ...(nameSpace === undefined ? [] : [nameSpace])],
+  });
+  const { stdin, stdout, stderr } = child;
+  void child.exited.then(() => acquired[Symbol.dispose]());
+  if (
+    stdin === undefined ||
+    typeof stdin === "number" ||
+    typeof stdout === "number" ||
+    stdout === undefined ||
+    typeof stderr === "number"
+  )
+    throw new Error("the program was started with pipes");
+  const message = readMessage(stderr);
+  return {
+    output: stdout,
+    async write(data) {
+      try {
+        await stdin.write(data);
+        await stdin.flush();
+      } catch {
+        // It has ended, and its exit code says why.
+      }
+    },
+    async endInput() {
+      await Promise.resolve(stdin.end()).catch(() => undefined);
+    },
+    async wait() {
+      await child.exited;
+      return { code: exitCodeOf(child), message: await message };
+    },
+    kill() {
+      if (child.exitCode === null) child.kill("SIGKILL");
+    },
+  };
+}
+
+async function readMessage(stream: AsyncIterable<Uint8Array> | undefined): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of stream ?? []) if (text.length < messageLimit) text += decoder.decode(chunk);
+  return text;
+}
