@@ -148,6 +148,8 @@ void workload_serve_files(void) {
       .upper = mounts_open_upper(),
       .lowers = mounts_open_layers(),
       .lower_count = mounts_layer_count(),
+      // The machine may be ended at any time.
+      .durable = true,
   };
   files_run(&places);
 }

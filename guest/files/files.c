@@ -89,7 +89,9 @@ static void perform(const struct files_places *places, struct reader *fields) {
     case FILES_READ:
       return walk_tree(path);
     case FILES_WRITE:
-      return place_entries(path, &options);
+      place_entries(path, &options);
+      if (places->durable) sync();
+      return;
     case FILES_LAYER:
     case FILES_CHANGES:
       return walk_layer(places, operation == FILES_LAYER);

@@ -10,6 +10,7 @@ struct files_places {
   int upper;             // directory of what was changed
   const int *lowers;     // directories of the image's layers, the top one first
   size_t lower_count;
+  bool durable;          // what was written is on the disk when the process ends
 };
 
 // Reads the request from standard input, carries it out, and ends the process: with a result of the protocol, and for

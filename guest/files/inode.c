@@ -139,6 +139,7 @@ static void write_below(struct writer *writer, const struct stat *below) {
   write_number(writer, status->st_gid, 4);
   write_number(writer, status->st_mtim.tv_sec, 8);
   write_number(writer, status->st_mtim.tv_nsec, 4);
+  write_number(writer, S_ISREG(status->st_mode) ? status->st_size : 0, 8);
 }
 
 void write_entry(struct writer *writer, int fd, const struct stat *status, uint8_t type, const char *path,

@@ -22,6 +22,8 @@ export interface TarHeader {
   readonly major?: number;
   readonly minor?: number;
   readonly xattrs?: ReadonlyMap<string, Uint8Array>;
+  /** More PAX records. */
+  readonly records?: Readonly<Record<string, string | number>>;
 }
 
 const typeFlags: Readonly<Record<TarHeader["type"], string>> = {
@@ -54,6 +56,8 @@ export function tarHeader(header: TarHeader): Uint8Array {
   for (const [xattr, value] of [...(header.xattrs ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)))
     records.push(record(`SCHILY.xattr.${xattr}`, value));
   const main = block(header, name, link);
+  for (const [key, value] of Object.entries(header.records ?? {}))
+    records.push(record(key, Buffer.from(String(value), "latin1")));
   if (records.length === 0) return main;
   const body = Buffer.concat(records);
   const extended = block(

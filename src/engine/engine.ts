@@ -29,6 +29,7 @@ import { Events } from "./events.ts";
 import { Execs } from "./execs.ts";
 import { watchExit } from "./exit.ts";
 import { type Failpoint, noFailpoint } from "./failpoint.ts";
+import { WorkloadFiles } from "./files/workload-files.ts";
 import { Images } from "./images.ts";
 import { createWorkload, startWorkload } from "./life-cycle.ts";
 import { type LogOptions, readLog } from "./logs.ts";
@@ -170,6 +171,11 @@ export class Engine implements AsyncDisposable {
   /** A workload that does not run yet is attached to at its next start, before its first instruction. */
   attach(workload: Workload, options: AttachOptions): Promise<Attachment> {
     return attachWorkload(this.#context, workload, options);
+  }
+
+  /** To be disposed of: a workload that does not run is locked until then. */
+  files(workload: Workload): Promise<WorkloadFiles> {
+    return WorkloadFiles.open(this.#context, workload);
   }
 
   logs(

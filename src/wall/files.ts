@@ -63,7 +63,7 @@ export interface LayerEntry extends Omit<FileEntry, "type"> {
   readonly opaque: boolean;
   /** What the image has at the path; undefined: nothing. */
   readonly below:
-    | (Pick<FileEntry, "mode" | "uid" | "gid" | "mtime"> & { readonly type: FileType })
+    | (Pick<FileEntry, "mode" | "uid" | "gid" | "mtime" | "size"> & { readonly type: FileType })
     | undefined;
 }
 

@@ -159,8 +159,9 @@ function decodeXattrs(fields: RecordFields): Map<string, Uint8Array> {
 function decodeBelow(fields: RecordFields): LayerEntry["below"] {
   const code = fields.u8();
   const attributes = decodeAttributes(fields);
+  const size = fields.u64();
   if (code === 0) return undefined;
   const type: LayerEntry["type"] | undefined = typesByCode.get(code);
   if (type === undefined || type === "whiteout") throw new RecordError("an entry is of no known type");
-  return { type: type satisfies FileType, ...attributes };
+  return { type: type satisfies FileType, ...attributes, size };
 }

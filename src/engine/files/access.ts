@@ -1,0 +1,34 @@
+/**
+ * Access to a workload's files, whatever state it is in. One that does not run is locked meanwhile: its files are
+ * mounted, or a machine is made for them, and nothing may start or remove it.
+ */
+import { HullError } from "../../contract/errors.ts";
+import type { OpenFiles } from "../../wall/wall.ts";
+import { type EngineContext, settle } from "../context.ts";
+import { requirePresent } from "../life-cycle.ts";
+import { clearSandbox } from "../resting.ts";
+import type { Workload } from "../workload.ts";
+
+export async function openFiles(context: EngineContext, workload: Workload): Promise<OpenFiles> {
+  await using held = new AsyncDisposableStack();
+  const lock = await workload.lock.acquire();
+  held.defer(() => lock[Symbol.dispose]());
+  const { name, wall, spec } = workload.record;
+  if (!context.workloads.has(workload.id)) throw new HullError("noSuchWorkload", { name });
+  requirePresent(workload);
+  if (workload.live && workload.sandbox !== undefined)
+    return { files: workload.sandbox.files, [Symbol.asyncDispose]: () => Promise.resolve() };
+  if (workload.record.life.sandbox) await clearSandbox(context, workload);
+  // Recorded first: what a killed daemon leaves of it is taken away like a sandbox.
+  settle(context, workload, workload.state, { sandbox: true });
+  const opened = await context.walls[wall].openFiles(spec).catch((error: unknown) => {
+    settle(context, workload, workload.state, { sandbox: false });
+    throw error;
+  });
+  held.defer(async () => {
+    await opened[Symbol.asyncDispose]();
+    if (!context.closing.aborted) settle(context, workload, workload.state, { sandbox: false });
+  });
+  const kept = held.move();
+  return { files: opened.files, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
