@@ -17,6 +17,8 @@ export interface Dockerd extends AsyncDisposable {
   docker(args: readonly string[], stdin?: Uint8Array): Promise<string>;
   /** The command line of a docker client that talks to it. */
   command(args: readonly string[]): string[];
+  /** Where its images are. */
+  readonly root: string;
   /** Process ids of dockerd and containerd. */
   readonly pids: readonly number[];
 }
@@ -70,6 +72,7 @@ export async function startDockerd(): Promise<Dockerd> {
     return {
       docker,
       command,
+      root: join(directory, "root"),
       pids: [child.pid, ...(await childrenOf(child.pid))],
       [Symbol.asyncDispose]: dispose,
     };
