@@ -1,4 +1,4 @@
-/** Resident memory of a process and all its descendants, looked at again and again. */
+/** Resident memory of a process and all its descendants, looked at again and again. What they share counts once. */
 import { readFile } from "node:fs/promises";
 
 const intervalMilliseconds = 20;
@@ -28,12 +28,11 @@ export async function watchMemory(pid: number): Promise<{ end(): Promise<Watched
   };
 }
 
-/** What processes share is counted once for each of them: never too little. */
 async function residentOfTree(pid: number): Promise<number> {
   let bytes = 0;
   try {
-    const status = await readFile(`/proc/${pid}/status`, "utf8");
-    bytes = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024;
+    const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8");
+    bytes = Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0) * 1024;
     for (const child of (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" "))
       if (child.trim() !== "") bytes += await residentOfTree(Number(child));
   } catch {

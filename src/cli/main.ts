@@ -65,7 +65,9 @@ async function unknownVerb(args: readonly string[]): Promise<number> {
 }
 
 function generalHelp(): string {
-  const rows = Object.entries(verbs).map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}\n`);
+  const rows = Object.entries(verbs)
+    .filter(([, { internal }]) => internal === undefined)
+    .map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}\n`);
   const flags = Object.entries(globalFlags).map(([name, flag]) => {
     const value = flag.kind === "toggle" ? "" : ` ${flag.value}`;
     const short = flag.short === undefined ? "    " : `-${flag.short}, `;

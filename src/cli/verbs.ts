@@ -4,6 +4,8 @@ import type { Verb } from "./verb.ts";
 interface VerbEntry {
   readonly summary: string;
   readonly load: () => Promise<{ readonly default: Verb }>;
+  /** For the daemon: no help lists it. */
+  readonly internal?: true;
 }
 
 export const verbs: Readonly<Record<string, VerbEntry>> = {
@@ -51,6 +53,11 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
   doctor: { summary: "Check all that Hull needs of this host", load: () => import("./doctor.ts") },
   compare: { summary: "Measure what each wall costs on this host", load: () => import("./compare.ts") },
   daemon: { summary: "Run the daemon in the foreground", load: () => import("./daemon.ts") },
+  "convert-layers": {
+    summary: "Convert layers for the daemon",
+    load: () => import("./convert-layers.ts"),
+    internal: true,
+  },
 };
 
 /** Docker's names in two words, and the flags they imply. */

@@ -69,11 +69,16 @@ export class ContentStore {
     return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
   }
 
-  async publishBlob(file: PendingFile, digest: Digest): Promise<void> {
+  /** A place for a file that somebody else writes, to be published or disposed of like one of `create`. */
+  reserve(): ReservedFile {
+    return new ReservedFile(join(this.#temp, randomUUID()));
+  }
+
+  async publishBlob(file: PendingFile | ReservedFile, digest: Digest): Promise<void> {
     await file.publish(this.blobPath(digest), this.#blobs);
   }
 
-  async publishLayer(file: PendingFile, diffId: Digest): Promise<void> {
+  async publishLayer(file: PendingFile | ReservedFile, diffId: Digest): Promise<void> {
     await file.publish(this.layerPath(diffId), this.#layers);
   }
 
@@ -94,6 +99,32 @@ export class ContentStore {
       if (!name.endsWith(layerSuffix)) continue;
       if (!layers.has(`sha256:${name.slice(0, -layerSuffix.length)}`)) await unlink(join(this.#layers, name));
     }
+  }
+}
+
+/** A name under `temp/` that another process writes a file to; gone when disposed of, unless it was published. */
+export class ReservedFile implements AsyncDisposable {
+  readonly path: string;
+  #published = false;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Durable first, then visible, then durably visible. */
+  async publish(path: string, directory: string): Promise<void> {
+    try {
+      await syncPath(this.path);
+      await rename(this.path, path);
+      this.#published = true;
+      await syncPath(directory);
+    } catch (error) {
+      throw writeError(path, error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#published) await rm(this.path, { force: true });
   }
 }
 

@@ -4,6 +4,7 @@ import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { FilterFailure, filterThrough } from "../../host/filter-process.ts";
+import { Inflater } from "./inflate.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 
 export type Compression = "none" | "gzip" | "zstd" | "xz";
@@ -26,22 +27,28 @@ export interface Decompressed {
   readonly stream: AsyncIterable<Uint8Array>;
 }
 
-/** `what` names the data in errors. The source is read to its end, also behind the end of the compressed data. */
-export async function decompress(what: string, source: AsyncIterable<Uint8Array>): Promise<Decompressed> {
+/**
+ * `what` names the data in errors. The source is read to its end, also behind the end of the compressed data.
+ *
+ * `own` thread: for a process that does nothing else. It costs less than another thread, but nobody else has a turn
+ * meanwhile, and a piece of the stream is only good until the next one is asked for.
+ */
+export async function decompress(
+  what: string,
+  source: AsyncIterable<Uint8Array>,
+  thread: "another" | "own" = "another",
+): Promise<Decompressed> {
   const { head, whole } = await peek(source, longestMagic);
   const compression = compressionOf(head);
   switch (compression) {
     case "none":
       return { compression, stream: whole };
     case "gzip":
-      return { compression, stream: through(what, whole, () => createGunzip({ chunkSize: outputBytes })) };
-    case "zstd":
-      return {
-        compression,
-        stream: through(what, wholeFrames(what, whole), () =>
-          createZstdDecompress({ chunkSize: outputBytes }),
-        ),
-      };
+    case "zstd": {
+      const input = compression === "zstd" ? wholeFrames(what, whole) : whole;
+      const inflate = thread === "own" ? inThisThread : through;
+      return { compression, stream: inflate(what, input, compression) };
+    }
     case "xz":
       return { compression, stream: throughXz(what, whole) };
     default:
@@ -98,12 +105,31 @@ async function* wholeFrames(what: string, source: AsyncIterable<Uint8Array>): As
   if (!frames.whole) throw new HullError("corrupt", { what, why: "unexpected end of zstd data" });
 }
 
+const makers: Readonly<Record<"gzip" | "zstd", () => Transform>> = {
+  gzip: () => createGunzip({ chunkSize: outputBytes }),
+  zstd: () => createZstdDecompress({ chunkSize: outputBytes }),
+};
+
+async function* inThisThread(
+  what: string,
+  source: AsyncIterable<Uint8Array>,
+  kind: "gzip" | "zstd",
+): AsyncGenerator<Uint8Array> {
+  using inflater = Inflater.of(what, makers[kind](), { kind, outputBytes });
+  if (inflater === undefined) {
+    yield* through(what, source, kind);
+    return;
+  }
+  for await (const chunk of source) yield* inflater.push(chunk);
+  yield* inflater.end();
+}
+
 async function* through(
   what: string,
   source: AsyncIterable<Uint8Array>,
-  make: () => Transform,
+  kind: "gzip" | "zstd",
 ): AsyncGenerator<Uint8Array> {
-  const stream = make();
+  const stream = makers[kind]();
   const closed = new Promise<void>((resolve) => stream.once("close", () => resolve()));
   let failure: unknown;
   stream.on("error", (error) => {

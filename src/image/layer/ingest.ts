@@ -2,8 +2,9 @@
 import { HullError } from "../../contract/errors.ts";
 import { type ContentStore, digestOf, type PendingFile } from "../content/content-store.ts";
 import type { Digest } from "../image-store.ts";
-import { LayerBuilder } from "./builder.ts";
-import { type Compression, decompress } from "./decompress.ts";
+import { type Conversion, type ConversionPaths, convertLayer } from "./convert.ts";
+import { startConversion } from "./converters.ts";
+import type { Compression } from "./decompress.ts";
 
 export interface LayerRecord {
   readonly diffId: Digest;
@@ -27,6 +28,11 @@ export interface IngestOptions {
   readonly onBytes?: (bytes: number) => void;
 }
 
+/** A layer of fewer bytes is converted before a process for it would have started. */
+const smallBytes = 1024 * 1024;
+/** How often a converter hears that there is more. */
+const newsBytes = 1024 * 1024;
+
 export async function ingestLayer(
   content: ContentStore,
   source: AsyncIterable<Uint8Array>,
@@ -34,51 +40,103 @@ export async function ingestLayer(
 ): Promise<LayerRecord> {
   const { what } = options;
   await using copy = options.spooled === undefined ? content.create() : undefined;
-  await using layer = content.create();
-  const blobHash = new Bun.CryptoHasher("sha256");
-  async function* tapped(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of source) {
-      blobHash.update(chunk);
-      if (copy !== undefined) {
-        copy.out.write(chunk);
-        await copy.out.drain();
-      }
-      options.onBytes?.(chunk.length);
-      yield chunk;
-    }
-  }
-  const { compression, stream } = await decompress(what, tapped());
-  const diffHash = new Bun.CryptoHasher("sha256");
-  const builder = new LayerBuilder(what, layer.out);
-  // Registries know no xz: such a layer is kept as the plain tar it holds.
-  await using plain = compression === "xz" ? content.create() : undefined;
-  for await (const chunk of stream) {
-    diffHash.update(chunk);
-    if (plain !== undefined) {
-      plain.out.write(chunk);
-      await plain.out.drain();
-    }
-    await builder.push(chunk);
-  }
-  await builder.end();
-  const arrived: Digest = `sha256:${blobHash.digest("hex")}`;
-  const diffId: Digest = `sha256:${diffHash.digest("hex")}`;
+  await using layer = content.reserve();
+  await using plain = content.reserve();
+  const kept = copy ?? options.spooled;
+  if (kept === undefined) throw new Error("a layer is kept in one file");
+  const paths = { what, layer: layer.path, plain: plain.path };
+  const hash = new Bun.CryptoHasher("sha256");
+  const received = receive(source, hash, copy, options.onBytes);
+  const start = await firstBytes(received, smallBytes);
+  const conversion = start.whole
+    ? await convertLayer(start.chunks, paths, "another")
+    : await convertElsewhere(kept, received, paths);
+  const arrived: Digest = `sha256:${hash.digest("hex")}`;
+  const { diffId } = conversion;
   verify(`the compressed ${what}`, options.expectedBlob, arrived);
   verify(what, options.expectedDiffId, diffId);
-  const kept = plain ?? copy ?? options.spooled;
-  if (kept === undefined) throw new Error("a layer is kept in one file");
-  const blobBytes = kept.out.position;
-  const layerBytes = layer.out.position;
-  const keptDigest = plain === undefined ? arrived : diffId;
+  const { plainBytes } = conversion;
+  const blob = plainBytes === undefined ? arrived : diffId;
   // The disk may do both at once.
-  await Promise.all([content.publishBlob(kept, keptDigest), content.publishLayer(layer, diffId)]);
+  await Promise.all([
+    content.publishBlob(plainBytes === undefined ? kept : plain, blob),
+    content.publishLayer(layer, diffId),
+  ]);
   return {
     diffId,
-    blob: keptDigest,
-    blobBytes,
-    compression: plain === undefined ? compression : "none",
-    layerBytes,
+    blob,
+    blobBytes: plainBytes ?? kept.out.position,
+    compression: plainBytes === undefined ? conversion.compression : "none",
+    layerBytes: conversion.layerBytes,
   };
+}
+
+/** Passes the source on, hashed and copied. */
+async function* receive(
+  source: AsyncIterable<Uint8Array>,
+  hash: Bun.CryptoHasher,
+  copy: PendingFile | undefined,
+  onBytes: ((bytes: number) => void) | undefined,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    hash.update(chunk);
+    if (copy !== undefined) {
+      copy.out.write(chunk);
+      await copy.out.drain();
+    }
+    onBytes?.(chunk.length);
+    yield chunk;
+  }
+}
+
+/** Reads until the source ends or has given that many bytes. */
+async function firstBytes(
+  source: AsyncGenerator<Uint8Array>,
+  bytes: number,
+): Promise<{ readonly whole: boolean; readonly chunks: AsyncIterable<Uint8Array> }> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  let whole = false;
+  while (length < bytes) {
+    const next = await source.next();
+    if (next.done === true) {
+      whole = true;
+      break;
+    }
+    // A copy: the source may use its buffer again.
+    chunks.push(new Uint8Array(next.value));
+    length += next.value.length;
+  }
+  async function* again(): AsyncGenerator<Uint8Array> {
+    yield* chunks;
+  }
+  return { whole, chunks: again() };
+}
+
+/** Another process reads the file while it grows. */
+async function convertElsewhere(
+  file: PendingFile,
+  rest: AsyncGenerator<Uint8Array>,
+  paths: ConversionPaths,
+): Promise<Conversion> {
+  await using conversion = startConversion(file.out.path, paths);
+  let failure: { readonly error: unknown } | undefined;
+  conversion.result.catch((error: unknown) => {
+    failure = { error };
+  });
+  let told = 0;
+  let bytes = 0;
+  for await (const chunk of rest) {
+    // Looked at with each chunk. A race of promises would keep every chunk in memory until the end.
+    if (failure !== undefined) throw failure.error;
+    bytes += chunk.length;
+    if (bytes < told + newsBytes) continue;
+    told = bytes;
+    conversion.more();
+  }
+  await file.settle();
+  // Awaited here: the conversion is disposed of when this returns.
+  return await conversion.end();
 }
 
 /** Throws `digestMismatch` when `actual` is not what was promised. */
