@@ -55,6 +55,11 @@ class Converter {
     });
   }
 
+  /** Resolves when the process has ended, by itself or not. */
+  get ended(): Promise<unknown> {
+    return this.#child.exited;
+  }
+
   async stop(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#child.exited;
@@ -102,6 +107,7 @@ class Converters {
     }, idleMilliseconds);
     timer.unref();
     this.#idle.set(converter, timer);
+    void converter.ended.then(() => this.#idle.delete(converter));
     this.#next();
   }
 

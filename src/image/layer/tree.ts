@@ -26,6 +26,8 @@ const whiteoutMetaPrefix = ".wh..wh.";
 const opaqueMarker = ".wh..wh..opq";
 /** As many symlinks as Linux follows in one path. */
 const maxSymlinks = 40;
+/** Parts of all targets that are followed on the way to all members: a few bytes may ask for 80,000 steps each. */
+const maxFollowed = 20_000_000;
 /** Rough bytes that one inode and its place in a directory take in memory. */
 const inodeCost = 500;
 const memoryLimit = 512 * 1024 * 1024;
@@ -34,6 +36,7 @@ export class LayerTree {
   readonly root: DirectoryInode = newDirectory(impliedAttributes(), undefined);
   readonly #what: string;
   #memory = 0;
+  #followed = 0;
 
   /** `what` names the layer in errors. */
   constructor(what: string) {
@@ -97,6 +100,16 @@ export class LayerTree {
       });
   }
 
+  #countSteps(steps: number): void {
+    this.#followed += steps;
+    if (this.#followed > maxFollowed)
+      throw new HullError("tooLarge", {
+        what: this.#what,
+        value: "the way through symbolic links to its members",
+        limit: `${maxFollowed} steps`,
+      });
+  }
+
   #corrupt(entry: TarEntry, why: string): HullError {
     const place = `the member ${printable(entry.path)} at byte ${entry.offset}`;
     return new HullError("corrupt", { what: this.#what, why: `${place}: ${why}` });
@@ -133,7 +146,9 @@ export class LayerTree {
         symlinks++;
         if (symlinks > maxSymlinks) throw this.#corrupt(entry, "too many symbolic links on the way to it");
         if (child.target.startsWith("/")) directory = this.root;
-        ahead.push(...child.target.split("/").toReversed());
+        const steps = child.target.split("/").toReversed();
+        this.#countSteps(steps.length);
+        ahead.push(...steps);
       } else if (child === undefined || (child.kind === "character-device" && child.whiteout)) {
         if (missing === "refuse") throw this.#corrupt(entry, "what it links to is not in the archive");
         if (name.length > tarLimits.componentBytes || name.startsWith(whiteoutPrefix))

@@ -16,6 +16,8 @@ const wholeNames: Readonly<Record<string, number>> = {
 
 /** Overlayfs reads its own state from these: a layer that brings them could forge what it has no right to say. */
 const overlayPrefix = "trusted.overlay.";
+/** A label is for the host's policy to give: one that an image brings would choose what may be done with its files. */
+const selinuxLabel = "security.selinux";
 
 export const opaqueXattr = "trusted.overlay.opaque";
 
@@ -29,7 +31,7 @@ export function keepXattrs(xattrs: ReadonlyMap<string, Uint8Array>): Map<string,
   if (xattrs.size === 0) return undefined;
   const kept = new Map<string, Uint8Array>();
   for (const [name, value] of xattrs) {
-    if (name.startsWith(overlayPrefix) || splitName(name) === undefined) continue;
+    if (name.startsWith(overlayPrefix) || name === selinuxLabel || splitName(name) === undefined) continue;
     if (Object.hasOwn(wholeNames, name) && !isAcl(value)) continue;
     kept.set(name, value);
   }

@@ -114,14 +114,15 @@ export function paxXattrs(values: ReadonlyMap<string, Uint8Array>): Map<string, 
   if (values.size === 0) return xattrs;
   for (const [key, value] of values) {
     if (key.startsWith("SCHILY.xattr."))
-      xattrs.set(key.slice("SCHILY.xattr.".length), checkXattr(key, value));
+      xattrs.set(checkXattrName(key.slice("SCHILY.xattr.".length)), checkXattr(key, value));
   }
   for (const [key, value] of values) {
     if (!key.startsWith("LIBARCHIVE.xattr.")) continue;
     const name = key
       .slice("LIBARCHIVE.xattr.".length)
       .replaceAll(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-    if (!xattrs.has(name)) xattrs.set(name, checkXattr(key, Buffer.from(latin1(value), "base64")));
+    if (!xattrs.has(name))
+      xattrs.set(checkXattrName(name), checkXattr(key, Buffer.from(latin1(value), "base64")));
   }
   for (const kind of ["access", "default"]) {
     const text = values.get(`SCHILY.acl.${kind}`);
@@ -130,6 +131,12 @@ export function paxXattrs(values: ReadonlyMap<string, Uint8Array>): Map<string, 
     if (acl !== undefined && !xattrs.has(name)) xattrs.set(name, checkXattr(name, acl));
   }
   return xattrs;
+}
+
+/** The kernel lists names with a NUL behind each: one in a name would make two of it. */
+function checkXattrName(name: string): string {
+  if (name.includes("\0")) throw new TarFormatError("the name of an extended attribute has a NUL byte");
+  return name;
 }
 
 function checkXattr(key: string, value: Uint8Array): Uint8Array {
