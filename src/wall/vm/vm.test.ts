@@ -213,6 +213,8 @@ describe("the vm wall", () => {
         expect(Number.parseInt(field(set), 16)).toBe(0);
       expect(field("NoNewPrivs")).toBe("1");
       expect(field("Seccomp")).toBe("2");
+      // The jail's and QEMU's own.
+      expect(Number(field("Seccomp_filters"))).toBeGreaterThanOrEqual(2);
       expect(readProc(sandbox.pid() ?? 0, "limits")).toMatch(/^Max core file size +0 +0 /m);
       const seen = await run(["ls", `/proc/${sandbox.pid()}/root/`]);
       expect(
