@@ -1,6 +1,7 @@
 /** Pulling an image with its progress shown. */
 import type { ProgressLine } from "../contract/docker.ts";
 import { type Hull, splitReference } from "../sdk/main.ts";
+import { credentialsFor } from "./credentials/for-image.ts";
 import type { Output } from "./print/output.ts";
 import { ProgressPrinter } from "./print/progress.ts";
 
@@ -8,11 +9,18 @@ export async function pullImage(
   hull: Hull,
   output: Output,
   reference: string,
-  options: { readonly platform: string | undefined; readonly quiet?: boolean },
+  options: {
+    readonly platform: string | undefined;
+    readonly quiet?: boolean;
+    readonly allTags?: boolean;
+  },
 ): Promise<void> {
   const { name, tag } = splitReference(reference);
-  const lines = hull.images.pull({ name, tag: tag === "" ? "latest" : tag }, { platform: options.platform });
-  if (tag === "" && options.quiet !== true) await output.line("Using default tag: latest");
+  const { platform, allTags = false } = options;
+  const auth = await credentialsFor(hull, name);
+  const wanted = tag === "" && !allTags ? "latest" : tag;
+  const lines = hull.images.pull({ name, tag: wanted }, { platform, auth });
+  if (tag === "" && !allTags && options.quiet !== true) await output.line("Using default tag: latest");
   await showProgress(lines, output, options.quiet === true);
 }
 

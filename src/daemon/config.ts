@@ -7,6 +7,7 @@ import { isAbsolute } from "node:path";
 import * as v from "valibot";
 import { defaults } from "../contract/defaults.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
+import { registriesSchema } from "./registries.ts";
 
 const path = v.pipe(v.string(), v.check(isAbsolute, "it needs to be an absolute path"));
 const program = v.pipe(v.string(), v.nonEmpty());
@@ -44,6 +45,7 @@ const schema = v.strictObject({
   logLevel: v.optional(v.picklist(["debug", "info", "warn", "error"]), "info"),
   container: v.optional(containerSchema, {}),
   vm: v.optional(vmSchema, {}),
+  registries: v.optional(registriesSchema, {}),
 });
 
 export type Config = Omit<v.InferOutput<typeof schema>, "state" | "socket"> & {

@@ -20,6 +20,7 @@ import { doctorOptions } from "./doctor.ts";
 import { installationId, version } from "./identity.ts";
 import { createLogger } from "./logger.ts";
 import { claimDirectory, claimSocket, prepareDirectory, protectSocket } from "./places.ts";
+import { useRegistries } from "./registries.ts";
 import { tidyAtRest } from "./rest.ts";
 import { createWalls } from "./walls.ts";
 
@@ -50,7 +51,8 @@ async function serve(config: Config, log: Logger): Promise<void> {
   resources.use(claimDirectory(config.state));
   await claimSocket(config.socket);
   const failpoint = parseFailpoint(process.env.HULL_FAILPOINT);
-  const images = await openImageStore(config.root);
+  const registries = useRegistries(config.registries);
+  const images = await openImageStore(config.root, registries);
   resources.defer(() => images.close());
   const walls = createWalls(config, log);
   resources.defer(async () => {
@@ -62,7 +64,7 @@ async function serve(config: Config, log: Logger): Promise<void> {
     await openEngine({ root, state, images, builds: images.builds, walls, log, failpoint }),
   );
 
-  const facts = { version, id: installationId(config.root) };
+  const facts = { version, id: installationId(config.root), registries };
   const server = createApiServer({
     routes: [...dockerRoutes(engine, facts), ...hullRoutes(doctorOptions(config, walls), walls.vm.templates)],
     headers: commonHeaders(facts),

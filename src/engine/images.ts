@@ -5,6 +5,10 @@ import type {
   ImportOptions,
   ProgressEvent,
   PullOptions,
+  PushedImage,
+  PushOptions,
+  RegistryAuth,
+  RemoteImage,
   RemovedImage,
 } from "../image/image-store.ts";
 import type { EngineContext } from "./context.ts";
@@ -29,6 +33,35 @@ export class Images {
     const image = await this.#context.images.pull(reference, options);
     this.#emit("pull", reference, image.config.labels);
     return image;
+  }
+
+  async pullAll(repository: string, options: PullOptions): Promise<Image[]> {
+    const images = await this.#context.images.pullAll(repository, options);
+    this.#emit("pull", repository, {});
+    return images;
+  }
+
+  async push(reference: string, options: PushOptions): Promise<PushedImage> {
+    const pushed = await this.#context.images.push(reference, options);
+    this.#emit("push", reference, {});
+    return pushed;
+  }
+
+  async pushAll(repository: string, options: PushOptions): Promise<PushedImage[]> {
+    const pushed = await this.#context.images.pushAll(repository, options);
+    for (const { tag } of pushed) this.#emit("push", `${repository}:${tag}`, {});
+    return pushed;
+  }
+
+  login(address: string, auth: RegistryAuth, signal: AbortSignal): Promise<string> {
+    return this.#context.images.login(address, auth, signal);
+  }
+
+  inspectRemote(
+    reference: string,
+    options: { readonly auth: RegistryAuth | undefined; readonly signal: AbortSignal },
+  ): Promise<RemoteImage> {
+    return this.#context.images.inspectRemote(reference, options);
   }
 
   async importTar(tar: ReadableStream<Uint8Array>, options: ImportOptions): Promise<Image> {

@@ -16,10 +16,23 @@ export interface Reference {
   readonly digest: Digest | undefined;
 }
 
-const defaultDomain = "docker.io";
+const hub = "docker.io";
 const legacyDomain = "index.docker.io";
 const officialPrefix = "library/";
 const maxNameBytes = 255;
+
+/** Where names without a host are looked for. */
+let defaultDomain = hub;
+
+/** Names without a host are of this registry from now on. To be called before any name is read. Throws `invalidReference`. */
+export function useDefaultRegistry(domain: string): void {
+  if (parseReference(`${domain}/x/x`).domain !== domain)
+    throw new HullError("invalidReference", {
+      value: JSON.stringify(domain),
+      why: "it is not a registry's host",
+    });
+  defaultDomain = domain;
+}
 
 const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
 const pathPattern = new RegExp(`^${component}(?:/${component})*$`);
@@ -28,6 +41,10 @@ const domainPattern = new RegExp(
   `^(?:${domainLabel}(?:\\.${domainLabel})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?$`,
 );
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+
+export function defaultRegistry(): string {
+  return defaultDomain;
+}
 
 export function isTag(text: string): boolean {
   return tagPattern.test(text);
@@ -75,9 +92,9 @@ function splitDomain(name: string): { domain: string; path: string } {
   const slash = name.indexOf("/");
   const first = slash < 0 ? "" : name.slice(0, slash);
   const isHost = /[.:]/.test(first) || first === "localhost" || first !== first.toLowerCase();
-  const domain = !isHost || first === legacyDomain ? defaultDomain : first;
+  const domain = !isHost ? defaultDomain : first === legacyDomain ? hub : first;
   const rest = isHost ? name.slice(slash + 1) : name;
-  const official = domain === defaultDomain && !rest.includes("/");
+  const official = domain === hub && !rest.includes("/");
   return { domain, path: official ? `${officialPrefix}${rest}` : rest };
 }
 
@@ -88,10 +105,13 @@ export function canonicalName(reference: Pick<Reference, "domain" | "path">): st
 
 /** `alpine` for `docker.io/library/alpine`; what people read and write. */
 export function familiarName(canonical: string): string {
-  const official = `${defaultDomain}/${officialPrefix}`;
-  if (canonical.startsWith(official) && !canonical.slice(official.length).includes("/"))
-    return canonical.slice(official.length);
-  return canonical.startsWith(`${defaultDomain}/`) ? canonical.slice(defaultDomain.length + 1) : canonical;
+  for (const prefix of [`${hub}/${officialPrefix}`, `${defaultDomain}/`]) {
+    const short = canonical.slice(prefix.length);
+    if (!canonical.startsWith(prefix) || short === "") continue;
+    // What would be read as something else stays long.
+    if (canonicalName(splitDomain(short)) === canonical) return short;
+  }
+  return canonical;
 }
 
 /** The familiar form of a whole reference. */

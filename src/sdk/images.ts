@@ -29,7 +29,15 @@ export interface ImportOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface PushOptions {
+  /** `os/architecture[/variant]`: of an image for several, this part only. */
+  readonly platform?: string | undefined;
+  readonly auth?: RegistryAuthHeader | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface PullOptions {
+  /** `os/architecture[/variant]`; `all` keeps whatever an index has. */
   readonly platform?: string | undefined;
   readonly auth?: RegistryAuthHeader | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -70,12 +78,24 @@ export class Images {
     return checked("imageDelete", await this.#transport.json("DELETE", at(name), { query }));
   }
 
-  /** Yields what happens; throws `ApiError` when the pull fails, at whatever point. */
+  /** Pushes a tag; an empty one means all that are here. The last line's `aux` has the digest. */
+  push(
+    reference: { readonly name: string; readonly tag: string },
+    options: PushOptions = {},
+  ): AsyncGenerator<ProgressLine, void, void> {
+    const query = { tag: reference.tag === "" ? undefined : reference.tag, platform: options.platform };
+    // The header has to be there, even without credentials.
+    const headers = { "X-Registry-Auth": authHeader(options.auth ?? {}) };
+    return this.#progress(`${at(reference.name)}/push`, query, headers, undefined, options.signal);
+  }
+
+  /** Yields what happens; throws `ApiError` when the pull fails, at whatever point. An empty tag means all of them. */
   pull(
     reference: { readonly name: string; readonly tag: string },
     options: PullOptions = {},
   ): AsyncGenerator<ProgressLine, void, void> {
-    const query = { fromImage: reference.name, tag: reference.tag, platform: options.platform };
+    const tag = reference.tag === "" ? undefined : reference.tag;
+    const query = { fromImage: reference.name, tag, platform: options.platform };
     const auth = options.auth === undefined ? {} : { "X-Registry-Auth": authHeader(options.auth) };
     return this.#progress("/images/create", query, auth, undefined, options.signal);
   }
@@ -133,6 +153,6 @@ function upload(source: Source): Upload {
   return { data: source.data, size: source.size, contentType: "application/x-tar" };
 }
 
-function authHeader(auth: RegistryAuthHeader): string {
+export function authHeader(auth: RegistryAuthHeader): string {
   return Buffer.from(JSON.stringify(auth)).toString("base64url");
 }

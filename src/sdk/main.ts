@@ -6,6 +6,7 @@ import { Box, createRequestOf, type RunOptions } from "./box.ts";
 import { Builder } from "./builder.ts";
 import { Containers } from "./containers.ts";
 import { Images } from "./images.ts";
+import { Registries } from "./registries.ts";
 import { System } from "./system.ts";
 import { Templates } from "./templates.ts";
 import { Transport } from "./transport.ts";
@@ -24,8 +25,9 @@ export type {
   TerminalSize,
 } from "./containers.ts";
 export type { Filters } from "./filters.ts";
-export type { Images, ImportOptions, PullOptions, Source } from "./images.ts";
+export type { Images, ImportOptions, PullOptions, PushOptions, Source } from "./images.ts";
 export { splitReference } from "./reference.ts";
+export type { Registries } from "./registries.ts";
 export { encodeFrame, type OutputChunk, StreamError } from "./stdcopy.ts";
 export type { StandardStreams } from "./streams.ts";
 export type { EventsOptions, System } from "./system.ts";
@@ -41,6 +43,7 @@ export interface Hull extends Disposable {
   readonly containers: Containers;
   readonly images: Images;
   readonly builder: Builder;
+  readonly registries: Registries;
   readonly system: System;
   readonly templates: Templates;
   /** Makes and starts a workload; when starting fails, nothing of it is left. */
@@ -66,6 +69,7 @@ export function connect(options: ConnectOptions = {}): Hull {
     containers,
     images: new Images(transport),
     builder: new Builder(transport),
+    registries: new Registries(transport),
     system: new System(transport, unversioned),
     templates: new Templates(unversioned),
     run: (request) => run(containers, request),

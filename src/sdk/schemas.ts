@@ -9,12 +9,14 @@ import type {
   ContainerStats,
   ContainerSummary,
   ContainerTop,
+  DistributionInspect,
   DoctorReport,
   EventMessage,
   ImageDeleteItem,
   ImageHistoryItem,
   ImageInspect,
   ImageSummary,
+  LoginAnswer,
   ProgressLine,
   SystemDiskUsage,
   SystemInfo,
@@ -71,6 +73,11 @@ const cpuStats = v.looseObject({
 });
 
 const schemas = {
+  login: v.looseObject({ Status: v.string(), IdentityToken: v.optional(v.string()) }),
+  distribution: v.looseObject({
+    Descriptor: v.looseObject({ mediaType: v.string(), digest: v.string(), size: v.number() }),
+    Platforms: v.array(v.looseObject({ os: v.string(), architecture: v.string() })),
+  }),
   containerInspect: v.looseObject({
     Id: v.string(),
     Name: v.string(),
@@ -168,6 +175,8 @@ const schemas = {
 };
 
 interface Answers {
+  login: LoginAnswer;
+  distribution: DistributionInspect;
   containerInspect: ContainerInspect;
   containerList: ContainerSummary[];
   containerTop: ContainerTop;

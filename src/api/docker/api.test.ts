@@ -425,8 +425,12 @@ describe("images", () => {
 
   test("pull and load stream their progress", async () => {
     const pulled = await post("/images/create?fromImage=some/image&tag=latest");
-    expect(await pulled.text()).toContain('"status":"Image ID: sha256:aaaa');
-    const missing = await post("/images/create?fromImage=no/such");
+    expect(await pulled.json()).toEqual({
+      status: "Pulling from some/image",
+      id: "latest",
+      progressDetail: {},
+    });
+    const missing = await post("/images/create?fromImage=no/such&tag=1");
     expect(missing.status).toBe(404);
     const loaded = await fetch("http://hull/images/load", {
       unix: socketPath,

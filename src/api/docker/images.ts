@@ -7,6 +7,7 @@ import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import { storageDriver } from "./container-views.ts";
 import { type Filters, parseFilters, passes, passesLabels } from "./filters.ts";
+import { push } from "./image-push.ts";
 
 const later = "it comes with a later version of Hull";
 
@@ -170,7 +171,7 @@ function historyOf(image: Image): ImageHistoryItem[] {
 
 async function tag(engine: Engine, exchange: Exchange): Promise<void> {
   const { name, verb } = splitVerb(exchange);
-  if (verb === "push") throw new HullError("unsupported", { what: "push", where: "", why: later });
+  if (verb === "push") return push(engine, exchange, name);
   if (verb !== "tag") throw new HullError("noSuchRoute", { value: `POST /images/${name}/${verb}` });
   const repository = exchange.text("repo");
   const word = exchange.text("tag");

@@ -12,6 +12,7 @@ import { eventRoutes } from "./events.ts";
 import { execRoutes } from "./exec.ts";
 import { imageTransferRoutes } from "./image-transfer.ts";
 import { imageRoutes } from "./images.ts";
+import { registryRoutes } from "./registries.ts";
 import { type SystemFacts, systemRoutes } from "./system.ts";
 
 export function dockerRoutes(engine: Engine, facts: SystemFacts): Route[] {
@@ -27,6 +28,7 @@ export function dockerRoutes(engine: Engine, facts: SystemFacts): Route[] {
     ...imageTransferRoutes(engine),
     ...imageRoutes(engine),
     ...buildRoutes(engine),
+    ...registryRoutes(engine),
     ...absentRoutes(),
   ];
 }

@@ -10,6 +10,7 @@ import {
 } from "../../contract/docker.ts";
 import { now, rfc3339 } from "../../engine/clock.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { defaultRegistrySettings, type RegistrySettings } from "../../image/registry/settings.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import { buildCacheItems } from "./build.ts";
@@ -18,11 +19,14 @@ import { storageDriver, summaryOf } from "./container-views.ts";
 import { hostArchitecture } from "./create-request.ts";
 import { summariesOf } from "./images.ts";
 import { wallLabels } from "./labels.ts";
+import { registryInfo } from "./registry-info.ts";
 
 export interface SystemFacts {
   readonly version: string;
   /** A name for this daemon that stays the same. */
   readonly id: string;
+  /** How registries are reached, if not by default. */
+  readonly registries?: RegistrySettings;
 }
 
 export function systemRoutes(engine: Engine, facts: SystemFacts): Route[] {
@@ -124,8 +128,7 @@ async function info(engine: Engine, facts: SystemFacts): Promise<SystemInfo> {
     Architecture: process.arch === "x64" ? "x86_64" : process.arch === "arm64" ? "aarch64" : process.arch,
     NCPU: cpus().length,
     MemTotal: hostMemoryBytes(),
-    IndexServerAddress: "https://index.docker.io/v1/",
-    RegistryConfig: { InsecureRegistryCIDRs: ["127.0.0.0/8", "::1/128"], IndexConfigs: {}, Mirrors: [] },
+    ...registryInfo(facts.registries ?? defaultRegistrySettings),
     Name: hostname(),
     Labels: [],
     ExperimentalBuild: false,

@@ -65,7 +65,7 @@ export interface ImageDeleteItem {
   readonly Deleted?: string;
 }
 
-/** One line of POST /images/create (pull and import) and POST /images/load. */
+/** One line of POST /images/create (pull and import), POST /images/{name}/push and POST /images/load. */
 export interface ProgressLine {
   /** Load and import say what they made in this one, with a newline. */
   readonly stream?: string;
@@ -73,6 +73,8 @@ export interface ProgressLine {
   readonly id?: string;
   readonly progress?: string;
   readonly progressDetail?: { readonly current?: number; readonly total?: number };
+  /** What a push made. */
+  readonly aux?: { readonly Tag?: string; readonly Digest?: string; readonly Size?: number };
   readonly error?: string;
   readonly errorDetail?: { readonly message: string; readonly code?: number };
 }
@@ -86,4 +88,21 @@ export interface RegistryAuthHeader {
   readonly serveraddress?: string;
   readonly identitytoken?: string;
   readonly registrytoken?: string;
+}
+
+/** Answer of POST /auth */
+export interface LoginAnswer {
+  readonly Status: string;
+  /** To be kept in place of the password; empty: there is none. */
+  readonly IdentityToken?: string;
+}
+
+/** GET /distribution/{name}/json */
+export interface DistributionInspect {
+  readonly Descriptor: { readonly mediaType: string; readonly digest: string; readonly size: number };
+  readonly Platforms: readonly {
+    readonly os: string;
+    readonly architecture: string;
+    readonly variant?: string;
+  }[];
 }

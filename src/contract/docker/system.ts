@@ -91,6 +91,9 @@ export interface SystemInfo {
     readonly IndexConfigs: Readonly<Record<string, unknown>>;
     readonly Mirrors: readonly string[];
   };
+  readonly HttpProxy: string;
+  readonly HttpsProxy: string;
+  readonly NoProxy: string;
   readonly Name: string;
   readonly Labels: readonly string[];
   readonly ExperimentalBuild: boolean;

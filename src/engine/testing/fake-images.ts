@@ -6,6 +6,7 @@ import type {
   Image,
   ImageConfig,
   ImageStore,
+  PullOptions,
   PushedImage,
   RemoteImage,
 } from "../../image/image-store.ts";
@@ -66,8 +67,10 @@ export class FakeImages implements ImageStore {
     return Promise.resolve([this.image]);
   }
 
-  pull(reference: string): Promise<Image> {
-    return this.resolve(reference);
+  async pull(reference: string, { onProgress }: PullOptions): Promise<Image> {
+    const image = await this.resolve(reference.replace(/:latest$/, ""));
+    onProgress({ status: "Pulling from some/image", id: "latest" });
+    return image;
   }
 
   async pullAll(): Promise<Image[]> {

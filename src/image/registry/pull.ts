@@ -48,11 +48,12 @@ export async function pullImage(
       actions: "pull",
       signal,
     });
-    onProgress({ status: `Pulling from ${reference.path}`, id: reference.tag ?? reference.digest ?? "" });
     const name = formatReference(reference);
     const abort = (reason: unknown): void => failure.abort(reason);
     const pull: Pull = { context, client, reference, name, onProgress, abort };
     const top = await fetchTop(client, reference);
+    // Before this, a failure has an answer of its own on the API.
+    onProgress({ status: `Pulling from ${reference.path}`, id: reference.tag ?? reference.digest ?? "" });
     const id =
       wanted === undefined
         ? await pullWhole(pull, top)

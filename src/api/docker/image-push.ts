@@ -1,0 +1,49 @@
+/** POST /images/{name}/push */
+import * as v from "valibot";
+import { HullError } from "../../contract/errors.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { type Exchange, parseWith } from "../exchange.ts";
+import { ProgressStream } from "./progress-stream.ts";
+import { registryAuth } from "./registry-auth.ts";
+
+const platformSchema = v.looseObject({
+  os: v.optional(v.string(), ""),
+  architecture: v.optional(v.string(), ""),
+  variant: v.optional(v.string(), ""),
+});
+
+export async function push(engine: Engine, exchange: Exchange, name: string): Promise<void> {
+  const tag = exchange.text("tag");
+  const auth = registryAuth(exchange);
+  const platform = platformOf(exchange);
+  const progress = new ProgressStream(exchange);
+  await progress.run(async () => {
+    const options = {
+      platform,
+      ...(auth === undefined ? {} : { auth }),
+      onProgress: progress.send,
+      signal: exchange.gone,
+    };
+    const isTagged = name.lastIndexOf(":") > name.lastIndexOf("/");
+    if (tag === "" && !isTagged) await engine.images.pushAll(name, options);
+    else await engine.images.push(tag === "" ? name : `${name}:${tag}`, options);
+  });
+}
+
+/** JSON of an OCI platform, since API 1.46; Hull's own client writes it as a pull's. */
+function platformOf(exchange: Exchange): string {
+  const text = exchange.text("platform");
+  if (!text.startsWith("{")) return text;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new HullError(
+      "invalidParameter",
+      { what: "platform", value: text, why: "it is not JSON" },
+      { cause: error },
+    );
+  }
+  const { os, architecture, variant } = parseWith(platformSchema, value, "platform");
+  return [os, architecture, variant].filter((part) => part !== "").join("/");
+}

@@ -1,0 +1,61 @@
+/** Credentials for registries that come with requests. Source: Docker Engine API, "Authentication". */
+import * as v from "valibot";
+import { HullError } from "../../contract/errors.ts";
+import type { RegistryAuth } from "../../image/image-store.ts";
+import { type Exchange, parseWith } from "../exchange.ts";
+
+export const authSchema = v.looseObject({
+  username: v.nullish(v.string(), ""),
+  password: v.nullish(v.string(), ""),
+  auth: v.nullish(v.string(), ""),
+  serveraddress: v.nullish(v.string(), ""),
+  identitytoken: v.nullish(v.string(), ""),
+  registrytoken: v.nullish(v.string(), ""),
+});
+
+/** Of the header X-Registry-Auth; undefined: there are none. */
+export function registryAuth(exchange: Exchange): RegistryAuth | undefined {
+  const header = exchange.request.headers["x-registry-auth"];
+  if (header === undefined || header === "") return undefined;
+  return authOf(parseWith(authSchema, decoded(String(header), "X-Registry-Auth"), "X-Registry-Auth"));
+}
+
+const configSchema = v.record(v.string(), authSchema);
+
+/** Of the header X-Registry-Config, by the address they are for: a build may pull from several registries. */
+export function registryConfig(exchange: Exchange): ReadonlyMap<string, RegistryAuth> {
+  const header = exchange.request.headers["x-registry-config"];
+  const found = new Map<string, RegistryAuth>();
+  if (header === undefined || header === "") return found;
+  const config = parseWith(configSchema, decoded(String(header), "X-Registry-Config"), "X-Registry-Config");
+  for (const [address, entry] of Object.entries(config)) {
+    const auth = authOf(entry);
+    if (auth !== undefined) found.set(address, auth);
+  }
+  return found;
+}
+
+/** JSON in URL-safe base64, or in the ordinary one of old clients. The value is never part of an error. */
+function decoded(header: string, what: string): unknown {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(header, "base64url").toString("utf8"));
+    return value ?? {};
+  } catch (error) {
+    throw new HullError(
+      "invalidParameter",
+      { what, value: "(hidden)", why: "it is not JSON in URL-safe base64" },
+      { cause: error },
+    );
+  }
+}
+
+export function authOf(given: v.InferOutput<typeof authSchema>): RegistryAuth | undefined {
+  const [username = "", ...password] = Buffer.from(given.auth, "base64").toString("utf8").split(":");
+  const auth = {
+    username: given.username === "" ? username : given.username,
+    password: given.password === "" ? password.join(":") : given.password,
+  };
+  if (given.identitytoken !== "") return { ...auth, identityToken: given.identitytoken };
+  if (given.registrytoken !== "") return { ...auth, registryToken: given.registrytoken };
+  return auth.username === "" ? undefined : auth;
+}
