@@ -9,7 +9,7 @@ export function canAsk(): boolean {
 /** Asks on one terminal; what was typed ahead is for the next question. */
 export class Questions {
   readonly #output: Output;
-  #input: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  #input: ReturnType<typeof openInput> | undefined;
   readonly #decoder = new TextDecoder();
   #ahead: string[] = [];
 
@@ -56,7 +56,7 @@ export class Questions {
   /** Undefined: nobody types any more. */
   async #next(): Promise<string | undefined> {
     while (this.#ahead.length === 0) {
-      this.#input ??= Bun.stdin.stream().getReader();
+      this.#input ??= openInput();
       const { done, value } = await this.#input.read();
       if (done) return undefined;
       this.#ahead = [...this.#decoder.decode(value, { stream: true })];
@@ -72,3 +72,7 @@ const keys = {
   erase: "\b",
   clear: "\u0015",
 } as const;
+
+function openInput() {
+  return Bun.stdin.stream().getReader();
+}
