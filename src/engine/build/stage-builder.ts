@@ -10,6 +10,7 @@ import { StageArguments } from "./arguments.ts";
 import { configStep, expandIn, type StepScope, withoutCommand, workingDirectoryOf } from "./config-step.ts";
 import { copyStep } from "./copy-step.ts";
 import { stepKey } from "./key.ts";
+import { planRun, runStep } from "./run-step.ts";
 import type { PlannedStep, RunView, StageView } from "./step.ts";
 
 export class StageBuilder implements StageView {
@@ -68,12 +69,15 @@ export class StageBuilder implements StageView {
     switch (instruction.do) {
       case "WORKDIR":
         return this.#planDirectory(instruction.value, instruction.line, resources);
-      case "RUN":
-        throw new HullError("unsupported", {
-          what: "RUN",
-          where: " yet",
-          why: "build what needs no command, or the rest elsewhere",
-        });
+      case "RUN": {
+        const plan = planRun(instruction, this.scope);
+        return {
+          config,
+          createdBy: plan.createdBy,
+          key: [plan.network],
+          layer: () => runStep(this, plan, resources),
+        };
+      }
       case "COPY":
       case "ADD":
         return copyStep(this, instruction, resources);

@@ -43,6 +43,6 @@ export interface PlannedStep {
   readonly createdBy: string;
   readonly key?: readonly string[];
   readonly config: StageConfig;
-  /** The layer that it adds; undefined: none. Called when the cache does not have it. */
-  readonly layer?: () => Promise<AsyncIterable<Uint8Array>>;
+  /** The layer that it adds, if it adds any. Called when the cache does not have it. */
+  readonly layer?: () => Promise<AsyncIterable<Uint8Array> | undefined>;
 }
