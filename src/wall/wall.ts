@@ -237,8 +237,14 @@ export interface ExitStatus {
 }
 
 export interface SandboxStats {
-  /** Bytes the host spends: the cgroup's usage for a container, QEMU and its helpers included for a VM. */
+  /** Bytes as the wall counts them: the cgroup's usage for a container, `proportionalBytes` for a VM. */
   readonly memoryBytes: number;
+  /**
+   * Bytes the host spends: the proportional set size of all processes, the monitor's and QEMU's included, where what
+   * is shared with other workloads counts in part. What the kernel keeps for them is not in it. Undefined for a
+   * container of very many processes.
+   */
+  readonly proportionalBytes?: number;
   /** Bytes; 0 when unlimited. */
   readonly memoryLimitBytes: number;
   /** Processor time used since the start, in nanoseconds. */

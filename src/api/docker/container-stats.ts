@@ -95,7 +95,8 @@ async function sample(
         : {
             usage: usage.memoryBytes,
             limit: usage.memoryLimitBytes === 0 ? hostMemoryBytes() : usage.memoryLimitBytes,
-            stats: {},
+            // Hull's own: what the host spends, where shared pages count in part (proportional set size).
+            stats: usage.proportionalBytes === undefined ? {} : { pss: usage.proportionalBytes },
           },
     blkio_stats: {},
     networks: {},

@@ -134,6 +134,7 @@ export function describeResources(promise: DefinePromise, bench: Bench): void {
     await text.until("done");
     const stats = await sandbox.stats();
     expect(stats.memoryBytes).toBeGreaterThan(0);
+    expect(stats.proportionalBytes).toBeGreaterThan(0);
     expect(stats.memoryLimitBytes).toBeGreaterThanOrEqual(192 * 1024 * 1024);
     expect(stats.cpuNanoseconds).toBeGreaterThan(1_000_000);
     expect(stats.pids).toBeGreaterThanOrEqual(1);

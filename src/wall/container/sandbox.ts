@@ -98,7 +98,9 @@ export class ContainerSandbox implements Sandbox {
     const usage = readCgroupUsage(runtime.cgroups, options.cgroup);
     if (usage === undefined) throw new HullError("workloadNotRunning", { name: this.spec.name });
     const { memoryBytes, memoryLimitBytes, cpuNanoseconds, pids } = usage;
-    return { memoryBytes, memoryLimitBytes, cpuNanoseconds, pids };
+    const proportionalBytes = await this.#container().proportionalBytes();
+    const figures = { memoryBytes, memoryLimitBytes, cpuNanoseconds, pids };
+    return proportionalBytes === undefined ? figures : { ...figures, proportionalBytes };
   }
 
   async processes(): Promise<ProcessRow[]> {

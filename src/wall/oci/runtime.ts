@@ -30,6 +30,7 @@ import {
   detectCgroupLayout,
   readCgroupUsage,
 } from "../../host/cgroup.ts";
+import { proportionalBytes } from "../../host/memory-use.ts";
 import { identifyProcess, isRunning, type ProcessIdentity, signalProcess } from "../../host/process.ts";
 import { type RunResult, run } from "../../host/spawn.ts";
 import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
@@ -40,6 +41,7 @@ import { CompiledFilters, deleteEnded, isCrun, startByFifo } from "./crun.ts";
 import { execInContainer } from "./exec.ts";
 import {
   attachSocketOf,
+  findMonitor,
   findMonitors,
   type MonitoredEnd,
   type MonitorPrograms,
@@ -187,6 +189,9 @@ export class OciRuntime {
 const monitorPatience = 2000;
 const pollInterval = 2;
 
+/** Processes whose memory is looked at: each costs some time. */
+const mostMeasured = 256;
+
 type Discarded = Pick<ContainerOptions, "id" | "bundle" | "cgroup">;
 
 export class OciContainer {
@@ -241,6 +246,15 @@ export class OciContainer {
     this.#attachments.add(attachment);
     void attachment.closed.then(() => this.#attachments.delete(attachment));
     return attachment;
+  }
+
+  /** What all of its processes cost the host, the monitor included; undefined if they are too many to ask. */
+  async proportionalBytes(): Promise<number | undefined> {
+    const { cgroup, bundle, id } = this.options;
+    const pids = cgroupProcesses(this.#runtime.cgroups, cgroup);
+    if (pids.length > mostMeasured) return undefined;
+    const monitor = findMonitor(bundle, id);
+    return proportionalBytes(monitor === undefined ? pids : [...pids, monitor.pid]);
   }
 
   /** Sends a signal to the first process; without effect once it has ended. */

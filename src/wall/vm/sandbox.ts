@@ -228,11 +228,13 @@ export class VmSandbox implements Sandbox {
     const usage = container && readCgroupUsage(runtime.cgroups, container.options.cgroup);
     if (usage === undefined || this.#ended)
       throw new HullError("workloadNotRunning", { name: this.spec.name });
+    const proportionalBytes = (await container?.proportionalBytes()) ?? usage.memoryBytes;
     const pids = this.#paused
       ? 0
       : await this.#request(verbs.statistics, new FieldWriter(), (answer) => answer.u32());
     return {
-      memoryBytes: usage.memoryBytes,
+      memoryBytes: proportionalBytes,
+      proportionalBytes,
       memoryLimitBytes: memoryBytes,
       cpuNanoseconds: usage.cpuNanoseconds,
       pids,

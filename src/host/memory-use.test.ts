@@ -1,0 +1,16 @@
+import { expect, test } from "bun:test";
+import { proportionalBytes, pssOf } from "./memory-use.ts";
+
+test("the proportional set size of a rollup", () => {
+  expect(pssOf("5564 ffffffff [rollup]\nRss:  4096 kB\nPss:   1536 kB\nPss_Anon: 12 kB\n")).toBe(1536 * 1024);
+  expect(pssOf("")).toBe(0);
+});
+
+test("processes that are gone count nothing, and each of the others once", async () => {
+  await using sleeper = Bun.spawn(["sleep", "1000"]);
+  const both = await proportionalBytes([process.pid, sleeper.pid]);
+  const one = await proportionalBytes([sleeper.pid, 2 ** 22 - 1]);
+  expect(one).toBeGreaterThan(0);
+  expect(both).toBeGreaterThan(one);
+  expect(await proportionalBytes([])).toBe(0);
+});
