@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { ApiError, type BuildOptions } from "../sdk/main.ts";
 import { BuildPrinter } from "./build/printer.ts";
 import { buildSource } from "./build/source.ts";
+import { Credentials } from "./credentials/credentials.ts";
 import { type Flags, list, type Options, text, toggle, UsageError } from "./parse/options.ts";
 import { bytesOf, integerOf, labelsOf, nanoCpusOf } from "./parse/values.ts";
 import { complaint } from "./print/visible.ts";
@@ -54,7 +55,8 @@ export default defineVerb({
     const printer = new BuildPrinter(context.stdout, options.quiet);
     let id = "";
     try {
-      const lines = hull.builder.build(source.context, { ...request, dockerfile: source.dockerfile });
+      const auths = await new Credentials().all();
+      const lines = hull.builder.build(source.context, { ...request, auths, dockerfile: source.dockerfile });
       for await (const line of lines) {
         if (typeof line.aux?.ID === "string") id = line.aux.ID;
         if (options.quiet && line.stream !== undefined) id = line.stream.trim();

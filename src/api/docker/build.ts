@@ -1,17 +1,17 @@
 /** POST /build and POST /build/prune: what the docker command's classic builder sends. */
 import * as v from "valibot";
 import type { BuildCacheItem, BuildPruneReport } from "../../contract/docker/build.ts";
-import { HullError, messageOf } from "../../contract/errors.ts";
+import { HullError } from "../../contract/errors.ts";
 import type { BuildRequest, ContextSource } from "../../engine/build/request.ts";
 import { rfc3339 } from "../../engine/clock.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { CacheUsage } from "../../image/build/build-store.ts";
-import type { RegistryAuth } from "../../image/image-store.ts";
 import { type Exchange, parseWith } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import { selectForPrune } from "./build-prune.ts";
 import { BuildStream, jsonParameter } from "./build-stream.ts";
 import { createBody, translateCreate } from "./create-request.ts";
+import { registryAuths } from "./registry-auth.ts";
 
 export function buildRoutes(engine: Engine): Route[] {
   return [
@@ -105,46 +105,6 @@ function dockerfileOf(path: string): string {
       why: "The Dockerfile must be within the build context",
     });
   return parts.join("/");
-}
-
-const authSchema = v.record(
-  v.string(),
-  v.looseObject({
-    username: v.nullish(v.string(), ""),
-    password: v.nullish(v.string(), ""),
-    auth: v.nullish(v.string(), ""),
-    identitytoken: v.nullish(v.string(), ""),
-  }),
-);
-
-/** The header X-Registry-Config: credentials for every registry that the client knows. */
-function registryAuths(exchange: Exchange): (domain: string) => RegistryAuth | undefined {
-  const header = exchange.request.headers["x-registry-config"];
-  if (header === undefined || header === "") return () => undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(String(header), "base64url").toString("utf8"));
-  } catch (error) {
-    throw new HullError(
-      "invalidParameter",
-      { what: "X-Registry-Config", value: "(hidden)", why: `it is not JSON in base64: ${messageOf(error)}` },
-      { cause: error },
-    );
-  }
-  const auths = parseWith(authSchema, value ?? {}, "X-Registry-Config");
-  return (domain) => {
-    const hub = "https://index.docker.io/v1/";
-    const found = [domain, `https://${domain}`, ...(domain === "docker.io" ? [hub] : [])]
-      .map((key) => auths[key])
-      .find((auth) => auth !== undefined);
-    if (found === undefined) return undefined;
-    const [name = "", ...password] = Buffer.from(found.auth, "base64").toString("utf8").split(":");
-    return {
-      username: found.username === "" ? name : found.username,
-      password: found.password === "" ? password.join(":") : found.password,
-      ...(found.identitytoken === "" ? {} : { identityToken: found.identitytoken }),
-    };
-  };
 }
 
 async function prune(engine: Engine, exchange: Exchange): Promise<void> {

@@ -22,17 +22,19 @@ export function registryAuth(exchange: Exchange): RegistryAuth | undefined {
 
 const configSchema = v.record(v.string(), authSchema);
 
-/** Of the header X-Registry-Config, by the address they are for: a build may pull from several registries. */
-export function registryConfig(exchange: Exchange): ReadonlyMap<string, RegistryAuth> {
+/** Of the header X-Registry-Config: for every registry that the client knows, since a build may pull from several. */
+export function registryAuths(exchange: Exchange): (domain: string) => RegistryAuth | undefined {
   const header = exchange.request.headers["x-registry-config"];
-  const found = new Map<string, RegistryAuth>();
-  if (header === undefined || header === "") return found;
+  if (header === undefined || header === "") return () => undefined;
   const config = parseWith(configSchema, decoded(String(header), "X-Registry-Config"), "X-Registry-Config");
-  for (const [address, entry] of Object.entries(config)) {
-    const auth = authOf(entry);
-    if (auth !== undefined) found.set(address, auth);
-  }
-  return found;
+  return (domain) => {
+    const hub = domain === "docker.io" ? ["https://index.docker.io/v1/", "index.docker.io"] : [];
+    const key = [domain, `https://${domain}`, `http://${domain}`, ...hub].find((one) =>
+      Object.hasOwn(config, one),
+    );
+    const found = key === undefined ? undefined : config[key];
+    return found === undefined ? undefined : authOf(found);
+  };
 }
 
 /** JSON in URL-safe base64, or in the ordinary one of old clients. The value is never part of an error. */

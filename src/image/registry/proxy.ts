@@ -64,8 +64,9 @@ function exempts(word: string, host: string, port: string): boolean {
   const [, name = word, wantedPort] = /^(.*?)(?::(\d+))?$/.exec(isIP(word) === 6 ? `[${word}]` : word) ?? [];
   if (wantedPort !== undefined && wantedPort !== port) return false;
   const bare = name.replace(/^\[|\]$/g, "").replace(/^\*\./, ".");
-  if (bare.startsWith(".")) return host.endsWith(bare);
-  return host === bare || (isIP(bare) === 0 && host.endsWith(`.${bare}`));
+  // The ends of an address mean nothing.
+  if (isIP(host) !== 0) return host === bare;
+  return bare.startsWith(".") ? host.endsWith(bare) : host === bare || host.endsWith(`.${bare}`);
 }
 
 /** Whether an address (not a name) lies in a network such as `10.0.0.0/8`. */

@@ -45,17 +45,29 @@ export type Handler = (request: Request, url: URL) => Response | Promise<Respons
 
 export interface FakeRegistry extends AsyncDisposable {
   readonly host: string;
-  readonly requests: Request[];
+  readonly requests: SeenRequest[];
+}
+
+export interface SeenRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Headers;
 }
 
 /** A registry that has one image under every name; `before` may answer instead. */
-export function fakeRegistry(image: FakeImage, before: Handler = () => undefined): FakeRegistry {
-  const requests: Request[] = [];
+export function fakeRegistry(
+  image: FakeImage,
+  before: Handler = () => undefined,
+  tls?: Bun.TLSOptions,
+): FakeRegistry {
+  const requests: SeenRequest[] = [];
   const server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
+    ...(tls === undefined ? {} : { tls }),
     async fetch(request) {
-      requests.push(request);
+      // The headers of a request that was answered cannot be read any more.
+      requests.push({ method: request.method, url: request.url, headers: new Headers(request.headers) });
       const url = new URL(request.url);
       const own = await before(request, url);
       if (own !== undefined) return own;
