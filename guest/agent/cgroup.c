@@ -55,6 +55,8 @@ bool cgroup_out_of_memory(void) {
   return value_of(GROUP "/memory.events", "oom_kill") > 0 || value_of("/proc/vmstat", "oom_kill") > 0;
 }
 
+bool cgroup_is_frozen(void) { return value_of(GROUP "/cgroup.events", "frozen") != 0; }
+
 void cgroup_kill(void) {
   write_file(GROUP "/cgroup.kill", "1");
   for (int tries = 0; tries < 200 && value_of(GROUP "/cgroup.events", "populated"); tries++) usleep(5000);

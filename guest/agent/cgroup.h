@@ -16,6 +16,7 @@ bool cgroup_out_of_memory(void);
 void cgroup_kill(void);
 // Stops or continues every process of the workload; returns once they stand still, or after a second.
 int cgroup_freeze(bool frozen);
+bool cgroup_is_frozen(void);
 
 struct cgroup_usage {
   uint64_t processes, memory, processor_nanoseconds;

@@ -1,8 +1,7 @@
 #include "requests.h"
 
-#include <time.h>
-
 #include "cgroup.h"
+#include "identity.h"
 #include "listing.h"
 #include "mounts.h"
 #include "network.h"
@@ -25,9 +24,8 @@ static void send_response(uint32_t id, struct writer *response) {
 
 static int set_clock(struct reader *fields, struct failure *failure) {
   uint64_t now = read_number(fields, 8);
-  struct timespec clock = {.tv_sec = now / 1000000000, .tv_nsec = now % 1000000000};
   if (fields->bad) return fail(failure, RESULT_INVALID, "the request is malformed");
-  return clock_settime(CLOCK_REALTIME, &clock) < 0 ? fail_errno(failure, "cannot set the clock") : 0;
+  return workload_set_clock(now) < 0 ? fail_errno(failure, "cannot set the clock") : 0;
 }
 
 static int rewrite_file(struct reader *fields, struct failure *failure) {
@@ -79,7 +77,9 @@ static int perform(uint32_t id, struct reader *fields, struct writer *answer, st
     case VERB_FREEZE:
       first = read_number(fields, 1);
       if (fields->bad) return fail(failure, RESULT_INVALID, "the request is malformed");
-      return cgroup_freeze(first != 0) < 0 ? fail_errno(failure, "cannot freeze the workload") : 0;
+      return identity_freeze(first, failure);
+    case VERB_THAW:
+      return identity_thaw(fields, failure);
     case VERB_SHUT_DOWN:
       workload_take_down();
       ending = true;

@@ -24,7 +24,7 @@ static bool ready, read_only_root;
 static char *hostname;
 static int root_fd = -1, terminals_fd = -1, group_fd = -1, init_fd = -1, own_pids_fd = -1;
 
-static int seed_random(const char *seed, size_t length) {
+int workload_seed(const char *seed, size_t length) {
   cleanup_close int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
   cleanup_free struct rand_pool_info *pool = must_allocate(sizeof *pool + length);
   pool->entropy_count = length * 8;
@@ -35,12 +35,16 @@ static int seed_random(const char *seed, size_t length) {
   return ioctl(fd, RNDRESEEDCRNG, NULL);
 }
 
-// An image that is to be given an identity at its first start has an empty file here (machine-id(5)).
-static int set_machine_id(struct failure *failure) {
+int workload_set_clock(uint64_t now) {
+  struct timespec clock = {.tv_sec = now / 1000000000, .tv_nsec = now % 1000000000};
+  return clock_settime(CLOCK_REALTIME, &clock);
+}
+
+static int write_machine_id(bool empty, struct failure *failure) {
   const char *path = "/etc/machine-id";
   struct stat status;
   cleanup_close int found = mounts_open_file(root_fd, path, O_PATH | O_NOFOLLOW);
-  if (found < 0 || fstat(found, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size != 0) return 0;
+  if (found < 0 || fstat(found, &status) < 0 || !S_ISREG(status.st_mode) || (status.st_size == 0) != empty) return 0;
   cleanup_close int fd = mounts_open_file(root_fd, path, O_WRONLY | O_NOFOLLOW);
   if (fd < 0) return fail_errno(failure, "cannot open %s", path);
   unsigned char id[16];
@@ -51,8 +55,12 @@ static int set_machine_id(struct failure *failure) {
   char text[34];
   for (size_t i = 0; i < sizeof id; i++) snprintf(text + 2 * i, 3, "%02x", id[i]);
   text[32] = '\n';
-  return write(fd, text, 33) == 33 ? 0 : fail_errno(failure, "cannot write the machine id");
+  return write(fd, text, 33) == 33 && ftruncate(fd, 33) == 0 ? 0 : fail_errno(failure, "cannot write the machine id");
 }
+
+// An image that is to be given an identity at its first start has an empty file here (machine-id(5)).
+static int set_machine_id(struct failure *failure) { return write_machine_id(true, failure); }
+int workload_new_machine_id(struct failure *failure) { return write_machine_id(false, failure); }
 
 static int set_up_files(struct reader *fields, struct failure *failure) {
   size_t count = read_number(fields, 4);
@@ -78,9 +86,8 @@ int workload_set_up(struct reader *fields, struct failure *failure) {
   size_t seed_length;
   cleanup_free char *seed = read_string(fields, &seed_length);
   if (fields->bad || seed_length > 4096) return fail(failure, RESULT_INVALID, "the set-up request is malformed");
-  struct timespec clock = {.tv_sec = now / 1000000000, .tv_nsec = now % 1000000000};
-  if (clock_settime(CLOCK_REALTIME, &clock) < 0) return fail_errno(failure, "cannot set the clock");
-  if (seed_random(seed, seed_length) < 0) return fail_errno(failure, "cannot seed the random numbers");
+  if (workload_set_clock(now) < 0) return fail_errno(failure, "cannot set the clock");
+  if (workload_seed(seed, seed_length) < 0) return fail_errno(failure, "cannot seed the random numbers");
   if (mounts_root(layers, failure) < 0) return -1;
   root_fd = open(MOUNTS_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root_fd < 0) return fail_errno(failure, "cannot open the root file system");

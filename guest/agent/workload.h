@@ -22,5 +22,12 @@ int workload_join(struct failure *failure);
 // In the child: reads or writes files as its standard input says; never returns.
 void workload_serve_files(void) __attribute__((noreturn));
 
+// Sets the time: nanoseconds since the epoch.
+int workload_set_clock(uint64_t now);
+// Makes the kernel's random numbers others than they would have been.
+int workload_seed(const char *seed, size_t length);
+// Gives a machine id that is there another value.
+int workload_new_machine_id(struct failure *failure);
+
 // Writes everything back and lets go of the disks.
 void workload_take_down(void);

@@ -158,20 +158,21 @@ static void try_files(void)
 	try_open("make-in-root", "/new", O_RDWR | O_CREAT);
 	try_open("make-in-dev", "/dev/new", O_RDWR | O_CREAT);
 	try_open("make-in-vm", "/vm/new", O_RDWR | O_CREAT);
+	try_open("make-in-disks", "/disks/1.qcow2", O_RDWR | O_CREAT);
 	try_open("make-nameless", "/", O_RDWR | O_TMPFILE);
 	TRY("mkdir-in-vm", mkdir("/vm/new", 0700));
 	TRY("symlink-in-vm", symlink("/etc/shadow", "/vm/agent"));
 	TRY("unlink-in-vm", unlink("/vm/agent"));
 	TRY("memfd", syscall(SYS_memfd_create, "own", 0));
 	signal(SIGXFSZ, SIG_IGN);
-	int disk = open("/disk.img", O_RDWR);
+	int disk = open("/disks/0.raw", O_RDWR);
 	say("disk", disk);
 	struct stat status;
 	fstat(disk, &status);
 	char byte = 0;
 	TRY("disk-last", pwrite(disk, &byte, 1, status.st_size - 1));
-	TRY("disk-beyond", pwrite(disk, &byte, 1, status.st_size));
-	TRY("disk-grow", ftruncate(disk, status.st_size + 1));
+	TRY("disk-beyond", pwrite(disk, &byte, 1, status.st_size + status.st_size / 64));
+	TRY("disk-grow", ftruncate(disk, status.st_size + status.st_size / 64 + 1));
 }
 
 static void try_outside(pid_t outside)
@@ -265,8 +266,8 @@ static void try_kernel(void)
 	TRY("iopl", syscall(SYS_iopl, 3));
 	TRY("ldt", syscall(SYS_modify_ldt, 0, attributes, sizeof attributes));
 	TRY("personality", syscall(SYS_personality, 0x0040000));
-	TRY("swapon", syscall(SYS_swapon, "/disk.img", 0));
-	TRY("acct", syscall(SYS_acct, "/disk.img"));
+	TRY("swapon", syscall(SYS_swapon, "/disks/0.raw", 0));
+	TRY("acct", syscall(SYS_acct, "/disks/0.raw"));
 	TRY("quotactl", syscall(SYS_quotactl, 0, "/", 0, NULL));
 	TRY("fanotify", syscall(SYS_fanotify_init, 0, 0));
 	TRY("shm", syscall(SYS_shmget, 0, 4096, 01600));

@@ -26,6 +26,9 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
   stats: { summary: "Show live resource usage", load: () => import("./stats.ts") },
   pause: { summary: "Pause all processes of workloads", load: () => import("./pause.ts") },
   unpause: { summary: "Unpause workloads", load: () => import("./unpause.ts") },
+  suspend: { summary: "Save virtual machines' memory and end them", load: () => import("./suspend.ts") },
+  resume: { summary: "Make suspended workloads go on", load: () => import("./resume.ts") },
+  fork: { summary: "Make running siblings of a virtual machine", load: () => import("./fork.ts") },
   rename: { summary: "Rename a workload", load: () => import("./rename.ts") },
   build: { summary: "Build an image of a Dockerfile", load: () => import("./build.ts") },
   "builder-prune": {
@@ -68,7 +71,7 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
 const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   container: {
     ...same(
-      "attach create exec inspect kill logs pause rename restart rm run start stats stop top unpause wait",
+      "attach create exec fork inspect kill logs pause rename restart resume rm run start stats stop suspend top unpause wait",
     ),
     inspect: ["inspect", "--type=container"],
     ls: ["ps"],

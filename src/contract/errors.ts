@@ -40,6 +40,17 @@ export const errorTable = {
   workloadRunning: { status: 409, message: "container {name} is {state}: {why}" },
   workloadNotRunning: { status: 409, message: "container {name} is not running" },
   workloadPaused: { status: 409, message: "container {name} is paused: unpause it first" },
+  workloadSuspended: {
+    status: 409,
+    message: "container {name} is suspended: let it go on with `hull resume {name}` first",
+  },
+  cannotSuspend: { status: 500, message: "container {name} was not suspended and runs on: {why}" },
+  cannotResume: {
+    status: 500,
+    message:
+      "container {name} cannot go on from its suspended state: {why}: to start it anew without its memory, `hull kill {name}` and `hull start {name}`",
+  },
+  cannotFork: { status: 500, message: "container {name} was not forked and runs on: {why}" },
   notModified: { status: 304, message: "{what}" },
   imageInUse: {
     status: 409,

@@ -54,7 +54,7 @@ async function serve(config: Config, log: Logger): Promise<void> {
   const registries = useRegistries(config.registries);
   const images = await openImageStore(config.root, registries);
   resources.defer(() => images.close());
-  const walls = createWalls(config, log);
+  const walls = createWalls(config, log, failpoint);
   resources.defer(async () => {
     await Promise.all(Object.values(walls).map((wall) => wall.close()));
   });
@@ -66,7 +66,10 @@ async function serve(config: Config, log: Logger): Promise<void> {
 
   const facts = { version, id: installationId(config.root), registries };
   const server = createApiServer({
-    routes: [...dockerRoutes(engine, facts), ...hullRoutes(doctorOptions(config, walls), walls.vm.templates)],
+    routes: [
+      ...dockerRoutes(engine, facts),
+      ...hullRoutes(engine, doctorOptions(config, walls), walls.vm.templates),
+    ],
     headers: commonHeaders(facts),
     log,
   });

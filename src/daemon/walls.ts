@@ -8,7 +8,12 @@ import { createVmWall, type VmWall } from "../wall/vm/vm-wall.ts";
 import type { Wall } from "../wall/wall.ts";
 import type { Config } from "./config.ts";
 
-export function createWalls(config: Config, log: Logger): Record<WallKind, Wall> & { readonly vm: VmWall } {
+/** `step` is called after each step of the walls that tests may want to end the daemon at. */
+export function createWalls(
+  config: Config,
+  log: Logger,
+  step?: (name: string) => void,
+): Record<WallKind, Wall> & { readonly vm: VmWall } {
   const { container, vm } = config;
   return {
     container: createContainerWall({
@@ -28,6 +33,7 @@ export function createWalls(config: Config, log: Logger): Record<WallKind, Wall>
       runtime: container.runtime,
       conmon: container.conmon,
       qemu: vm.qemu,
+      ...(step === undefined ? {} : { step }),
     }),
   };
 }

@@ -3,6 +3,7 @@ import { HullError } from "../contract/errors.ts";
 import type { Attachment, AttachOptions } from "../wall/wall.ts";
 import { type EngineContext, emit } from "./context.ts";
 import { HeldAttachment } from "./held-attachment.ts";
+import { requireMoving } from "./life-cycle.ts";
 import type { Workload } from "./workload.ts";
 
 /** A workload that does not run yet is attached to at its next start, before its first instruction. */
@@ -14,7 +15,7 @@ export async function attachWorkload(
   using _lock = await workload.lock.acquire();
   const { state, record, sandbox } = workload;
   const { name } = record;
-  if (state === "paused") throw new HullError("workloadPaused", { name });
+  requireMoving(workload);
   if (state === "removing" || state === "dead" || !context.workloads.has(workload.id))
     throw new HullError("workloadNotRunning", { name });
   const stdin = options.stdin && record.spec.process.stdin;

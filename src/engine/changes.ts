@@ -1,8 +1,9 @@
 /** Changes to a workload that neither start nor end it: pause, unpause, rename. */
 import { HullError } from "../contract/errors.ts";
 import { type EngineContext, emit, settle } from "./context.ts";
-import { requirePresent } from "./life-cycle.ts";
+import { requireMoving, requirePresent } from "./life-cycle.ts";
 import { parseName } from "./names.ts";
+import { resumeLocked } from "./suspend.ts";
 import type { Workload } from "./workload.ts";
 
 export async function pauseWorkload(context: EngineContext, workload: Workload): Promise<void> {
@@ -10,6 +11,7 @@ export async function pauseWorkload(context: EngineContext, workload: Workload):
   const { record, sandbox } = workload;
   if (workload.state === "paused")
     throw new HullError("workloadRunning", { name: record.name, state: "paused", why: "it is so already" });
+  requireMoving(workload);
   if (workload.state !== "running" || sandbox === undefined)
     throw new HullError("workloadNotRunning", { name: record.name });
   settle(context, workload, "paused");
@@ -24,6 +26,8 @@ export async function pauseWorkload(context: EngineContext, workload: Workload):
 
 export async function unpauseWorkload(context: EngineContext, workload: Workload): Promise<void> {
   using _lock = await workload.lock.acquire();
+  // Clients that know of pauses only show it as paused.
+  if (workload.state === "suspended") return await resumeLocked(context, workload);
   if (workload.state !== "paused")
     throw new HullError("workloadRunning", {
       name: workload.record.name,

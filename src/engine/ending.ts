@@ -9,6 +9,7 @@ import { type EngineContext, emit, settle } from "./context.ts";
 import { removeLocked, startLocked } from "./life-cycle.ts";
 import { cancelRestart } from "./resting.ts";
 import { SIGKILL } from "./signals.ts";
+import { giveUpLocked, resumeLocked } from "./suspend.ts";
 import type { Workload } from "./workload.ts";
 
 const defaultStopTimeout = 10;
@@ -30,6 +31,8 @@ export async function stopWorkload(
       return;
     }
     if (!workload.live) throw new HullError("notModified", { what: "the container is not running" });
+    // Only a workload that moves can end in order.
+    if (workload.state === "suspended") await resumeLocked(context, workload);
     workload.stopping = true;
     settle(context, workload, workload.state, { stoppedByUser: true });
     if (workload.state === "paused") await unpauseLocked(context, workload);
@@ -83,6 +86,7 @@ export async function killWorkload(
 ): Promise<void> {
   // A signal that comes during the start is for the program that is about to run.
   if (workload.state === "starting") (await workload.lock.acquire())[Symbol.dispose]();
+  if (workload.state === "suspended") return await killSuspended(context, workload, signal);
   const { record, sandbox } = workload;
   if (!workload.live || sandbox === undefined)
     throw new HullError("workloadNotRunning", { name: record.name });
@@ -95,6 +99,16 @@ export async function killWorkload(
   if (signal !== SIGKILL || workload.state !== "paused") return;
   using _lock = await workload.lock.acquire();
   if (workload.state === "paused") await unpauseLocked(context, workload).catch(() => {});
+}
+
+/** What does not move gets no signal; the one that nothing survives ends it. */
+async function killSuspended(context: EngineContext, workload: Workload, signal: number): Promise<void> {
+  if (signal !== SIGKILL) throw new HullError("workloadSuspended", { name: workload.record.name });
+  using _lock = await workload.lock.acquire();
+  if (workload.state !== "suspended")
+    throw new HullError("workloadNotRunning", { name: workload.record.name });
+  emit(context, workload, "kill", { signal: String(signal) });
+  await giveUpLocked(context, workload);
 }
 
 export async function restartWorkload(
@@ -139,6 +153,7 @@ export async function removeWorkload(
 /** A kill whose exit is recorded and announced; what does not end so is taken away with its sandbox. */
 async function killForRemoval(context: EngineContext, workload: Workload): Promise<void> {
   try {
+    if (workload.state === "suspended") return await killSuspended(context, workload, SIGKILL);
     await signalIfLive(context, workload, SIGKILL);
     if (workload.state === "paused") await workload.sandbox?.resume();
     await settledWithin(workload.ended, defaultStopTimeout);

@@ -30,12 +30,14 @@ import { Execs } from "./execs.ts";
 import { watchExit } from "./exit.ts";
 import { type Failpoint, noFailpoint } from "./failpoint.ts";
 import { WorkloadFiles } from "./files/workload-files.ts";
+import { type ForkRequest, forkWorkload } from "./fork.ts";
 import { Images } from "./images.ts";
-import { createWorkload, startWorkload } from "./life-cycle.ts";
+import { createWorkload, requireMoving, startWorkload } from "./life-cycle.ts";
 import { type LogOptions, readLog } from "./logs.ts";
 import { Records } from "./records.ts";
 import { recoverWorkloads } from "./recover.ts";
 import type { RunRequest } from "./request.ts";
+import { resumeWorkload, suspendWorkload } from "./suspend.ts";
 import type { WaitCondition, WaitOutcome } from "./waiting.ts";
 import type { Workload } from "./workload.ts";
 import { Workloads } from "./workloads.ts";
@@ -123,7 +125,9 @@ export class Engine implements AsyncDisposable {
     return this.#context.builds;
   }
 
+  /** A suspended workload goes on where it was. */
   start(workload: Workload): Promise<void> {
+    if (workload.state === "suspended") return resumeWorkload(this.#context, workload);
     return startWorkload(this.#context, workload);
   }
 
@@ -149,6 +153,18 @@ export class Engine implements AsyncDisposable {
 
   unpause(workload: Workload): Promise<void> {
     return unpauseWorkload(this.#context, workload);
+  }
+
+  suspend(workload: Workload): Promise<void> {
+    return suspendWorkload(this.#context, workload);
+  }
+
+  resume(workload: Workload): Promise<void> {
+    return resumeWorkload(this.#context, workload);
+  }
+
+  fork(workload: Workload, request: ForkRequest): Promise<Workload[]> {
+    return forkWorkload(this.#context, workload, request);
   }
 
   rename(workload: Workload, name: string): Promise<void> {
@@ -221,6 +237,7 @@ export class Engine implements AsyncDisposable {
 
   #running(workload: Workload) {
     const { sandbox } = workload;
+    if (workload.state === "suspended") requireMoving(workload);
     if (!workload.live || sandbox === undefined)
       throw new HullError("workloadNotRunning", { name: workload.record.name });
     return sandbox;

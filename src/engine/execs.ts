@@ -6,7 +6,7 @@ import { HullError, messageOf } from "../contract/errors.ts";
 import type { Attachment, ExecSession, TerminalSize } from "../wall/wall.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit } from "./context.ts";
-import { exitCodeOf } from "./life-cycle.ts";
+import { exitCodeOf, requireMoving } from "./life-cycle.ts";
 import { newId } from "./names.ts";
 import { planExec } from "./plan.ts";
 import type { ExecRequest } from "./request.ts";
@@ -163,6 +163,6 @@ export class Execs {
 
 function requireRunning(workload: Workload): void {
   const { name } = workload.record;
-  if (workload.state === "paused") throw new HullError("workloadPaused", { name });
+  requireMoving(workload);
   if (workload.state !== "running") throw new HullError("workloadNotRunning", { name });
 }

@@ -106,6 +106,12 @@ export function exitCodeOf(error: unknown): number {
   return (isHullError(error) ? exitCodes[error.code] : undefined) ?? 128;
 }
 
+/** Throws for a workload that stands still, and so can answer nothing. */
+export function requireMoving({ state, record: { name } }: Workload): void {
+  if (state === "paused") throw new HullError("workloadPaused", { name });
+  if (state === "suspended") throw new HullError("workloadSuspended", { name });
+}
+
 export function requirePresent(workload: Workload): void {
   const { state, record } = workload;
   if (state === "removing" || state === "dead")

@@ -6,6 +6,8 @@
  *                  +-----------+          v
  *               (failed start)       exited | restarting -> starting …
  *
+ *   running <-> suspended: the memory is on the disk, and there is no sandbox; counts as live, for the program is
+ *   not at its end
  *   any state but creating and starting -> removing -> (no record)
  *   dead: a removal that failed half-way; it can only be removed
  *
@@ -23,6 +25,7 @@ export const states = [
   "starting",
   "running",
   "paused",
+  "suspended",
   "restarting",
   "exited",
   "removing",
@@ -77,5 +80,5 @@ export const newLife: Life = {
 
 /** Whether the workload's program is there, moving or not. */
 export function isLive(state: State): boolean {
-  return state === "running" || state === "paused";
+  return state === "running" || state === "paused" || state === "suspended";
 }

@@ -14,6 +14,7 @@ import { shortId } from "./names.ts";
 import { runtimeDirectory, workloadDirectory } from "./plan.ts";
 import type { WorkloadRecord } from "./record.ts";
 import { clearSandbox } from "./resting.ts";
+import { recoverSuspended, settleResumed } from "./suspend.ts";
 import { Workload } from "./workload.ts";
 
 const atOnce = 16;
@@ -75,6 +76,8 @@ async function recoverLocked(context: EngineContext, workload: Workload): Promis
       return;
     case "running":
     case "paused":
+    case "suspended":
+      if (await recoverSuspended(context, workload)) return;
       return await recoverLive(context, workload);
     case "starting":
       settle(context, workload, life.before ?? "created", { before: undefined });
@@ -101,6 +104,8 @@ async function recoverLive(context: EngineContext, workload: Workload): Promise<
       workload.stopping = record.life.stoppedByUser;
       // A crash may have come between the record and the freezing.
       if (record.state === "paused") await sandbox.pause().catch(() => {});
+      // A crash may have come between the going on and the record of it.
+      if (record.state === "suspended") return settleResumed(context, workload);
       return context.watch(workload, sandbox);
     }
     end = { lost: "the host was restarted, or the sandbox was taken away, while no daemon ran" };

@@ -8,6 +8,8 @@ import type {
   ContainerTop,
   ContainerWaitResponse,
   ExecCreateRequest,
+  ForkedContainer,
+  ForkRequest,
   WaitCondition,
 } from "../contract/docker.ts";
 import { fieldsOf, numberField, stringField, stringsField } from "./check.ts";
@@ -79,9 +81,12 @@ export interface TerminalSize {
 /** `id`: an id, an unambiguous prefix of one, or a name. */
 export class Containers {
   readonly #transport: Transport;
+  readonly #own: Transport;
 
-  constructor(transport: Transport) {
+  /** `own`: for what Docker's API has no word for. */
+  constructor(transport: Transport, own: Transport) {
     this.#transport = transport;
+    this.#own = own;
   }
 
   async create(
@@ -131,6 +136,21 @@ export class Containers {
 
   async unpause(id: string): Promise<void> {
     await this.#transport.call("POST", at(id, "unpause"));
+  }
+
+  /** Saves the memory of a virtual machine's workload to the disk and ends the machine. */
+  async suspend(id: string): Promise<void> {
+    await this.#own.call("POST", hullAt(id, "suspend"));
+  }
+
+  /** Makes a suspended workload go on where it was. */
+  async resume(id: string): Promise<void> {
+    await this.#own.call("POST", hullAt(id, "resume"));
+  }
+
+  /** Makes running siblings of a virtual machine's workload, which goes on. */
+  async fork(id: string, request: ForkRequest = {}): Promise<ForkedContainer[]> {
+    return checked("forked", await this.#own.json("POST", hullAt(id, "fork"), { json: request }));
   }
 
   async rename(id: string, name: string): Promise<void> {
@@ -273,6 +293,10 @@ export class Containers {
       pid: numberField(fields, "Pid", what),
     };
   }
+}
+
+function hullAt(id: string, action: string): string {
+  return `/hull/v1/containers/${encodeURIComponent(id)}/${action}`;
 }
 
 function at(id: string, action: string): string {

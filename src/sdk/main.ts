@@ -59,7 +59,7 @@ export function connect(options: ConnectOptions = {}): Hull {
   const socket = options.socket ?? defaults.socket;
   const transport = new Transport(socket, apiVersion);
   const unversioned = new Transport(socket, "");
-  const containers = new Containers(transport);
+  const containers = new Containers(transport, unversioned);
   const close = () => {
     transport.close();
     unversioned.close();

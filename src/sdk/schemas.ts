@@ -12,6 +12,7 @@ import type {
   DistributionInspect,
   DoctorReport,
   EventMessage,
+  ForkedContainer,
   ImageDeleteItem,
   ImageHistoryItem,
   ImageInspect,
@@ -158,6 +159,7 @@ const schemas = {
       ),
     ),
   }),
+  forked: v.array(v.object({ Id: v.string(), Name: v.string() })),
   template,
   templates: v.array(template),
   doctor: v.looseObject({
@@ -192,6 +194,7 @@ interface Answers {
   version: SystemVersion;
   info: SystemInfo;
   diskUsage: SystemDiskUsage;
+  forked: ForkedContainer[];
   template: TemplateSummary;
   templates: TemplateSummary[];
   doctor: DoctorReport;

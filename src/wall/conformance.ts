@@ -13,6 +13,7 @@ import {
   describeRemove,
   describeStartErrors,
 } from "./conformance/life-cycle.ts";
+import { describeSaved } from "./conformance/saved.ts";
 import {
   describeAttachments,
   describeInput,
@@ -47,6 +48,7 @@ export function describeWall(name: string, subject: WallUnderTest): void {
     describeExec(promise, bench);
     describeRemove(promise, bench);
     describeRecover(promise, bench, subject);
+    if (subject.savesMemory) describeSaved(promise, bench);
     if (subject.hasKernel) {
       describeProcess(promise, bench);
       describeRoot(promise, bench);

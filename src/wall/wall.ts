@@ -3,7 +3,8 @@
  *
  * Life cycle of a sandbox, the live side of one workload:
  *
- *   create -> (attach)* -> start -> (signal | exec | resize | pause/resume | stats | attach)* -> wait -> remove
+ *   create -> (attach)* -> start -> (signal | exec | resize | pause/resume | stats | attach | fork)* -> wait -> remove
+ *                                      (any time) suspend -> revive, as from start on
  *
  * - `create` makes everything up to, but not including, the workload's first instruction. When it throws,
  *   nothing of the attempt is left.
@@ -18,12 +19,20 @@
  * - `files` reads and writes the workload's files from `create` to the workload's end, and while it is paused; it
  *   needs no process of the workload. `openFiles` does for one that has no sandbox: nothing of the workload runs,
  *   and there may be no sandbox beside it. What a dead daemon left of it, `recover` finds and `remove` takes away.
+ * - `suspend` saves the sandbox's memory to `suspendedPlace(spec.directory)` and takes the sandbox away, all but what
+ *   `remove` leaves, too; attachments and exec sessions end, and `wait` is never answered. When it throws, the workload
+ *   runs on. `revive` is for that what `create` and `start` are for a new one; it consumes the saved state before the
+ *   workload's next instruction, so a state is used once: when it throws and the place is still there, nothing was
+ *   lost; otherwise the workload is. Whoever removes the place gives the state up.
+ * - `fork` makes running sandboxes that begin as copies of this one, which goes on with its attachments and sessions.
+ *   All or none of them: when it throws, nothing of them is left. Their names, random numbers and clock are their own
+ *   before their first instruction.
  * - A sandbox outlives the daemon: `recover` finds it again from the same spec. What `recover` returns behaves
  *   like what `create` returned. It resolves to undefined when there is nothing (never made, removed, or gone
  *   with a reboot). A sandbox that ended while no daemon was there is found, and its `wait` resolves.
  *
- * Calls for different sandboxes may run at once; for one sandbox the engine holds a lock around create, start
- * and remove. signal, exec, resize, stats and attach may run at once with anything.
+ * Calls for different sandboxes may run at once; for one sandbox the engine holds a lock around create, start,
+ * suspend, revive, fork and remove. signal, exec, resize, stats and attach may run at once with anything.
  *
  * Stated differences between walls are data (`WallFeatures`), not methods. One conformance suite
  * (conformance.ts) runs against every wall.
@@ -39,6 +48,8 @@ export interface Wall {
   recover(spec: SandboxSpec): Promise<Sandbox | undefined>;
   /** The files of a workload that has no sandbox, until disposed of. */
   openFiles(spec: SandboxSpec): Promise<OpenFiles>;
+  /** Makes a suspended workload go on. A wall that can save the memory of its workloads has it, `suspend` and `fork`. */
+  revive?: ((spec: SandboxSpec) => Promise<Sandbox>) | undefined;
   /** Lets go of what the wall holds for the daemon (sockets, watches, idle mounts); running sandboxes go on. */
   close(): Promise<void>;
 }
@@ -57,6 +68,11 @@ export interface WallFeatures {
   readonly sharesKernel: boolean;
 }
 
+/** Where the state of a suspended workload is; it exists exactly while the workload is suspended. */
+export function suspendedPlace(directory: string): string {
+  return `${directory}/suspended`;
+}
+
 export interface Sandbox {
   readonly spec: SandboxSpec;
   readonly files: Files;
@@ -71,6 +87,9 @@ export interface Sandbox {
   resize(size: TerminalSize): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
+  suspend?(): Promise<void>;
+  /** One sandbox for each spec; the directories are there, and empty. */
+  fork?(specs: readonly SandboxSpec[]): Promise<Sandbox[]>;
   stats(): Promise<SandboxStats>;
   /** The processes behind the wall, as they are numbered there. */
   processes(): Promise<ProcessRow[]>;
@@ -84,7 +103,7 @@ export interface SandboxSpec {
   readonly id: string;
   /** For messages. */
   readonly name: string;
-  /** Existing directory that outlives reboots; the wall keeps the writable layer in it (`upper/`, `disk.img`…). */
+  /** Existing directory that outlives reboots; the wall keeps the writable layer in it (`upper/`, `disks/`…). */
   readonly directory: string;
   /** Directory for sockets, mounts and the bundle; short path, made by the wall, gone after a reboot. */
   readonly runtimeDirectory: string;

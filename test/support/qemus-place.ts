@@ -15,6 +15,7 @@ import { parseLogLine } from "../../src/wall/log.ts";
 import type { OciConfig } from "../../src/wall/oci/config.ts";
 import { OciRuntime } from "../../src/wall/oci/runtime.ts";
 import { createJail } from "../../src/wall/vm/create-jail.ts";
+import { fileName } from "../../src/wall/vm/disk.ts";
 import { layoutOf } from "../../src/wall/vm/layout.ts";
 import {
   configOf,
@@ -128,7 +129,6 @@ export class QemusPlace implements Disposable {
       programs: this.#programs,
       facts,
       memoryBytes,
-      logStart: 0,
       template,
     };
   }
@@ -137,10 +137,12 @@ export class QemusPlace implements Disposable {
   async run({ words, change = (config) => config, parts = this.partsOf() }: PlaceOptions): Promise<Ended> {
     const { spec, layout } = parts;
     await makeDirectories(parts);
-    await Bun.write(layout.disk, "");
-    expect((await run(["truncate", "-s", String(diskBytes), layout.disk])).code).toBe(0);
-    expect((await run(["chown", String(jailUser(spec.id)), layout.disk])).code).toBe(0);
-    const config = await configOf(parts);
+    const disk = join(layout.disks, fileName(0));
+    mkdirSync(layout.disks, { mode: 0o755, recursive: true });
+    await Bun.write(disk, "");
+    expect((await run(["truncate", "-s", String(diskBytes), disk])).code).toBe(0);
+    expect((await run(["chown", String(jailUser(spec.id)), disk])).code).toBe(0);
+    const config = await configOf(parts, [fileName(0)]);
     const replaced: OciConfig = {
       ...config,
       process: { ...config.process, args: [...config.process.args, ...words] },

@@ -183,7 +183,7 @@ describe("containers", () => {
       State: { Status: "running", Running: true, Pid: 4242, ExitCode: 0, Error: "" },
       HostConfig: { Isolation: "container", Memory: 7e6, NetworkMode: "default" },
       Config: { Tty: true, Labels: { tier: "front" }, Image: "some/image", Cmd: ["sleep"] },
-      Hull: { Wall: "container" },
+      Hull: { Wall: "container", Suspended: false },
     });
     const [row] = await json<ContainerSummary[]>("/containers/json");
     expect(row).toMatchObject({ Id: id, Command: "sleep", State: "running" });

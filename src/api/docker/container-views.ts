@@ -38,7 +38,7 @@ export function summaryOf(workload: Workload, options: ViewOptions, now: number)
     HostConfig: { NetworkMode: request.networkMode },
     NetworkSettings: { Networks: networksOf(workload) },
     Mounts: [],
-    Hull: { Wall: options.label },
+    Hull: { Wall: options.label, Suspended: workload.state === "suspended" },
   };
 }
 
@@ -84,7 +84,7 @@ export function inspectOf(
       ...noEndpoint,
       Networks: networksOf(workload),
     },
-    Hull: { Wall: options.label },
+    Hull: { Wall: options.label, Suspended: workload.state === "suspended" },
   };
 }
 

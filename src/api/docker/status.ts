@@ -7,6 +7,8 @@ import type { Workload } from "../../engine/workload.ts";
 /** While a start is under way, the state that it began from is shown. */
 export function statusOf({ state, life }: { state: State; life: Life }): ContainerStatus {
   if (state === "starting") return life.before ?? "created";
+  // Docker has no word for it: it is there, it does not move, and nobody should clear it up.
+  if (state === "suspended") return "paused";
   return state === "creating" ? "created" : state;
 }
 
@@ -15,7 +17,7 @@ export function stateOf(workload: Workload): ContainerState {
   return {
     Status: statusOf(workload.record),
     Running: workload.live || state === "restarting",
-    Paused: state === "paused",
+    Paused: state === "paused" || state === "suspended",
     Restarting: state === "restarting",
     OOMKilled: life.oomKilled,
     Dead: state === "dead",
@@ -36,6 +38,8 @@ export function statusText(workload: Workload, now: number): string {
       return `Up ${since(life.startedAt)}`;
     case "paused":
       return `Up ${since(life.startedAt)} (Paused)`;
+    case "suspended":
+      return `Up ${since(life.startedAt)} (Suspended)`;
     case "restarting":
       return `Restarting (${life.exitCode}) ${since(life.finishedAt)} ago`;
     case "exited":

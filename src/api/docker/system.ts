@@ -89,7 +89,7 @@ async function info(engine: Engine, facts: SystemFacts): Promise<SystemInfo> {
   ]);
   const walls = { container, vm };
   const running = workloads.filter((workload) => workload.state === "running").length;
-  const paused = workloads.filter((workload) => workload.state === "paused").length;
+  const paused = workloads.filter((workload) => ["paused", "suspended"].includes(workload.state)).length;
   const cgroup2 = existsSync("/sys/fs/cgroup/cgroup.controllers");
   return {
     ID: facts.id,

@@ -1,11 +1,14 @@
 /** What Docker's API has no word for: routes below /hull/v1. */
 import { type DoctorOptions, examine } from "../../engine/doctor/doctor.ts";
+import type { Engine } from "../../engine/engine.ts";
 import type { Templates } from "../../wall/templates.ts";
 import type { Route } from "../server.ts";
+import { containerRoutes } from "./containers.ts";
 import { templateRoutes } from "./templates.ts";
 
-export function hullRoutes(options: DoctorOptions, templates: Templates): Route[] {
+export function hullRoutes(engine: Engine, options: DoctorOptions, templates: Templates): Route[] {
   return [
+    ...containerRoutes(engine),
     ...templateRoutes(templates),
     {
       method: "GET",

@@ -47,6 +47,8 @@ export interface ContainerInspect {
 export interface HullContainer {
   /** `container`, `vm` or `vm (tcg)`. */
   readonly Wall: string;
+  /** Its memory is on the disk; for Docker's clients it is paused. */
+  readonly Suspended: boolean;
 }
 
 export interface ContainerState {

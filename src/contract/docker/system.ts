@@ -133,6 +133,20 @@ export interface SystemDiskUsage {
   readonly BuildCache: readonly BuildCacheItem[];
 }
 
+/** POST /hull/v1/containers/{id}/fork */
+export interface ForkRequest {
+  /** How many siblings; 1 when not given. */
+  readonly Count?: number | undefined;
+  /** What the sibling is called; of several, what their names begin with. */
+  readonly Name?: string | undefined;
+}
+
+/** The answer: one for each sibling. */
+export interface ForkedContainer {
+  readonly Id: string;
+  readonly Name: string;
+}
+
 /** POST /hull/v1/templates: what is not given is as for a workload that does not give it. */
 export interface TemplateBuildRequest {
   /** Bytes. */

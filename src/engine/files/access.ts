@@ -16,6 +16,8 @@ export async function openFiles(context: EngineContext, workload: Workload): Pro
   const { name, wall, spec } = workload.record;
   if (!context.workloads.has(workload.id)) throw new HullError("noSuchWorkload", { name });
   requirePresent(workload);
+  // A file system that is written to beside the memory that knows it is lost.
+  if (workload.state === "suspended") throw new HullError("workloadSuspended", { name });
   if (workload.live && workload.sandbox !== undefined)
     return { files: workload.sandbox.files, [Symbol.asyncDispose]: () => Promise.resolve() };
   if (workload.record.life.sandbox) await clearSandbox(context, workload);

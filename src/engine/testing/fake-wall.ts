@@ -12,27 +12,28 @@
  * A `FakeWorld` outlives engines as the host's processes outlive daemons: a second wall on the same world finds
  * the sandboxes of the first.
  */
-import { appendFile, mkdir, rm } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { HullError } from "../../contract/errors.ts";
 import type { WallKind, WallLabel } from "../../contract/isolation.ts";
 import { FakeFiles } from "../../wall/fake-files.ts";
 import { formatLogLines } from "../../wall/log.ts";
-import type {
-  Attachment,
-  AttachOptions,
-  ExecSession,
-  ExecSpec,
-  ExitStatus,
-  OpenFiles,
-  OutputChunk,
-  ProcessRow,
-  ProcessSpec,
-  Sandbox,
-  SandboxSpec,
-  SandboxStats,
-  TerminalSize,
-  Wall,
-  WallFeatures,
+import {
+  type Attachment,
+  type AttachOptions,
+  type ExecSession,
+  type ExecSpec,
+  type ExitStatus,
+  type OpenFiles,
+  type OutputChunk,
+  type ProcessRow,
+  type ProcessSpec,
+  type Sandbox,
+  type SandboxSpec,
+  type SandboxStats,
+  suspendedPlace,
+  type TerminalSize,
+  type Wall,
+  type WallFeatures,
 } from "../../wall/wall.ts";
 
 export class FakeWorld {
@@ -45,6 +46,8 @@ export class FakeWorld {
     this.contents.set(id, contents);
     return new FakeFiles(contents);
   }
+  /** Those that are suspended; their saved state itself is an empty file. */
+  readonly suspended = new Map<string, FakeSandbox>();
 }
 
 export class FakeWall implements Wall {
@@ -72,9 +75,43 @@ export class FakeWall implements Wall {
     if (this.#world.sandboxes.has(spec.id)) throw new Error("a sandbox of that id is there already");
     await mkdir(spec.runtimeDirectory, { recursive: true });
     const files = this.#world.filesOf(spec.id);
-    const sandbox = new FakeSandbox(spec, files, () => this.#world.sandboxes.delete(spec.id));
-    this.#world.sandboxes.set(spec.id, sandbox);
-    return sandbox;
+    return this.#add(new FakeSandbox(spec, files, () => this.#world.sandboxes.delete(spec.id)));
+  }
+
+  #add(sandbox: FakeSandbox): FakeSandbox {
+    const { id } = sandbox.spec;
+    this.#world.sandboxes.set(id, sandbox);
+    if (this.kind !== "vm") return sandbox;
+    return Object.assign(sandbox, {
+      suspend: async () => {
+        await writeFile(suspendedPlace(sandbox.spec.directory), "");
+        this.#world.sandboxes.delete(id);
+        this.#world.suspended.set(id, sandbox);
+      },
+      fork: (specs: readonly SandboxSpec[]) =>
+        Promise.all(
+          specs.map(async (spec) => {
+            const sibling = await this.create(spec);
+            await sibling.start();
+            return sibling;
+          }),
+        ),
+    });
+  }
+
+  /** Undefined for a wall that cannot save memory. */
+  get revive(): ((spec: SandboxSpec) => Promise<Sandbox>) | undefined {
+    if (this.kind !== "vm") return undefined;
+    return async (spec) => {
+      const sandbox = this.#world.suspended.get(spec.id);
+      const place = suspendedPlace(spec.directory);
+      if (sandbox === undefined || (await readFile(place, "utf8")) !== "")
+        throw new HullError("cannotResume", { name: spec.name, why: "it is damaged" });
+      await rm(place);
+      this.#world.suspended.delete(spec.id);
+      this.#world.sandboxes.set(spec.id, sandbox);
+      return sandbox;
+    };
   }
 
   recover(spec: SandboxSpec): Promise<Sandbox | undefined> {

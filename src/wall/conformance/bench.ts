@@ -36,6 +36,8 @@ export interface WallUnderTest {
   readonly killMonitor?: (sandbox: Sandbox) => void;
   /** A wall that only imitates has no kernel: what needs one is left out. */
   readonly hasKernel: boolean;
+  /** Whether it can save the memory of workloads. */
+  readonly savesMemory?: boolean;
 }
 
 interface Outcome {
@@ -75,6 +77,17 @@ export class Bench {
     await this.removeAll();
     await this.#wall?.close();
     rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  get wall(): Wall {
+    if (this.#wall === undefined) throw new Error("the suite is not open");
+    return this.#wall;
+  }
+
+  /** Has a sandbox taken away with the others. */
+  keep(sandbox: Sandbox): Sandbox {
+    this.#sandboxes.set(sandbox.spec.id, sandbox);
+    return sandbox;
   }
 
   /** A wall as a new daemon makes it. */
@@ -194,10 +207,7 @@ export class Bench {
   }
 
   async #create(spec: SandboxSpec): Promise<Sandbox> {
-    if (this.#wall === undefined) throw new Error("the suite is not open");
-    const sandbox = await this.#wall.create(spec);
-    this.#sandboxes.set(spec.id, sandbox);
-    return sandbox;
+    return this.keep(await this.wall.create(spec));
   }
 }
 

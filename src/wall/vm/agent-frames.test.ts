@@ -12,7 +12,9 @@ const guest = join(import.meta.dir, "../../../guest");
 const directory = mkdtempSync(join(tmpdir(), "agent-frames-"));
 const program = join(directory, "harness");
 /** What only works in a guest, or what the harness has of its own. */
-const left = ["boot", "cards", "cgroup", "disks", "main", "mounts", "port", "shares", "workload"];
+const left = [
+  ...["boot", "cards", "cgroup", "disks", "identity", "main", "mounts", "port", "shares", "workload"],
+];
 
 beforeAll(async () => {
   chmodSync(directory, 0o755);

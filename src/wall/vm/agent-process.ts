@@ -60,6 +60,11 @@ export class AgentProcess {
   #inputEnded = false;
   #wakeInput: (() => void) | undefined;
 
+  /** Bytes of stdout and stderr that have come. */
+  get received(): [number, number] {
+    return [this.#channels[channels.stdout]?.received ?? 0, this.#channels[channels.stderr]?.received ?? 0];
+  }
+
   constructor(options: ProcessOptions) {
     const { promise, resolve, reject } = Promise.withResolvers<AgentExit>();
     // The connection's end is reported where it is awaited; nobody may be waiting for this process.

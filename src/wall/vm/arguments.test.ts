@@ -12,7 +12,7 @@ const machine: Machine = {
   agentSocket: "path=/vm/agent",
   monitorSocket: "fd=4",
   layers: ["/layers/0", "/layers/1"],
-  disk: "/disk.img",
+  disks: ["/disks/0.raw"],
   share: "/share",
   taps: ["tap0"],
 };
@@ -35,10 +35,10 @@ test("the arguments of a machine with two layers", () => {
     ...["-device", "virtio-serial-pci,max_ports=2,addr=0x1.0,multifunction=on"],
     ...["-device", "virtserialport,chardev=agent,name=hull.agent"],
     "-blockdev",
-    '{"driver":"raw","node-name":"writable","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/disk.img"}}',
+    '{"driver":"raw","node-name":"writable0","read-only":false,"discard":"unmap","file":{"driver":"file","node-name":"writable0-file","filename":"/disks/0.raw","auto-read-only":true}}',
     ...[
       "-device",
-      "virtio-blk-pci,drive=writable,serial=writable,werror=report,rerror=report,queue-size=64,addr=0x1.1,multifunction=on",
+      "virtio-blk-pci,drive=writable0,serial=writable,werror=report,rerror=report,queue-size=64,addr=0x1.1,multifunction=on",
     ],
     ...["-fsdev", "local,id=share,path=/share,security_model=none,multidevs=remap"],
     ...["-device", "virtio-9p-pci,fsdev=share,mount_tag=share,addr=0x1.2,multifunction=on"],
@@ -85,7 +85,7 @@ test("every layer of the largest image has a place of its own on the bus", () =>
 
 test("a machine that is saved and one that is made of it differ in nothing that the saved state knows of", () => {
   const template = { memory: "/proc/self/fd/3", layerPlaces: 3 };
-  const { disk: _, ...empty } = { ...machine, layers: [], taps: [] };
+  const { disks: _, ...empty } = { ...machine, layers: [], taps: [] };
   const saved = qemuArguments({ ...empty, template: { ...template, step: "save" } });
   const restored = qemuArguments({ ...machine, template: { ...template, step: "restore" } });
   const devices = (args: readonly string[]): readonly string[] =>

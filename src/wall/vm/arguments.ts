@@ -16,13 +16,16 @@ export interface Machine {
   readonly monitorSocket: string;
   /** Read-only disks, bottom layer first. */
   readonly layers: readonly string[];
-  readonly disk?: string;
+  /** The writable disk: what it is based on, lowest first, and at last the file that is written to. */
+  readonly disks?: readonly string[];
   /** Directory that the guest may mount through 9p. */
   readonly share: string;
   /** Taps in QEMU's network name space: what is behind the first network cards. The others have nothing behind. */
   readonly taps: readonly string[];
   /** A machine that is saved as a template, or made of one. */
   readonly template?: TemplateStep;
+  /** A machine that had booted and was saved: file of its memory, copied on write. */
+  readonly savedMemory?: string;
 }
 
 /**
@@ -69,12 +72,13 @@ export function qemuArguments(machine: Machine): string[] {
     machine.qemu,
     ...["-name", machine.name],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-    ...["-machine", `q35,${withoutDevices}${template === undefined ? "" : ",memory-backend=memory"}`],
+    ...["-machine", `q35,${withoutDevices}${backendOf(machine)}`],
     ...["-accel", machine.acceleration === "kvm" ? "kvm" : `tcg,tb-size=${translationMebibytes}`],
     ...["-cpu", processors[machine.acceleration]],
     ...["-smp", String(machine.processors)],
     ...["-m", `size=${Math.ceil(machine.memoryBytes / 1024 / 1024)}M`],
     ...(template === undefined ? firmware : templateArguments(machine, template)),
+    ...(machine.savedMemory === undefined ? [] : incoming(machine, bootedMemory, machine.savedMemory)),
     ...(template?.step === "restore"
       ? []
       : ["-kernel", machine.kernel, "-initrd", machine.initramfs, "-append", kernelArguments(machine)]),
@@ -101,13 +105,35 @@ const firmware = ["-bios", "qboot.rom"];
  * kernel that it is a copy (vmgenid): each start gets a number of its own there.
  */
 function templateArguments({ memoryBytes }: Machine, { step, memory }: TemplateStep): string[] {
-  const share = step === "save" ? "on" : "off";
-  const size = Math.ceil(memoryBytes / 1024 / 1024);
+  const machineMemory = { memoryBytes };
   return [
-    ...["-object", `memory-backend-file,id=memory,size=${size}M,mem-path=${memory},share=${share}`],
+    ...(step === "save"
+      ? memoryArguments(machineMemory, templateMemory, memory, "on")
+      : incoming(machineMemory, templateMemory, memory)),
     ...["-device", "vmgenid,guid=auto"],
-    ...(step === "restore" ? ["-incoming", "defer"] : []),
   ];
+}
+
+/** Names of the guest's memory: that of templates, and the one that QEMU gives it when it is not told one. */
+const templateMemory = "memory";
+const bootedMemory = "pc.ram";
+export const memoryNames: readonly string[] = [templateMemory, bootedMemory];
+
+type MemorySize = Pick<Machine, "memoryBytes">;
+
+function backendOf({ template, savedMemory }: Machine): string {
+  if (template !== undefined) return `,memory-backend=${templateMemory}`;
+  return savedMemory === undefined ? "" : `,memory-backend=${bootedMemory}`;
+}
+
+function memoryArguments({ memoryBytes }: MemorySize, id: string, path: string, share: "on" | "off") {
+  const size = Math.ceil(memoryBytes / 1024 / 1024);
+  return ["-object", `memory-backend-file,id=${id},size=${size}M,mem-path=${path},share=${share}`];
+}
+
+/** The machine waits for its state. */
+function incoming(size: MemorySize, id: string, path: string): string[] {
+  return [...memoryArguments(size, id, path, "off"), "-incoming", "defer"];
 }
 
 /** A failure of the host's disk (it may be full) is the guest's to see; by default QEMU would stop the machine. */
@@ -148,27 +174,33 @@ function shareArguments({ share }: Machine): string[] {
   ];
 }
 
-function diskArguments(disk: ReturnType<typeof diskOf | typeof emptyDisk>, place: number): string[] {
-  const name = disk["node-name"];
+interface Disk {
+  readonly serial: string;
+  readonly node: { readonly "node-name": string } & Readonly<Record<string, unknown>>;
+}
+
+function diskArguments({ serial, node }: Disk, place: number): string[] {
   const vectors = place < placesWithVectors ? "" : "vectors=0,";
   return [
-    ...["-blockdev", JSON.stringify(disk)],
+    ...["-blockdev", JSON.stringify(node)],
     ...[
       "-device",
-      `virtio-blk-pci,drive=${name},serial=${name},${errors},${queue},${vectors}${placeOf(place)}`,
+      `virtio-blk-pci,drive=${node["node-name"]},serial=${serial},${errors},${queue},${vectors}${placeOf(place)}`,
     ],
   ];
 }
 
-function layerDisks({ layers, template }: Machine) {
+function layerDisks({ layers, template }: Machine): Disk[] {
   return Array.from({ length: template?.layerPlaces ?? layers.length }, (_, index) => {
     const path = layers[index];
-    return path === undefined ? emptyDisk(`layer${index}`, true) : diskOf(`layer${index}`, path, true);
+    const serial = `layer${index}`;
+    return { serial, node: path === undefined ? emptyDisk(serial, true) : layerDisk(serial, path) };
   });
 }
 
-function writableDisk({ disk }: Machine) {
-  return disk === undefined ? emptyDisk("writable", false) : diskOf("writable", disk, false);
+function writableDisk({ disks = [] }: Machine): Disk {
+  const serial = "writable";
+  return { serial, node: disks.length > 0 ? writableFiles(disks) : emptyDisk(writableNode(0), false) };
 }
 
 /** Stands for a disk in a template; large enough for any that takes its place, for the guest keeps the size. */
@@ -176,13 +208,46 @@ function emptyDisk(name: string, readOnly: boolean) {
   return { driver: "null-co", "node-name": name, "read-only": readOnly, size: 2 ** 40, "read-zeroes": true };
 }
 
-function diskOf(name: string, filename: string, readOnly: boolean) {
+function layerDisk(name: string, filename: string) {
   return {
     driver: "raw",
     "node-name": name,
-    "read-only": readOnly,
-    discard: readOnly ? "ignore" : "unmap",
-    file: { driver: "file", filename, ...(readOnly ? { locking: "off" } : {}) },
+    "read-only": true,
+    discard: "ignore",
+    file: { driver: "file", filename, locking: "off" },
+  };
+}
+
+function writableFiles(files: readonly string[]): Disk["node"] {
+  const last = files.length - 1;
+  const node = writableFile(last, files[last] ?? "");
+  return last === 0 ? node : { ...node, backing: baseDisk(files.slice(0, -1)) };
+}
+
+/** The file of the writable disk that is written to, the `index`-th of those that make it up. */
+export function writableFile(index: number, filename: string): Disk["node"] {
+  return {
+    driver: index === 0 ? "raw" : "qcow2",
+    "node-name": writableNode(index),
+    "read-only": false,
+    discard: "unmap",
+    // Once nothing is written to it any more, because there is another file over it, QEMU opens it to read only.
+    file: { driver: "file", "node-name": `${writableNode(index)}-file`, filename, "auto-read-only": true },
+  };
+}
+
+export function writableNode(index: number): string {
+  return `writable${index}`;
+}
+
+function baseDisk(files: readonly string[]): Disk["node"] {
+  const last = files.length - 1;
+  return {
+    driver: last === 0 ? "raw" : "qcow2",
+    "node-name": writableNode(last),
+    "read-only": true,
+    file: { driver: "file", filename: files[last] ?? "", locking: "off" },
+    ...(last === 0 ? {} : { backing: baseDisk(files.slice(0, -1)) }),
   };
 }
 

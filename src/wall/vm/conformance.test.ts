@@ -37,4 +37,5 @@ describeWall("vm", {
     process.kill(qemu, "SIGKILL");
   },
   hasKernel: true,
+  savesMemory: true,
 });

@@ -30,6 +30,13 @@ export function explainStart(error: unknown, name: string, process: ProcessSpec)
   }
 }
 
+/** The error to throw when a machine's memory could not be saved; what the user can act on stays as it is. */
+export function explainSave(code: "cannotSuspend" | "cannotFork", name: string, error: unknown): unknown {
+  if (error instanceof HullError && !["agentFailed", "internal", "startFailed"].includes(error.code))
+    return error;
+  return new HullError(code, { name, why: messageOf(error) }, { cause: error });
+}
+
 /** The error to throw for any other failed request. */
 export function explainAgent(error: unknown, name: string): unknown {
   if (error instanceof AgentRefusal && error.result === results.noSuchProcess)

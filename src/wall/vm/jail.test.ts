@@ -17,6 +17,7 @@ const facts: JailFacts = {
   initramfs: "/lib/hull/guest/initramfs.cpio",
   programs: ["/usr/lib/x", "/usr/bin/qemu-system-x86_64"],
   canLimitSwap: true,
+  disks: ["0.raw"],
   kvm: undefined,
 };
 const spec = { id, layers: ["/layers/a.erofs", "/layers/b.erofs"] };
@@ -32,7 +33,7 @@ test("the jail shows QEMU its own files and nothing else", () => {
     ["/lib/hull/guest/initramfs.cpio", "/boot/initramfs.cpio", "ro"],
     ["/layers/a.erofs", "/layers/0", "ro"],
     ["/layers/b.erofs", "/layers/1", "ro"],
-    ["/var/lib/hull/w/0123/disk.img", "/disk.img", "rw"],
+    ["/var/lib/hull/w/0123/disks", "/disks", "rw"],
     ["/run/hull/w/0123/vm", "/vm", "ro"],
   ]);
   for (const { options } of binds) expect(options).toEqual(expect.arrayContaining(["nosuid", "nodev"]));
@@ -57,7 +58,7 @@ test("the jail gives QEMU no right and bounds what it takes", () => {
     ["RLIMIT_MEMLOCK", 0],
     ["RLIMIT_MSGQUEUE", 0],
     ["RLIMIT_NOFILE", 1024],
-    ["RLIMIT_FSIZE", facts.diskBytes],
+    ["RLIMIT_FSIZE", (facts.diskBytes * 65) / 64],
   ]);
   expect(linux.seccomp?.defaultAction).toBe("SCMP_ACT_ERRNO");
   expect(linux.namespaces.map(({ type }) => type).sort()).toEqual([
@@ -86,7 +87,7 @@ test("a jail of a template's copy has neither kernel nor template in it, one tha
   );
   const shown = ({ mounts }: typeof copy): string[] =>
     mounts.filter(({ type }) => type === "bind").map(({ destination }) => destination);
-  expect(shown(copy)).toEqual([...facts.programs, "/layers/0", "/layers/1", "/disk.img", "/vm"]);
+  expect(shown(copy)).toEqual([...facts.programs, "/layers/0", "/layers/1", "/disks", "/vm"]);
   expect(shown(made)).toEqual([...facts.programs, "/boot/vmlinux", "/boot/initramfs.cpio", "/vm"]);
   const limit = (config: typeof copy): number => config.linux.resources.memory?.limit ?? 0;
   expect(limit(copy) - limit(made)).toBe(places.emptyBytes);

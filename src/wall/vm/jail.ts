@@ -24,6 +24,10 @@ export interface JailFacts {
   /** What the host has of QEMU: its program, the directories of its libraries and of its firmware. */
   readonly programs: readonly string[];
   readonly canLimitSwap: boolean;
+  /** Names of the files in `layout.disks` that make up the writable disk. */
+  readonly disks?: readonly string[];
+  /** A machine that had booted and was saved. */
+  readonly savedMemory?: { readonly path: string; readonly emptyBytes: number };
   /** Device number of /dev/kvm, if it is used. */
   readonly kvm: { readonly major: number; readonly minor: number } | undefined;
   /**
@@ -47,8 +51,10 @@ const overheadProcesses = 96;
 const period = 100_000;
 
 export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, facts: JailFacts): OciConfig {
-  const { template } = facts;
-  const limit = facts.memoryBytes + overheadBytes + (template?.emptyBytes ?? 0);
+  const { template, disks = [] } = facts;
+  const emptyBytes = template?.emptyBytes ?? facts.savedMemory?.emptyBytes ?? 0;
+  const limit = facts.memoryBytes + overheadBytes + emptyBytes;
+  // One that booted has its kernel among its devices, too.
   const boots = template?.step !== "restore";
   // A machine that is saved knows no workload.
   const hasDisk = template?.step !== "save";
@@ -70,7 +76,8 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
         agentSocket: jailed.agentSocket,
         monitorSocket: jailed.monitorSocket,
         layers: spec.layers.map((_, index) => jailed.layer(index)),
-        ...(hasDisk ? { disk: jailed.disk } : {}),
+        ...(hasDisk ? { disks: disks.map((name) => `${jailed.disks}/${name}`) } : {}),
+        ...(facts.savedMemory === undefined ? {} : { savedMemory: facts.savedMemory.path }),
         share: jailed.share,
         taps: facts.network?.taps ?? [],
         ...(template === undefined ? {} : { template }),
@@ -106,7 +113,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
           ]
         : []),
       ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "noexec", "ro")),
-      ...(hasDisk ? [bind(facts.layout.disk, jailed.disk, "noexec", "rw")] : []),
+      ...(hasDisk ? [bind(facts.layout.disks, jailed.disks, "noexec", "rw")] : []),
       // Read-only here, too: the guest's word is not relied on.
       ...shares.map(({ source, readOnly }, index) =>
         bind(source, `${jailed.share}/${index}`, "noexec", readOnly ? "ro" : "rw"),
@@ -157,7 +164,10 @@ const mostDescriptors = 1024;
 /** Bytes: crun writes the compiled filter when the limits hold already. */
 const smallestFile = 1024 * 1024;
 
-/** `diskBytes`: the size of the only file that QEMU can write to; undefined when it serves more. */
+/** What a file of the writable disk that lies over others takes beside the disk's blocks (qcow2), as a share of them. */
+const diskOverhead = 1 / 64;
+
+/** `diskBytes`: the size of the only disk that QEMU can write to; undefined when it serves more. */
 function limitsOf(diskBytes: number | undefined) {
   const most = (type: string, value: number) => ({ type, hard: value, soft: value });
   return [
@@ -167,7 +177,9 @@ function limitsOf(diskBytes: number | undefined) {
     most("RLIMIT_MSGQUEUE", 0),
     most("RLIMIT_NOFILE", mostDescriptors),
     // A file must not outgrow the disk that it is.
-    ...(diskBytes === undefined ? [] : [most("RLIMIT_FSIZE", Math.max(diskBytes, smallestFile))]),
+    ...(diskBytes === undefined
+      ? []
+      : [most("RLIMIT_FSIZE", Math.max(diskBytes * (1 + diskOverhead), smallestFile))]),
   ];
 }
 

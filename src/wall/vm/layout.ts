@@ -19,10 +19,12 @@ export interface VmLayout {
   readonly console: string;
   /** Written before the agent is told to forget the exit. */
   readonly exit: string;
+  /** There while the machine may stand still for its state to be saved. */
+  readonly held: string;
   /** What `recover` needs beside the spec. */
   readonly state: string;
-  /** The writable layer. */
-  readonly disk: string;
+  /** Directory of the writable layer, see disk.ts. */
+  readonly disks: string;
 }
 
 /** Longest address of a unix socket (sun_path) without its final NUL. */
@@ -39,8 +41,9 @@ export function layoutOf(spec: Pick<SandboxSpec, "runtimeDirectory" | "directory
     stateSocket: `${runtime}/vm/state`,
     console: `${runtime}/console.log`,
     exit: `${runtime}/exit.json`,
+    held: `${runtime}/held`,
     state: `${runtime}/state.json`,
-    disk: `${directory}/disk.img`,
+    disks: `${directory}/disks`,
   };
   if (Buffer.byteLength(layout.agentSocket) > socketPathLimit)
     throw new HullError("invalidParameter", {
@@ -64,7 +67,7 @@ export const jailed = {
   stateSocket: "/vm/state",
   sockets: "/vm",
   layer: (index: number): string => `/layers/${index}`,
-  disk: "/disk.img",
+  disks: "/disks",
   /** Volumes and binds are mounted below it, as `0`, `1`… */
   share: "/share",
 } as const;

@@ -7,9 +7,11 @@ import type { OciConfig } from "../oci/config.ts";
 import type { ContainerOptions, OciRuntime } from "../oci/runtime.ts";
 import type { Resources, SandboxSpec } from "../wall.ts";
 import type { AccelerationFacts } from "./acceleration.ts";
-import { jailConfig } from "./jail.ts";
+import { type JailFacts, jailConfig } from "./jail.ts";
 import { jailCgroup, jailed, jailId, type VmLayout } from "./layout.ts";
-import { placesOf, type VmPrograms } from "./programs.ts";
+import { placesOf as placesOfProgram, type VmPrograms } from "./programs.ts";
+import type { SavedImage } from "./saved/wake.ts";
+import type { TemplateImage } from "./template/files.ts";
 import type { TemplateLease } from "./template/store.ts";
 
 const mebibyte = 1024 * 1024;
@@ -27,14 +29,15 @@ export interface MachineParts {
   readonly programs: VmPrograms;
   readonly facts: AccelerationFacts;
   readonly memoryBytes: number;
-  readonly logStart: number;
-  /** What the machine starts from; without it, it boots. */
+  /** What the machine starts from; without either, it boots. */
   readonly template?: TemplateLease;
+  readonly saved?: SavedImage;
 }
 
-export async function configOf(parts: MachineParts): Promise<OciConfig> {
-  const { spec, layout, runtime, programs, facts, memoryBytes, template } = parts;
+export async function configOf(parts: MachineParts, disks: readonly string[]): Promise<OciConfig> {
+  const { spec, layout, runtime, programs, facts, memoryBytes } = parts;
   return jailConfig(spec, {
+    disks,
     qemu: programs.qemu,
     acceleration: facts.acceleration,
     kvm: facts.kvm,
@@ -46,20 +49,39 @@ export async function configOf(parts: MachineParts): Promise<OciConfig> {
     processors: processorsOf(spec.resources),
     kernel: programs.kernel,
     initramfs: programs.initramfs,
-    programs: await placesOf(programs.qemu),
+    programs: await placesOfProgram(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
     ...(spec.network === undefined ? {} : { network: spec.network }),
-    ...(template === undefined
-      ? {}
-      : {
-          template: {
-            step: "restore" as const,
-            memory: jailed.memory,
-            layerPlaces: template.size.layerPlaces,
-            emptyBytes: memoryBytes - template.image.usedBytes,
-          },
-        }),
+    ...originOf(parts),
   });
+}
+
+/** What the machine's memory begins as. */
+function originOf({
+  memoryBytes,
+  template,
+  saved,
+}: MachineParts): Pick<JailFacts, "template" | "savedMemory"> {
+  const image = imageOf({ template, saved });
+  if (image === undefined) return {};
+  const emptyBytes = memoryBytes - image.usedBytes;
+  const layerPlaces = placesOf({ template, saved });
+  if (layerPlaces === null) return { savedMemory: { path: jailed.memory, emptyBytes } };
+  return { template: { step: "restore", memory: jailed.memory, layerPlaces, emptyBytes } };
+}
+
+interface Origin {
+  readonly template?: TemplateLease | undefined;
+  readonly saved?: SavedImage | undefined;
+}
+
+export function imageOf({ template, saved }: Origin): TemplateImage | undefined {
+  return saved?.image ?? template?.image;
+}
+
+/** How many layers the machine has places for, by its template; null if it boots, or did. */
+export function placesOf({ template, saved }: Origin): number | null {
+  return saved === undefined ? (template?.size.layerPlaces ?? null) : saved.layerPlaces;
 }
 
 export function processorsOf({ cpus }: Resources): number {

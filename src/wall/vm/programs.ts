@@ -34,6 +34,7 @@ export function findPrograms(names: Names): VmPrograms | Missing {
     [names.runtime, "crun"],
     [names.conmon, "conmon"],
     ["mkfs.ext4", "e2fsprogs"],
+    ["qemu-img", "qemu-utils"],
   ] as const;
   for (const [program, name] of packages)
     if (Bun.which(program) === null)

@@ -53,6 +53,7 @@ export const verbs = {
   writeFile: 10,
   files: 11,
   freeze: 12,
+  thaw: 13,
 } as const;
 
 export const phases = { booted: 0, ready: 1, running: 2, ended: 3 } as const;

@@ -31,7 +31,7 @@ import { AttachmentSet } from "./attachment.ts";
 import { consoleTail } from "./console.ts";
 import { execInVm } from "./exec.ts";
 import { readExit, writeExit } from "./exit-record.ts";
-import { explainAgent, explainStart } from "./failures.ts";
+import { explainAgent, explainSave, explainStart } from "./failures.ts";
 import { type FieldReader, FieldWriter } from "./fields.ts";
 import { startFilesInVm } from "./files.ts";
 import { jailCgroup, jailId, type VmLayout } from "./layout.ts";
@@ -39,6 +39,7 @@ import { MainInput } from "./main-input.ts";
 import { countLogged, OutputLog } from "./output-log.ts";
 import { limits, phases, verbs } from "./protocol.ts";
 import { qmp } from "./qmp.ts";
+import type { LiveMachine } from "./saved/hold.ts";
 import { clockNow, exitStatusOf, startBody, startTimeout } from "./start.ts";
 
 export interface SandboxParts {
@@ -47,10 +48,31 @@ export interface SandboxParts {
   readonly runtime: OciRuntime;
   /** Undefined when there is no jail (any more). */
   readonly container: OciContainer | undefined;
+  readonly state: MachineState;
+  readonly exit: ExitStatus | undefined;
+  readonly saver: MachineSaver;
+}
+
+/** What of a machine is recorded beside its spec. */
+export interface MachineState {
   readonly memoryBytes: number;
   /** Size of the log before this sandbox wrote to it. */
   readonly logStart: number;
-  readonly exit: ExitStatus | undefined;
+  /** Bytes of the workload's stdout and stderr from before it was forked: they are in the parent's log. */
+  readonly logOffset: readonly [number, number];
+  /** See `placesOf`. */
+  readonly layerPlaces: number | null;
+}
+
+/** What the wall does for machines whose memory is saved. */
+export interface MachineSaver {
+  suspend(machine: LiveMachine, state: MachineState): Promise<void>;
+  fork(
+    machine: LiveMachine,
+    state: MachineState,
+    specs: readonly SandboxSpec[],
+    received: readonly [number, number],
+  ): Promise<Sandbox[]>;
 }
 
 const mainHandle = 0;
@@ -223,8 +245,32 @@ export class VmSandbox implements Sandbox {
     }
   }
 
+  async suspend(): Promise<void> {
+    const { machine } = await this.#liveMachine("suspend");
+    const { state, saver, spec } = this.#parts;
+    try {
+      await saver.suspend(machine, state);
+    } catch (error) {
+      throw explainSave("cannotSuspend", spec.name, error);
+    }
+    // The machine has nothing left to say: its state is on the disk.
+    this.#parts.container?.signal(constants.signals.SIGKILL);
+    await this.#discard();
+  }
+
+  async fork(specs: readonly SandboxSpec[]): Promise<Sandbox[]> {
+    const { machine, main } = await this.#liveMachine("fork");
+    const { state, saver, spec } = this.#parts;
+    try {
+      return await saver.fork(machine, state, specs, main.received);
+    } catch (error) {
+      throw explainSave("cannotFork", spec.name, error);
+    }
+  }
+
   async stats(): Promise<SandboxStats> {
-    const { runtime, container, memoryBytes } = this.#parts;
+    const { runtime, container } = this.#parts;
+    const { memoryBytes } = this.#parts.state;
     const usage = container && readCgroupUsage(runtime.cgroups, container.options.cgroup);
     if (usage === undefined || this.#ended)
       throw new HullError("workloadNotRunning", { name: this.spec.name });
@@ -257,11 +303,17 @@ export class VmSandbox implements Sandbox {
   }
 
   async remove(): Promise<void> {
+    const { container, spec } = this.#parts;
     this.#attachments.end();
-    const { container, runtime, layout, spec } = this.#parts;
     if (container?.pid() !== undefined) await this.#endInOrder();
-    this.letGo();
     this.#exit.reject(new HullError("vmLost", { name: spec.name, why: "it was removed" }));
+    await this.#discard();
+  }
+
+  async #discard(): Promise<void> {
+    const { container, runtime, layout, spec } = this.#parts;
+    this.#attachments.end();
+    this.letGo();
     const jail = container?.options ?? {
       id: jailId(spec.id),
       bundle: layout.bundle,
@@ -310,7 +362,9 @@ export class VmSandbox implements Sandbox {
     const { phase } = agent.welcome;
     if (phase !== phases.running && phase !== phases.ended) return;
     const { process, logPath } = this.spec;
-    const taken = await countLogged(logPath, this.#parts.logStart);
+    const { logStart, logOffset } = this.#parts.state;
+    const [stdout, stderr] = await countLogged(logPath, logStart);
+    const taken: [number, number] = [logOffset[0] + stdout, logOffset[1] + stderr];
     const main = agent.resumeMain((chunks) => this.#take(chunks), taken);
     this.#follow(agent, main);
     // The attachment that wrote went with the daemon that held it.
@@ -396,6 +450,21 @@ export class VmSandbox implements Sandbox {
       this.#lose(`its log cannot be written: ${messageOf(error)}`);
       throw error;
     }
+  }
+
+  async #liveMachine(what: string): Promise<{ machine: LiveMachine; main: AgentProcess }> {
+    const { spec, layout, container, state } = this.#parts;
+    if (spec.mounts?.some(({ type }) => type === "bind"))
+      throw new HullError("unsupported", {
+        what,
+        where: ` for container ${spec.name}`,
+        why: "it has volumes or binds, and QEMU cannot save what it serves of the host's files",
+      });
+    const agent = await this.#agent();
+    const main = this.#running;
+    if (container === undefined || main === undefined || this.#ended)
+      throw new HullError("workloadNotRunning", { name: spec.name });
+    return { machine: { spec, layout, container, memoryBytes: state.memoryBytes, agent }, main };
   }
 
   #agent(): Promise<AgentConnection> {

@@ -36,8 +36,7 @@ export function setUpBody(spec: SandboxSpec, hostResolver: string): FieldWriter 
   // A file that the user mounts is not written over.
   const mounted = new Set(spec.mounts?.map(({ target }) => target));
   const all: readonly (readonly [string, string])[] = [
-    ["/etc/hostname", `${spec.hostname}\n`],
-    ["/etc/hosts", hostsFile(spec.hostname)],
+    ...nameFiles(spec),
     ["/etc/resolv.conf", resolverFile(hostResolver)],
   ];
   const files = all.filter(([path]) => !mounted.has(path));
@@ -58,6 +57,16 @@ export function setUpBody(spec: SandboxSpec, hostResolver: string): FieldWriter 
     .bytes(written.take())
     .bytes(networkFields(spec.network))
     .bytes(parameterFields(spec.sysctls));
+}
+
+/** Files that say what the workload is called: path and content. */
+export function nameFiles({
+  hostname,
+}: Pick<SandboxSpec, "hostname">): readonly (readonly [string, string])[] {
+  return [
+    ["/etc/hostname", `${hostname}\n`],
+    ["/etc/hosts", hostsFile(hostname)],
+  ];
 }
 
 /** Nanoseconds since the epoch. */

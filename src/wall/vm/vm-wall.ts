@@ -2,14 +2,15 @@
  * The vm wall: a workload has a kernel of its own on virtual hardware. QEMU runs in a jail (jail.ts) that
  * ../oci/runtime.ts watches; the agent (guest/agent) is PID 1 in the guest and starts the workload.
  *
- * A sandbox's files: `disk.img` (the writable layer) in its directory, which outlives it; everything else in its
- * runtime directory (layout.ts).
+ * A sandbox's files: `disks/` (the writable layer, disk.ts) and `suspended/` (saved/files.ts) in its directory, which
+ * outlives it; everything else in its runtime directory (layout.ts).
  */
 import { closeSync, existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import * as v from "valibot";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { type Logger, silentLogger } from "../../contract/logger.ts";
+import { memoryFileOf } from "../../host/memory-file.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 import { removeIdleCgroupParent } from "../oci/cgroup-parent.ts";
 import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
@@ -26,18 +27,24 @@ import { layoutOf, type VmLayout } from "./layout.ts";
 import {
   configOf,
   diskBytes,
+  imageOf,
   jailOptions,
   jailUser,
   letRead,
   type MachineParts,
   makeDirectories,
   memoryOf,
+  placesOf,
   processorsOf,
 } from "./machine.ts";
 import { logSize } from "./output-log.ts";
 import { findPrograms, type VmPrograms } from "./programs.ts";
 import { qmp } from "./qmp.ts";
-import { VmSandbox } from "./sandbox.ts";
+import { type MachineState, VmSandbox } from "./sandbox.ts";
+import { isSaved, removeRests, type StepTaken } from "./saved/files.ts";
+import { goOn, release } from "./saved/hold.ts";
+import { Saver } from "./saved/saver.ts";
+import { type SavedImage, wake } from "./saved/wake.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import { placesFor } from "./template/key.ts";
 import { TemplateManager } from "./template/manager.ts";
@@ -59,9 +66,16 @@ export interface VmWallOptions {
   readonly runtime: string;
   readonly conmon: string;
   readonly qemu: string;
+  /** Called after each step of saving a machine, for tests. */
+  readonly step?: StepTaken;
 }
 
-const stateSchema = v.object({ logStart: v.number(), memoryBytes: v.number() });
+const stateSchema = v.object({
+  logStart: v.number(),
+  logOffset: v.tuple([v.number(), v.number()]),
+  memoryBytes: v.number(),
+  layerPlaces: v.nullable(v.number()),
+});
 
 export function createVmWall(options: VmWallOptions): VmWall {
   return new VmWall(options);
@@ -75,6 +89,7 @@ export class VmWall implements Wall {
   readonly #log: Logger;
   readonly #probe: AccelerationProbe;
   readonly #sandboxes = new Set<VmSandbox>();
+  readonly #saver: Saver;
   #runtime: OciRuntime | undefined;
 
   constructor(options: VmWallOptions) {
@@ -87,6 +102,15 @@ export class VmWall implements Wall {
       return { programs, runtime: this.#oci(programs), facts: await this.#acceleration(programs) };
     });
     this.#probe = new AccelerationProbe(options);
+    this.#saver = new Saver({
+      host: async () => {
+        const programs = this.#programs();
+        const { acceleration } = await this.#acceleration(programs);
+        return { acceleration, qemu: (await this.#store.sums(programs)).qemu };
+      },
+      make: (spec, saved, state) => this.#fromSaved(spec, saved, state),
+      step: options.step ?? (() => undefined),
+    });
   }
 
   async features(): Promise<WallFeatures> {
@@ -128,8 +152,7 @@ export class VmWall implements Wall {
     checkLayers(spec);
     const layout = layoutOf(spec);
     const runtime = this.#oci(programs);
-    const logStart = logSize(spec.logPath);
-    const parts = { spec, layout, runtime, programs, facts, memoryBytes, logStart };
+    const parts = { spec, layout, runtime, programs, facts, memoryBytes };
     const sandbox = (await this.#fromTemplate(parts)) ?? (await this.#make(parts));
     this.#sandboxes.add(sandbox);
     return sandbox;
@@ -146,21 +169,33 @@ export class VmWall implements Wall {
     }
   }
 
+  revive(spec: SandboxSpec): Promise<Sandbox> {
+    return this.#saver.revive(spec);
+  }
+
   async recover(spec: SandboxSpec): Promise<Sandbox | undefined> {
+    await removeRests(spec.directory);
     if (!existsSync(spec.runtimeDirectory)) return undefined;
     const layout = layoutOf(spec);
     const runtime = this.#oci(this.#programs());
     const options = jailOptions(spec, layout);
     const container = runtime.recover(options);
-    const state = readState(layout.state);
+    const state = readState(layout.state) ?? newState(spec, memoryOf(spec.resources), null);
     const exit = readExit(layout.exit);
-    const logStart = state?.logStart ?? logSize(spec.logPath);
-    const memoryBytes = state?.memoryBytes ?? memoryOf(spec.resources);
-    const sandbox = new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit });
+    const saver = this.#saver;
+    const sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit, saver });
     this.#sandboxes.add(sandbox);
-    if (exit !== undefined || container?.pid() === undefined) return sandbox;
-    const connect = (): Promise<AgentConnection> => greet(spec, layout, container);
-    if (await isPaused(layout)) sandbox.foundPaused(connect);
+    // What runs of a suspended workload has to go; it must not go on.
+    if (exit !== undefined || container?.pid() === undefined || isSaved(spec.directory)) return sandbox;
+    const connect = async (): Promise<AgentConnection> => {
+      const isHeld = existsSync(layout.held);
+      if (isHeld) await goOn(layout);
+      const connection = await greet(spec, layout, container);
+      if (isHeld) await release(connection, layout);
+      return connection;
+    };
+    if (existsSync(layout.held)) sandbox.connect(connect());
+    else if (await isPaused(layout)) sandbox.foundPaused(connect);
     else sandbox.connect(connect());
     return sandbox;
   }
@@ -210,15 +245,29 @@ export class VmWall implements Wall {
     }
   }
 
-  async #make(parts: MachineParts): Promise<VmSandbox> {
+  /** A machine that goes on with what was saved of one. */
+  async #fromSaved(spec: SandboxSpec, saved: SavedImage, state: MachineState): Promise<VmSandbox> {
+    const programs = this.#programs();
+    const facts = await this.#acceleration(programs);
+    const { memoryBytes } = state;
+    const layout = layoutOf(spec);
+    const parts = { spec, layout, runtime: this.#oci(programs), programs, facts, memoryBytes, saved };
+    const sandbox = await this.#make(parts, state);
+    this.#sandboxes.add(sandbox);
+    return sandbox;
+  }
+
+  async #make(parts: MachineParts, state?: MachineState): Promise<VmSandbox> {
     await using undo = new AsyncDisposableStack();
-    const sandbox = await this.#boot(parts, undo);
+    const made = state ?? newState(parts.spec, parts.memoryBytes, placesOf(parts));
+    const sandbox = await this.#boot(parts, made, undo);
     undo.move();
     return sandbox;
   }
 
-  async #boot(parts: MachineParts, undo: AsyncDisposableStack): Promise<VmSandbox> {
-    const { spec, layout, runtime, memoryBytes, logStart } = parts;
+  async #boot(parts: MachineParts, state: MachineState, undo: AsyncDisposableStack): Promise<VmSandbox> {
+    const { spec, layout, runtime, template, saved } = parts;
+    const saver = this.#saver;
     const options = jailOptions(spec, layout);
     const watch = new Stopwatch();
     await makeDirectories(parts);
@@ -227,39 +276,42 @@ export class VmWall implements Wall {
     let sandbox: VmSandbox | undefined;
     undo.defer(async () => {
       const made =
-        sandbox ??
-        new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit: undefined });
+        sandbox ?? new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
       await made.remove();
     });
     for (const path of [...spec.layers, parts.programs.kernel, parts.programs.initramfs]) await letRead(path);
-    await prepareDisk({ path: layout.disk, bytes: diskBytes, owner: jailUser(spec.id) });
-    await writeFile(layout.state, JSON.stringify({ logStart, memoryBytes }), { mode: 0o600 });
+    const owner = jailUser(spec.id);
+    const disks = await prepareDisk({ directory: layout.disks, bytes: diskBytes, owner });
+    await writeFile(layout.state, JSON.stringify(state), { mode: 0o600 });
+    // It stands still until it has all of its state.
+    if (saved !== undefined) await writeFile(layout.held, "", { mode: 0o600 });
     watch.lap("files");
-    container = await this.#jail(parts, options);
+    container = await this.#jail(parts, disks, options);
     watch.lap("jail");
     await container.start();
-    sandbox = new VmSandbox({ spec, layout, runtime, container, memoryBytes, logStart, exit: undefined });
-    const connection = greet(spec, layout, container, { watch, template: parts.template });
+    sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
+    const connection =
+      saved === undefined
+        ? greet(spec, layout, container, { watch, template })
+        : wake(spec, layout, container, saved);
     sandbox.connect(connection);
     await connection;
-    const from = parts.template === undefined ? "boot" : "template";
+    const from = saved !== undefined ? "saved state" : template === undefined ? "boot" : "template";
     this.#log.debug("a virtual machine is up", { name: spec.name, from, ...watch.laps });
     return sandbox;
   }
 
-  async #jail({ runtime, layout, template, ...parts }: MachineParts, options: ContainerOptions) {
-    const config = await configOf({
-      runtime,
-      layout,
-      ...parts,
-      ...(template === undefined ? {} : { template }),
-    });
-    if (template === undefined) return createJail(runtime, config, layout, options, []);
-    const devices = template.openDevices();
+  async #jail(parts: MachineParts, disks: readonly string[], options: ContainerOptions) {
+    const { runtime, layout, template, saved } = parts;
+    const config = await configOf(parts, disks);
+    const image = imageOf(parts);
+    if (image === undefined) return createJail(runtime, config, layout, options, []);
+    const devices =
+      saved === undefined ? template?.openDevices() : memoryFileOf("devices", saved.image.devices);
     try {
-      return await createJail(runtime, config, layout, options, [template.image.memory, devices]);
+      return await createJail(runtime, config, layout, options, [image.memory, devices ?? -1]);
     } finally {
-      closeSync(devices);
+      if (devices !== undefined) closeSync(devices);
     }
   }
 
@@ -284,6 +336,10 @@ export class VmWall implements Wall {
     });
     return this.#runtime;
   }
+}
+
+function newState(spec: SandboxSpec, memoryBytes: number, layerPlaces: number | null): MachineState {
+  return { memoryBytes, layerPlaces, logStart: logSize(spec.logPath), logOffset: [0, 0] };
 }
 
 function checkLayers({ layers }: SandboxSpec): void {

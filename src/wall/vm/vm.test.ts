@@ -237,7 +237,7 @@ describe("the vm wall", () => {
       await sandbox.start();
       await sandbox.wait();
       await sandbox.remove();
-      const disk = join(spec.directory, "disk.img");
+      const disk = join(spec.directory, "disks/0.raw");
       const check = await run(["e2fsck", "-f", "-n", disk]);
       expect([check.code, check.stdout]).toEqual([0, expect.stringContaining("/65536")]);
       const { stdout } = await run(["du", "-k", disk]);

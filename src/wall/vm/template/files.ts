@@ -35,6 +35,7 @@ const manifestSchema = v.object({
   memorySum: v.string(),
   devicesSum: v.string(),
 });
+export type SavedMemory = Pick<Manifest, "memoryBytes" | "ranges" | "memorySum">;
 export type Manifest = v.InferOutput<typeof manifestSchema>;
 export type Description = Omit<Manifest, "ranges" | "memorySum" | "devicesSum">;
 
@@ -158,7 +159,8 @@ async function writeWhole(path: string, content: Buffer): Promise<void> {
   await file.writeFile(content);
 }
 
-async function saveMemory(
+/** Writes what a memory file holds, without its zeros. */
+export async function saveMemory(
   path: string,
   memory: number,
   bytes: number,
@@ -181,7 +183,11 @@ async function saveMemory(
   return { ranges, memorySum: hash.digest("hex") };
 }
 
-async function loadMemory(path: string, manifest: Manifest): Promise<Omit<TemplateImage, "devices">> {
+/** The memory file again, sealed. Throws when it is not what was saved. */
+export async function loadMemory(
+  path: string,
+  manifest: SavedMemory,
+): Promise<Omit<TemplateImage, "devices">> {
   const { memoryBytes, ranges, memorySum } = manifest;
   await using file = await open(path, "r");
   const memory = createMemoryFile("template", memoryBytes);

@@ -21,6 +21,8 @@ const migrationSchema = v.looseObject({ status: v.string(), "error-desc": v.opti
 
 export interface StateOptions {
   readonly timeout: number;
+  /** Whether the state comes of a machine whose memory was left out by QEMU itself; by default it does. */
+  readonly sharedMemory?: boolean;
   /** QEMU has ended. */
   readonly signal: AbortSignal;
   readonly watch?: Stopwatch | undefined;
@@ -56,9 +58,13 @@ export async function saveState(layout: VmLayout, options: StateOptions): Promis
 }
 
 /** Has a machine that waits for it read its state. The machine then runs, or QEMU ends. */
-export async function loadState(layout: VmLayout, { timeout, signal, watch }: StateOptions): Promise<void> {
-  const incoming = { execute: "migrate-incoming", arguments: { uri: jailed.devices } };
-  await qmp(layout.monitorSocket, [ignoreMemory, incoming], { timeout, dialTimeout: timeout, signal });
+export async function loadState(
+  layout: VmLayout,
+  { timeout, signal, watch, sharedMemory = true }: StateOptions,
+): Promise<void> {
+  const load = { execute: "migrate-incoming", arguments: { uri: jailed.devices } };
+  const commands = sharedMemory ? [ignoreMemory, load] : [load];
+  await qmp(layout.monitorSocket, commands, { timeout, dialTimeout: timeout, signal });
   watch?.lap("qemu");
 }
 

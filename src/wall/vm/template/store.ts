@@ -126,6 +126,11 @@ export class TemplateStore {
     return this.#cleaned;
   }
 
+  /** Sums of the parts that a machine is made of. */
+  sums(programs: VmPrograms): Promise<PartSums> {
+    return this.#sums.of(programs);
+  }
+
   /** The template for machines of a size, made if there is none. Throws why it cannot be made. */
   async lease(size: MachineSize, host: HostParts): Promise<TemplateLease> {
     const parts = await this.#sums.of(host.programs);

@@ -1,0 +1,169 @@
+/** Saved machines against what may be wrong: a full disk, damage, other parts, and machines of no template. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { makeTinyLayer, type TinyLayer } from "../../../../test/support/tiny-layer.ts";
+import { mount, unmount } from "../../../host/mount.ts";
+import { collect, execSpec, processSpec, shell } from "../../conformance/bench.ts";
+import { type Sandbox, type SandboxSpec, suspendedPlace } from "../../wall.ts";
+import { createVmWall, type VmWall } from "../vm-wall.ts";
+
+const patience = 240_000;
+const directory = mkdtempSync(join(tmpdir(), "saved-"));
+let layer: TinyLayer;
+let wall: VmWall;
+let made = 0;
+
+function makeWall(templates = true): VmWall {
+  return createVmWall({
+    guestDirectory: join(import.meta.dir, "../../../../.cache/guest"),
+    stateDirectory: directory,
+    templateDirectory: join(directory, "templates"),
+    templates,
+    requireKvm: false,
+    runtime: "crun",
+    conmon: "conmon",
+    qemu: "qemu-system-x86_64",
+  });
+}
+
+beforeAll(async () => {
+  layer = await makeTinyLayer();
+  wall = makeWall();
+});
+afterAll(async () => {
+  await wall.close();
+  await layer[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true });
+});
+
+function specOf(): SandboxSpec {
+  const id = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
+  const place = join(directory, `d${made++}`);
+  mkdirSync(place);
+  return {
+    id,
+    name: id.slice(0, 12),
+    directory: place,
+    runtimeDirectory: join(directory, id.slice(0, 8)),
+    layers: [layer.path],
+    process: processSpec(shell("echo $$ > /mine; sleep 1000")),
+    hostname: "tiny",
+    readOnlyRoot: false,
+    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
+    logPath: join(place, "log"),
+  };
+}
+
+async function started(on: VmWall, spec: SandboxSpec): Promise<Sandbox & AsyncDisposable> {
+  const sandbox = await on.create(spec);
+  await sandbox.start();
+  return Object.assign(sandbox, { [Symbol.asyncDispose]: () => sandbox.remove() });
+}
+
+async function inside(sandbox: Sandbox, script: string): Promise<string> {
+  const { attachment } = await sandbox.exec(execSpec(script, {}));
+  if (attachment === undefined) throw new Error("an attached exec has no attachment");
+  return (await collect(attachment)).stdout.toString().trim();
+}
+
+test(
+  "a full disk is named, nothing is left on it, and the workload runs on",
+  async () => {
+    const spec = specOf();
+    mount({ source: "tmpfs", target: spec.directory, type: "tmpfs", data: "size=32m" });
+    try {
+      await using sandbox = await started(wall, spec);
+      await expect(sandbox.suspend?.() ?? Promise.resolve()).rejects.toMatchObject({ code: "noSpace" });
+      expect(readdirSync(spec.directory).sort()).toEqual(["disks", "log"]);
+      expect(await inside(sandbox, "echo fine")).toBe("fine");
+    } finally {
+      unmount(spec.directory);
+    }
+  },
+  patience,
+);
+
+test(
+  "a state that is damaged, of another workload or of another QEMU is refused, and is still there when it is mended",
+  async () => {
+    const spec = specOf();
+    await using first = await started(wall, spec);
+    await inside(first, "echo in memory > /dev/shm/mark");
+    await first.suspend?.();
+    const refused = async (why: string): Promise<void> => {
+      await expect(wall.revive(spec)).rejects.toThrow(why);
+      expect(existsSync(spec.runtimeDirectory)).toBe(false);
+    };
+    const place = suspendedPlace(spec.directory);
+    const damages = {
+      memory: "the memory has another sum",
+      devices: "another sum",
+      "manifest.json": "another sum",
+    };
+    for (const [name, why] of Object.entries(damages)) {
+      const path = join(place, name);
+      const good = readFileSync(path);
+      const bad = Buffer.from(good);
+      bad[bad.length >> 1] = (bad[bad.length >> 1] ?? 0) ^ 1;
+      writeFileSync(path, bad);
+      await refused(why);
+      writeFileSync(path, good);
+    }
+    const manifest = readFileSync(join(place, "manifest.json"));
+    const forge = (change: Readonly<Record<string, unknown>>): void => {
+      const json = JSON.stringify({ ...JSON.parse(manifest.toString().split("\n")[1] ?? ""), ...change });
+      const sum = new Bun.CryptoHasher("sha256").update(json).digest("hex");
+      writeFileSync(join(place, "manifest.json"), `${sum}\n${json}`);
+    };
+    for (const [change, why] of [
+      [{ id: "0".repeat(64) }, "another container"],
+      [{ qemu: "another sum" }, "QEMU was exchanged"],
+      [{ acceleration: "kvm" }, "ran with kvm"],
+      [{ disks: ["0.raw", "1.qcow2"] }, "disk is not the one"],
+      [{ ranges: [[4096, 0]] }, "no place"],
+      [{ format: 99 }, "another version"],
+    ] as const) {
+      forge(change);
+      await refused(why);
+    }
+    writeFileSync(join(place, "manifest.json"), manifest);
+    await using second = Object.assign(await wall.revive(spec), {
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    });
+    expect(await inside(second, "cat /dev/shm/mark")).toBe("in memory");
+    await second.remove();
+  },
+  patience,
+);
+
+test(
+  "a machine that booted by itself is suspended, resumed and forked like one that came of a template",
+  async () => {
+    await using booting = Object.assign(makeWall(false), {
+      [Symbol.asyncDispose]: () => booting.close(),
+    });
+    const spec = specOf();
+    await using sandbox = await started(booting, spec);
+    await inside(sandbox, "echo in memory > /dev/shm/mark");
+    await sandbox.suspend?.();
+    const again = await booting.revive(spec);
+    const copy = { ...specOf(), hostname: "copy" };
+    const [sibling] = (await again.fork?.([copy])) ?? [];
+    for (const each of [again, sibling])
+      expect(each && (await inside(each, "cat /dev/shm/mark"))).toBe("in memory");
+    expect(sibling && (await inside(sibling, "hostname"))).toBe("copy");
+    await sibling?.remove();
+    await again.remove();
+  },
+  patience,
+);

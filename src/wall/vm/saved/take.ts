@@ -1,0 +1,139 @@
+/** The whole state of a machine that stands still: its memory as a file, its devices as QEMU's state of them. */
+import { closeSync, writeSync } from "node:fs";
+import { chmod, rm } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import * as v from "valibot";
+import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
+import { memoryNames } from "../arguments.ts";
+import { jailed, type VmLayout } from "../layout.ts";
+import { qmp } from "../qmp.ts";
+import type { TemplateImage } from "../template/files.ts";
+import { MemoryStream } from "./stream.ts";
+
+/** Milliseconds. */
+const saveTimeout = 120_000;
+const pollInterval = 2;
+/** Bytes per second: as fast as it goes. By default QEMU spares a network that is not there. */
+const bandwidth = 2 ** 40;
+/** A machine that came of a template was told otherwise when it was. */
+const everything = {
+  execute: "migrate-set-capabilities",
+  arguments: { capabilities: [{ capability: "x-ignore-shared", state: false }] },
+};
+const uri = `unix:${jailed.stateSocket}`;
+const migrationSchema = v.looseObject({ status: v.string(), "error-desc": v.optional(v.string()) });
+
+/** The machine is stopped, and goes on with `cont` afterwards. Whoever gets the image closes its memory. */
+export async function takeImage(
+  layout: VmLayout,
+  memoryBytes: number,
+  signal: AbortSignal,
+): Promise<TemplateImage> {
+  const memory = createMemoryFile("machine", memoryBytes);
+  let done = false;
+  try {
+    const devices = await receiveState(layout, memory, memoryBytes, signal);
+    sealMemoryFile(memory);
+    done = true;
+    return { memory, memoryBytes, usedBytes: usedBytes(memory, memoryBytes), devices };
+  } finally {
+    if (!done) closeSync(memory);
+  }
+}
+
+/** How much of the memory holds something. */
+export function usedBytes(memory: number, bytes: number): number {
+  let used = 0;
+  for (const { start, end } of dataRanges(memory, bytes)) used += end - start;
+  return used;
+}
+
+async function receiveState(
+  layout: VmLayout,
+  memory: number,
+  memoryBytes: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const { stateSocket, monitorSocket } = layout;
+  const received = Promise.withResolvers<Buffer>();
+  received.promise.catch(() => undefined);
+  const stream = new MemoryStream({
+    memoryBytes,
+    names: memoryNames,
+    write: (data, offset) => void writeSync(memory, data, 0, data.length, offset),
+  });
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    if (sockets.size > 1) socket.destroy();
+    else receive(socket, stream).then(received.resolve, received.reject);
+  });
+  server.on("error", received.reject);
+  const abandon = (): void => received.reject(new Error("QEMU ended"));
+  signal.addEventListener("abort", abandon);
+  const timer = setTimeout(() => received.reject(new Error("QEMU sent no state in time")), saveTimeout);
+  try {
+    // What an earlier save, or the loading of a state, left there.
+    await rm(stateSocket, { force: true });
+    await new Promise<void>((resolve) => server.listen(stateSocket, resolve));
+    // Only root and QEMU's user reach into the directory that it is in.
+    await chmod(stateSocket, 0o666);
+    const fast = { execute: "migrate-set-parameters", arguments: { "max-bandwidth": bandwidth } };
+    await qmp(monitorSocket, [fast, everything, { execute: "migrate", arguments: { uri } }], { signal });
+    const state = await Promise.race([received.promise, failureOf(monitorSocket, signal)]);
+    await settled(monitorSocket, signal);
+    return state;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abandon);
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    await rm(stateSocket, { force: true });
+  }
+}
+
+async function migration(monitorSocket: string, signal: AbortSignal) {
+  return v.parse(migrationSchema, await qmp(monitorSocket, "query-migrate", { signal }));
+}
+
+/** Rejects when QEMU gives up; a stream that only breaks off would say less. */
+async function failureOf(monitorSocket: string, signal: AbortSignal): Promise<never> {
+  for (;;) {
+    const { status, "error-desc": why } = await migration(monitorSocket, signal);
+    if (status === "failed" || status === "cancelled") throw new Error(`QEMU says ${why ?? status}`);
+    if (status === "completed") return new Promise(() => undefined);
+    await Bun.sleep(50);
+  }
+}
+
+/** All is sent; a moment later QEMU says so, and only then can the machine go on. */
+async function settled(monitorSocket: string, signal: AbortSignal): Promise<void> {
+  for (const deadline = Date.now() + saveTimeout; ; await Bun.sleep(pollInterval)) {
+    const { status, "error-desc": why } = await migration(monitorSocket, signal);
+    if (status === "completed") return;
+    if (status === "failed" || status === "cancelled") throw new Error(`QEMU says ${why ?? status}`);
+    if (Date.now() > deadline) throw new Error(`QEMU's state stays ${status}`);
+  }
+}
+
+function receive(socket: Socket, stream: MemoryStream): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    socket.on("data", (data: Buffer) => {
+      try {
+        stream.push(data);
+      } catch (error) {
+        socket.destroy();
+        reject(error);
+      }
+    });
+    socket.on("error", reject);
+    socket.on("close", () => reject(new Error("QEMU's state broke off")));
+    socket.on("end", () => {
+      try {
+        resolve(stream.finish());
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+}
