@@ -1,49 +1,81 @@
-/** Docker's progress streams: bars that move on a terminal, plain lines elsewhere. */
+/** Docker's progress streams: a line with a bar for each layer on a terminal, changes of state elsewhere. */
 import type { ProgressLine } from "../../contract/docker.ts";
-import { isTerminal } from "../session/terminal.ts";
+import { isTerminal, terminalSize } from "../session/terminal.ts";
 import { decimalSize } from "./human.ts";
 import type { Output } from "./output.ts";
 import { visible, visibleLine } from "./visible.ts";
 
-const barWidth = 50;
+const widestBar = 50;
+const narrowestBar = 10;
+
+interface Size {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+interface ProgressOutput extends Pick<Output, "write" | "line" | "descriptor"> {}
 
 export class ProgressPrinter {
-  readonly #output: Output;
-  readonly #moving: boolean;
-  /** Ids in the order of their lines on the screen. */
-  readonly #ids: string[] = [];
+  readonly #output: ProgressOutput;
+  /** Of the terminal; undefined: it is none. */
+  readonly #size: () => Size | undefined;
+  /** Ids in the order of their lines on the screen, with what they say. */
+  readonly #lines = new Map<string, string>();
 
-  constructor(output: Output, moving = isTerminal(output.descriptor)) {
+  constructor(output: ProgressOutput, size: () => Size | undefined = sizeOf(output)) {
     this.#output = output;
-    this.#moving = moving;
+    this.#size = size;
   }
 
   async show(line: ProgressLine): Promise<void> {
     if (line.stream !== undefined) return this.#output.write(visible(line.stream));
-    const id = line.id === undefined ? undefined : visibleLine(line.id);
-    const status = visible(line.status ?? "");
-    if (id === undefined || id === "") return this.#output.line(status);
-    if (!this.#moving) {
-      // Without a terminal only changes of state are of interest.
-      if (line.progressDetail?.current === undefined) await this.#output.line(`${id}: ${status}`);
-      return;
-    }
-    const known = this.#ids.indexOf(id);
-    const text = `${id}: ${status}${barOf(line)}\x1b[K`;
-    if (known < 0) {
-      this.#ids.push(id);
-      return this.#output.line(text);
-    }
-    const up = this.#ids.length - known;
-    await this.#output.write(`\x1b[${up}A\r${text}\x1b[${up}B\r`);
+    const id = line.id === undefined ? "" : visibleLine(line.id);
+    const status = visibleLine(line.status ?? "");
+    if (id === "") return this.#say(status);
+    const size = this.#size();
+    if (size === undefined) return this.#note(id, status, line);
+    const text = fitted(`${id}: ${status}`, line, size.columns);
+    const known = [...this.#lines.keys()].indexOf(id);
+    this.#lines.set(id, text);
+    if (known < 0) return this.#output.line(`${text}\x1b[K`);
+    const up = this.#lines.size - known;
+    // What has scrolled off the screen is out of reach.
+    if (up >= size.rows) return;
+    await this.#output.write(`\x1b[${up}A\r${text}\x1b[K\x1b[${up}B\r`);
+  }
+
+  /** A line about the whole: what is above stays as it is. */
+  async #say(status: string): Promise<void> {
+    if (status === "") return;
+    this.#lines.clear();
+    await this.#output.line(status);
+  }
+
+  /** Without a terminal only changes of state are of interest. */
+  async #note(id: string, status: string, line: ProgressLine): Promise<void> {
+    if (line.progressDetail?.current !== undefined || this.#lines.get(id) === status) return;
+    this.#lines.set(id, status);
+    await this.#output.line(`${id}: ${status}`);
   }
 }
 
-function barOf({ progressDetail }: ProgressLine): string {
+function sizeOf(output: ProgressOutput): () => Size | undefined {
+  if (!isTerminal(output.descriptor)) return () => undefined;
+  return () => terminalSize() ?? { columns: 80, rows: 24 };
+}
+
+/** One line of the screen: a longer one would take two, and the lines above could not be found again. */
+function fitted(text: string, { progressDetail }: ProgressLine, columns: number): string {
   const { current, total } = progressDetail ?? {};
-  if (current === undefined) return "";
-  if (total === undefined || total <= 0) return ` ${decimalSize(current)}`;
-  const done = Math.min(barWidth, Math.floor((current / total) * barWidth));
-  const bar = `${"=".repeat(done)}>`.slice(0, barWidth).padEnd(barWidth);
-  return ` [${bar}] ${decimalSize(current)}/${decimalSize(total)}`;
+  if (current === undefined) return text.slice(0, columns - 1);
+  if (total === undefined || total <= 0) return `${text} ${decimalSize(current)}`.slice(0, columns - 1);
+  const amount = `${decimalSize(current)}/${decimalSize(total)}`;
+  const room = Math.min(widestBar, columns - 1 - text.length - amount.length - " [] ".length);
+  const bar = room < narrowestBar ? "" : ` [${barOf(current / total, room)}]`;
+  return `${text}${bar} ${amount}`.slice(0, columns - 1);
+}
+
+function barOf(share: number, width: number): string {
+  const done = Math.max(0, Math.min(width, Math.floor(share * width)));
+  return `${"=".repeat(done)}>`.slice(0, width).padEnd(width);
 }
