@@ -34,7 +34,9 @@ export class SharedWork<T, P> {
       for (const listener of listeners) listener(progress);
     };
     let failure: unknown;
-    const outcome = work(controller.signal, emit).then(
+    // Begun when there is somebody to hear of it.
+    const begun = Promise.resolve().then(() => work(controller.signal, emit));
+    const outcome = begun.then(
       (value) => ({ value }),
       (error: unknown) => {
         failure = error;
