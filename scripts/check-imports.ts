@@ -42,6 +42,7 @@ const dynamicExceptions = new Set([
   "src/cli/daemon.ts > src/daemon/main.ts",
   "src/cli/compare.ts > src/compare/main.ts",
   "src/cli/convert-layers.ts > src/image/layer/worker.ts",
+  "src/cli/copy/unpack.ts > src/image/tar/parser.ts",
 ]);
 
 /** They start the daemon, which is the same program, and docker's credential helpers; the client loads nothing of src/host. */

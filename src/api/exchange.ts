@@ -129,14 +129,20 @@ export class Exchange {
     this.sendBytes(status, Buffer.from(text), "text/plain; charset=utf-8");
   }
 
-  sendEmpty(status: number): void {
-    this.sendBytes(status, Buffer.alloc(0), undefined);
+  sendEmpty(status: number, headers: Readonly<Record<string, string>> = {}): void {
+    this.sendBytes(status, Buffer.alloc(0), undefined, headers);
   }
 
-  sendBytes(status: number, body: Buffer, type: string | undefined): void {
+  sendBytes(
+    status: number,
+    body: Buffer,
+    type: string | undefined,
+    more: Readonly<Record<string, string>> = {},
+  ): void {
     this.#begun = true;
     const bodyless = status === 204 || status === 304;
     const headers = {
+      ...more,
       ...(type === undefined ? {} : { "Content-Type": type }),
       ...(bodyless ? {} : { "Content-Length": String(body.length) }),
     };
@@ -155,10 +161,10 @@ export class Exchange {
   }
 
   /** Begins an answer of unknown length: its head is sent at once. */
-  sendStream(type: string): ByteChannel {
+  sendStream(type: string, headers: Readonly<Record<string, string>> = {}): ByteChannel {
     if (!isResponse(this.#answer)) return this.hijack(type);
     this.#begun = true;
-    this.#answer.writeHead(200, { "Content-Type": type });
+    this.#answer.writeHead(200, { ...headers, "Content-Type": type });
     this.#answer.flushHeaders();
     return channelOfResponse(this.request, this.#answer);
   }

@@ -30,6 +30,10 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
   resume: { summary: "Make suspended workloads go on", load: () => import("./resume.ts") },
   fork: { summary: "Make running siblings of a virtual machine", load: () => import("./fork.ts") },
   rename: { summary: "Rename a workload", load: () => import("./rename.ts") },
+  cp: { summary: "Copy files between a workload and this machine", load: () => import("./cp.ts") },
+  diff: { summary: "List what a workload changed in its image's files", load: () => import("./diff.ts") },
+  export: { summary: "Write a workload's root file system as a tar", load: () => import("./export.ts") },
+  commit: { summary: "Make an image of a workload", load: () => import("./commit.ts") },
   build: { summary: "Build an image of a Dockerfile", load: () => import("./build.ts") },
   "builder-prune": {
     summary: "Forget what earlier builds left for later ones",
@@ -71,7 +75,7 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
 const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   container: {
     ...same(
-      "attach create exec fork inspect kill logs pause rename restart resume rm run start stats stop suspend top unpause wait",
+      "attach commit cp create diff exec export fork inspect kill logs pause rename restart resume rm run start stats stop suspend top unpause wait",
     ),
     inspect: ["inspect", "--type=container"],
     ls: ["ps"],

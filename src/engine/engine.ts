@@ -23,6 +23,7 @@ import { attachWorkload } from "./attach.ts";
 import { buildImage } from "./build/build.ts";
 import type { BuildOutput, BuildRequest } from "./build/request.ts";
 import { pauseWorkload, renameWorkload, unpauseWorkload } from "./changes.ts";
+import { type CommitRequest, commitWorkload } from "./commit.ts";
 import { type EngineContext, emit } from "./context.ts";
 import { killWorkload, removeWorkload, restartWorkload, stopWorkload } from "./ending.ts";
 import { Events } from "./events.ts";
@@ -187,6 +188,11 @@ export class Engine implements AsyncDisposable {
   /** A workload that does not run yet is attached to at its next start, before its first instruction. */
   attach(workload: Workload, options: AttachOptions): Promise<Attachment> {
     return attachWorkload(this.#context, workload, options);
+  }
+
+  /** Makes an image of what a workload has written. */
+  commit(workload: Workload, request: CommitRequest): Promise<Image> {
+    return commitWorkload(this.#context, workload, request);
   }
 
   /** To be disposed of: a workload that does not run is locked until then. */

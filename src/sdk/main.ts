@@ -5,6 +5,7 @@ import { apiVersion } from "../contract/docker.ts";
 import { Box, createRequestOf, type RunOptions } from "./box.ts";
 import { Builder } from "./builder.ts";
 import { Containers } from "./containers.ts";
+import { ContainerFiles } from "./files.ts";
 import { Images } from "./images.ts";
 import { Registries } from "./registries.ts";
 import { System } from "./system.ts";
@@ -24,6 +25,7 @@ export type {
   PendingExit,
   TerminalSize,
 } from "./containers.ts";
+export type { CommitOptions, ContainerFiles, FileArchive } from "./files.ts";
 export type { Filters } from "./filters.ts";
 export type { Images, ImportOptions, PullOptions, PushOptions, Source } from "./images.ts";
 export { splitReference } from "./reference.ts";
@@ -41,6 +43,7 @@ export interface ConnectOptions {
 export interface Hull extends Disposable {
   readonly socket: string;
   readonly containers: Containers;
+  readonly files: ContainerFiles;
   readonly images: Images;
   readonly builder: Builder;
   readonly registries: Registries;
@@ -67,6 +70,7 @@ export function connect(options: ConnectOptions = {}): Hull {
   return {
     socket,
     containers,
+    files: new ContainerFiles(transport),
     images: new Images(transport),
     builder: new Builder(transport),
     registries: new Registries(transport),

@@ -2,8 +2,10 @@
  * Schemas of the answers that callers act on, as far as they are read: the rest of an answer passes through
  * unchanged. Loaded on first use.
  */
+
 import * as v from "valibot";
 import type { BuildLine, BuildPruneReport } from "../contract/docker/build.ts";
+import type { ContainerPathStat, FilesystemChange } from "../contract/docker/files.ts";
 import type {
   ContainerInspect,
   ContainerStats,
@@ -160,6 +162,14 @@ const schemas = {
     ),
   }),
   forked: v.array(v.object({ Id: v.string(), Name: v.string() })),
+  pathStat: v.object({
+    name: v.string(),
+    size: v.number(),
+    mode: v.number(),
+    mtime: v.string(),
+    linkTarget: v.string(),
+  }),
+  fileChanges: v.array(v.object({ Path: v.string(), Kind: v.picklist([0, 1, 2]) })),
   template,
   templates: v.array(template),
   doctor: v.looseObject({
@@ -195,6 +205,8 @@ interface Answers {
   info: SystemInfo;
   diskUsage: SystemDiskUsage;
   forked: ForkedContainer[];
+  pathStat: ContainerPathStat;
+  fileChanges: FilesystemChange[];
   template: TemplateSummary;
   templates: TemplateSummary[];
   doctor: DoctorReport;

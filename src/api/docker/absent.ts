@@ -18,13 +18,9 @@ const refused: readonly (readonly [
   what: string,
   why: string,
 ])[] = [
-  [["GET"], "/containers/:id/changes", "diff", later],
-  [["GET"], "/containers/:id/export", "export", later],
-  [["GET", "HEAD", "PUT"], "/containers/:id/archive", "cp", later],
   [["GET"], "/containers/:id/attach/ws", "attach by WebSocket", "attach by an upgrade to tcp"],
   [["GET", "POST", "DELETE"], "/containers/:id/checkpoints", "checkpoint", later],
   [["GET"], "/images/get", "save", later],
-  [["POST"], "/commit", "commit", later],
   [["POST"], "/session", "BuildKit", building],
   [["POST"], "/grpc", "BuildKit", building],
   [["POST"], "/volumes/create", "volume create", later],

@@ -3,7 +3,9 @@ import type { Engine } from "../../engine/engine.ts";
 import type { Route } from "../server.ts";
 import { absentRoutes } from "./absent.ts";
 import { buildRoutes } from "./build.ts";
+import { commitRoutes } from "./commit.ts";
 import { containerCreateRoutes } from "./container-create.ts";
+import { containerFileRoutes } from "./container-files.ts";
 import { containerLifeRoutes } from "./container-life.ts";
 import { containerListRoutes } from "./container-list.ts";
 import { containerStatsRoutes } from "./container-stats.ts";
@@ -23,6 +25,8 @@ export function dockerRoutes(engine: Engine, facts: SystemFacts): Route[] {
     ...containerListRoutes(engine),
     ...containerLifeRoutes(engine),
     ...containerStreamRoutes(engine),
+    ...containerFileRoutes(engine),
+    ...commitRoutes(engine),
     ...containerStatsRoutes(engine),
     ...execRoutes(engine),
     ...imageTransferRoutes(engine),

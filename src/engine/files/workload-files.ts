@@ -1,7 +1,8 @@
 /** The files of one workload, as the API asks for them. */
 import { posix } from "node:path";
-import { HullError } from "../../contract/errors.ts";
+import { HullError, isHullError } from "../../contract/errors.ts";
 import type { FileEntry, Files, WriteOptions } from "../../wall/files.ts";
+import { resolveUser } from "../../wall/user.ts";
 import type { EngineContext } from "../context.ts";
 import type { Workload } from "../workload.ts";
 import { openFiles } from "./access.ts";
@@ -9,6 +10,8 @@ import { changesOf, type FileChange } from "./changes.ts";
 import { layerTar } from "./layer.ts";
 import { entriesOf } from "./tar-entries.ts";
 import { tarOf } from "./tar-stream.ts";
+
+const smallBytes = 4 * 1024 * 1024;
 
 /** `path` as a client wrote it, with characters; relative ones are taken from the root. */
 export class WorkloadFiles implements AsyncDisposable {
@@ -34,10 +37,10 @@ export class WorkloadFiles implements AsyncDisposable {
     return { ...(await this.#files.status(absolute)), path: baseOf(absolute) };
   }
 
-  /** A tar of the file or directory at a path, with its last part before each name, as Docker has it. */
-  archive(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+  /** A tar of the file or directory at a path, with its last part, or `as`, before each name, as Docker has it. */
+  archive(path: string, as?: string): AsyncGenerator<Uint8Array, void, undefined> {
     const absolute = absolutePath(path);
-    const base = baseOf(absolute);
+    const base = as === undefined ? baseOf(absolute) : Buffer.from(as).toString("latin1");
     // A directory that is named by its inside (`/a/.`) is archived as `.`.
     const stem = base === "/" ? "" : base;
     return tarOf(this.#files.read(absolute), (inner) => (inner === "" ? base : `${stem}/${inner}`));
@@ -59,27 +62,50 @@ export class WorkloadFiles implements AsyncDisposable {
     return changesOf(this.#files.changes());
   }
 
-  /** The writable layer as a tar; `told` is called if there is anything in it. */
-  layer(told: () => void = () => undefined): AsyncGenerator<Uint8Array, void, undefined> {
-    return layerTar(this.#files.layer(), told);
+  /** The writable layer as the tar of an image's layer; undefined when there is nothing in it. */
+  async layerIfAny(): Promise<AsyncGenerator<Uint8Array, void, undefined> | undefined> {
+    let empty = true;
+    const tar = layerTar(this.#files.layer(), () => {
+      empty = false;
+    });
+    const first = await tar.next();
+    if (empty || first.done === true) {
+      await tar.return();
+      return undefined;
+    }
+    return (async function* () {
+      yield first.value;
+      yield* tar;
+    })();
   }
 
-  /** A small file, such as /etc/passwd; undefined when there is none. */
-  async smallFile(path: string, limit: number): Promise<Buffer | undefined> {
+  /** The same, with nothing but its end when there is nothing in it. */
+  layer(): AsyncGenerator<Uint8Array, void, undefined> {
+    return layerTar(this.#files.layer(), () => undefined);
+  }
+
+  /** The user and group that the workload's own process has; undefined: root, by default. */
+  async processOwner(): Promise<WriteOptions["owner"]> {
+    const { user } = this.#workload.record.spec.process;
+    if (user === "") return undefined;
+    const [passwd, group] = [await this.#text("/etc/passwd"), await this.#text("/etc/group")];
+    return resolveUser(user, passwd, group);
+  }
+
+  /** A small file; empty when there is none. */
+  async #text(path: string): Promise<string> {
     const parts: Uint8Array[] = [];
-    let size = 0;
     try {
-      for await (const part of this.#files.read(absolutePath(path))) {
-        if ("entry" in part && (part.entry.type !== "file" || part.entry.size > limit)) return undefined;
+      for await (const part of this.#files.read(path)) {
+        if ("entry" in part && (part.entry.type !== "file" || part.entry.size > smallBytes)) return "";
         if (!("data" in part)) continue;
         parts.push(Buffer.from(part.data));
-        size += part.data.length;
       }
     } catch (error) {
-      if (error instanceof HullError && error.code === "noSuchFile") return undefined;
+      if (isHullError(error, "noSuchFile")) return "";
       throw error;
     }
-    return Buffer.concat(parts, size);
+    return Buffer.concat(parts).toString("utf8");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -41,7 +41,7 @@ export interface BuildSession {
   directory(): Promise<AsyncDisposable & { readonly path: string }>;
   scratch(): StageState;
   /** The stage that goes on from an image. */
-  from(image: Image): StageState;
+  from(image: Pick<Image, "id">): StageState;
   treeOf(state: StageState): ImageTree;
   addLayer(tar: AsyncIterable<Uint8Array>, what: string): Promise<LayerRecord>;
   /** `layer`: what the step made, if it made any. */

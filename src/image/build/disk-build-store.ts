@@ -96,7 +96,7 @@ class DiskBuildSession implements BuildSession {
     return { id: "", json: "", config: emptyStage(), layers: [] };
   }
 
-  from(image: Image): StageState {
+  from(image: Pick<Image, "id">): StageState {
     const record = this.#parts.records.get(image.id);
     if (record === undefined) throw new Error(`the image ${image.id} went away`);
     return stateOf(image.id, record.config, record.layers);

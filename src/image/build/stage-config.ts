@@ -135,6 +135,7 @@ export interface HistoryLine {
   readonly created: string;
   readonly createdBy: string;
   readonly author: string;
+  readonly comment?: string;
   readonly emptyLayer: boolean;
 }
 
@@ -143,6 +144,7 @@ export function withHistory(stage: StageConfig, line: HistoryLine): StageConfig 
     created: line.created,
     created_by: line.createdBy,
     ...(line.author === "" ? {} : { author: line.author }),
+    ...(line.comment ? { comment: line.comment } : {}),
     ...(line.emptyLayer ? { empty_layer: true } : {}),
   };
   return { ...stage, history: [...stage.history, entry] };

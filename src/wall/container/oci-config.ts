@@ -4,8 +4,8 @@
  */
 
 import type { OciConfig, OciMount, OciProcess, OciResources, OciSeccomp } from "../oci/config.ts";
+import type { ResolvedUser } from "../user.ts";
 import type { ProcessSpec, SandboxSpec } from "../wall.ts";
-import type { ResolvedUser } from "./user.ts";
 
 export interface ConfigFacts {
   readonly user: ResolvedUser;
