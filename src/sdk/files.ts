@@ -1,6 +1,6 @@
 /** Containers' files: what docker cp, export, diff and commit ask for. */
 import type { CommitResponse, ContainerPathStat, FilesystemChange } from "../contract/docker/files.ts";
-import { ProtocolError } from "./api-error.ts";
+import { ApiError, ProtocolError } from "./api-error.ts";
 import { fieldsOf, stringField } from "./check.ts";
 import type { BodyReader } from "./http-body.ts";
 import type { Source } from "./images.ts";
@@ -35,9 +35,15 @@ export class ContainerFiles {
 
   /** What is at a path; of a symbolic link the link itself. */
   async status(id: string, path: string): Promise<ContainerPathStat> {
-    const answer = await this.#transport.request("HEAD", at(id, "archive"), { query: { path } });
-    await drain(answer.body);
-    return statOf(answer.headers);
+    try {
+      const answer = await this.#transport.request("HEAD", at(id, "archive"), { query: { path } });
+      await drain(answer.body);
+      return await statOf(answer.headers);
+    } catch (error) {
+      // An answer to HEAD has no body that would say which of the two is missing.
+      if (!(error instanceof ApiError) || error.status !== 404) throw error;
+      throw new ApiError(404, `No such container:path: ${id}:${path}`);
+    }
   }
 
   /** `as`: in place of the path's last part, which every name in the archive begins with. */
