@@ -124,19 +124,7 @@ async function layerOf(
     throw new HullError("conflict", {
       what: `container ${workload.record.name} of this build was ${workload.state} meanwhile`,
     });
-  let wrote = false;
-  const tar = files.layer(() => {
-    wrote = true;
-  });
-  const first = await tar.next();
-  if (!wrote) {
-    await tar.return();
-    return undefined;
-  }
-  return (async function* () {
-    if (first.value !== undefined) yield first.value;
-    yield* tar;
-  })();
+  return await files.layerIfAny();
 }
 
 async function runToEnd(stage: StageView, plan: RunPlan, workload: Workload): Promise<void> {

@@ -79,11 +79,6 @@ export class WorkloadFiles implements AsyncDisposable {
     })();
   }
 
-  /** The same, with nothing but its end when there is nothing in it. */
-  layer(): AsyncGenerator<Uint8Array, void, undefined> {
-    return layerTar(this.#files.layer(), () => undefined);
-  }
-
   /** The user and group that the workload's own process has; undefined: root, by default. */
   async processOwner(): Promise<WriteOptions["owner"]> {
     const { user } = this.#workload.record.spec.process;
