@@ -2,9 +2,10 @@
  * A new file that is written from front to back: small writes are gathered, and the disk works while the caller
  * goes on. Stretches of zeros are left as holes, so a file of zeros costs no disk whatever its size.
  */
-import { close, fsync, ftruncate, openSync, write } from "node:fs";
+import { close, closeSync, constants, fsync, ftruncate, openSync, write } from "node:fs";
 import { promisify } from "node:util";
 import { HullError, messageOf } from "../../contract/errors.ts";
+import { errnoNameOf } from "../../host/system-error.ts";
 
 const writeAsync = promisify(write);
 const fsyncAsync = promisify(fsync);
@@ -13,7 +14,9 @@ const closeAsync = promisify(close);
 
 const bufferBytes = 1024 * 1024;
 /** Full buffers that may wait for the disk before `drain` makes the caller wait. */
-const maxWaiting = 4;
+const maxWaiting = 2;
+/** What O_DIRECT asks of a write's place, length and memory, on any disk of today. */
+const directUnit = 4096;
 const zeros = Buffer.alloc(bufferBytes);
 const nothing = Buffer.alloc(0);
 
@@ -26,6 +29,8 @@ interface Piece {
 export class BufferedFile implements AsyncDisposable {
   readonly path: string;
   readonly #file: number;
+  /** The same file past the page cache; undefined where that cannot be. */
+  #direct: number | undefined;
   #buffer: Buffer = Buffer.allocUnsafe(bufferBytes);
   #fill = 0;
   #start = 0;
@@ -35,14 +40,18 @@ export class BufferedFile implements AsyncDisposable {
   #failure: unknown;
   #closed = false;
 
-  /** The file must not exist. */
-  constructor(path: string) {
+  /**
+   * The file must not exist. `direct` is for a large file that is not read again at once and has to be on the disk
+   * in the end anyway: whole buffers go there past the page cache, which costs a fifth of the processor time.
+   */
+  constructor(path: string, how: "cached" | "direct" = "cached") {
     this.path = path;
     try {
       this.#file = openSync(path, "wx", 0o644);
     } catch (error) {
       throw writeError(path, error);
     }
+    if (how === "direct") this.#direct = openDirect(path);
   }
 
   /** Where the next byte goes. */
@@ -122,6 +131,7 @@ export class BufferedFile implements AsyncDisposable {
     this.#fill = 0;
     this.#buffer = nothing;
     this.#spare = [];
+    this.#endDirect();
     await closeAsync(this.#file);
   }
 
@@ -138,10 +148,30 @@ export class BufferedFile implements AsyncDisposable {
     }
   }
 
+  async #writePiece({ buffer, length, position }: Piece): Promise<void> {
+    const bytes = buffer.subarray(0, length);
+    if (this.#direct !== undefined && length === bufferBytes && position % directUnit === 0) {
+      try {
+        await writeAll(this.#direct, bytes, position);
+        return;
+      } catch (error) {
+        if (errnoNameOf(error) !== "EINVAL") throw error;
+        // It asks for more than we know of: the page cache takes everything.
+        this.#endDirect();
+      }
+    }
+    await writeAll(this.#file, bytes, position);
+  }
+
+  #endDirect(): void {
+    if (this.#direct !== undefined) closeSync(this.#direct);
+    this.#direct = undefined;
+  }
+
   async #work(): Promise<void> {
     try {
       for (let piece = this.#waiting.shift(); piece !== undefined; piece = this.#waiting.shift()) {
-        await writeAll(this.#file, piece.buffer.subarray(0, piece.length), piece.position);
+        await this.#writePiece(piece);
         if (this.#spare.length < maxWaiting) this.#spare.push(piece.buffer);
       }
     } catch (error) {
@@ -150,6 +180,15 @@ export class BufferedFile implements AsyncDisposable {
     } finally {
       this.#pump = undefined;
     }
+  }
+}
+
+/** Not every file system has it. */
+function openDirect(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_DIRECT);
+  } catch {
+    return undefined;
   }
 }
 

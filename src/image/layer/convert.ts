@@ -29,7 +29,7 @@ export async function convertLayer(
   thread: "another" | "own",
 ): Promise<Conversion> {
   const { what } = paths;
-  await using layer = new BufferedFile(paths.layer);
+  await using layer = new BufferedFile(paths.layer, thread === "own" ? "direct" : "cached");
   const { compression, stream } = await decompress(what, source, thread);
   await using plain = compression === "xz" ? new BufferedFile(paths.plain) : undefined;
   const hash = new Bun.CryptoHasher("sha256");

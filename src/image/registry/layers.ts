@@ -30,15 +30,17 @@ export async function fetchLayers(context: RegistryContext, layers: LayersToFetc
     });
   for (const { digest } of descriptors) onProgress({ status: "Pulling fs layer", id: shortDigest(digest) });
   const known = knownLayers(context.records);
+  const begin = (index: number, descriptor: Descriptor): Promise<LayerRecord> =>
+    fetchOne(context, layers, descriptor, diffIds[index], known).catch((error: unknown) => {
+      layers.abort(error);
+      throw error;
+    });
+  const begun: Promise<LayerRecord>[] = [];
+  // The largest first: none of them is left over for one processor in the end.
+  for (const [index, descriptor] of [...descriptors.entries()].sort(([, a], [, b]) => b.size - a.size))
+    begun[index] = begin(index, descriptor);
   // All have ended, one way or the other, before this returns: nothing is written behind the caller's back.
-  const results = await Promise.allSettled(
-    descriptors.map((descriptor, index) =>
-      fetchOne(context, layers, descriptor, diffIds[index], known).catch((error: unknown) => {
-        layers.abort(error);
-        throw error;
-      }),
-    ),
-  );
+  const results = await Promise.allSettled(begun);
   return results.map((result) => {
     if (result.status === "rejected") throw client.signal.reason ?? result.reason;
     return result.value;
