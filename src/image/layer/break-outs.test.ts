@@ -205,6 +205,20 @@ const taken: readonly Taken[] = [
       expect(tree["/c"]?.xattrs["security.capability"]).toBe("0100000200200000000000000000000000000000");
     },
   },
+  {
+    what: "attributes that the kernel lets nobody set",
+    tar: rawTar(
+      { name: "broken", pax: ["SCHILY.xattr.security.capability=\x01\0\0\x02"] },
+      { name: "device", type: "3", device: [1, 3], pax: ["SCHILY.xattr.user.k=v"] },
+      { name: "link", type: "2", link: "x", pax: ["SCHILY.xattr.user.k=v", "SCHILY.xattr.trusted.k=v"] },
+    ),
+    names: ["/broken", "/device", "/link"],
+    look: (tree) => {
+      expect(tree["/broken"]?.xattrs).toEqual({});
+      expect(tree["/device"]?.xattrs).toEqual({});
+      expect(tree["/link"]?.xattrs).toEqual({ "trusted.k": "76" });
+    },
+  },
   names("the longest name", [{ name: "n", pax: [`path=${"n".repeat(255)}`] }], `/${"n".repeat(255)}`),
 ];
 

@@ -163,7 +163,7 @@ export class LayerTree {
   }
 
   #attributes(entry: TarEntry): Attributes {
-    const xattrs = keepXattrs(entry.xattrs);
+    const xattrs = keepXattrs(entry.xattrs, entry.type);
     let bytes = 0;
     for (const [name, value] of xattrs ?? []) bytes += name.length + value.length + 100;
     this.charge(bytes);

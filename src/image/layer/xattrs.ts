@@ -2,6 +2,7 @@
  * Extended attributes: which ones a layer keeps, and how EROFS stores them beside the inode.
  * Source: Linux fs/erofs/erofs_fs.h (erofs_xattr_ibody_header, erofs_xattr_entry), include/uapi/linux/xattr.h.
  */
+import type { TarEntryType } from "../tar/entry.ts";
 
 /** EROFS stores a number for the prefix. ACLs have a number for the whole name. */
 const prefixes: readonly (readonly [prefix: string, index: number])[] = [
@@ -21,18 +22,30 @@ const selinuxLabel = "security.selinux";
 
 export const opaqueXattr = "trusted.overlay.opaque";
 
+const capabilityName = "security.capability";
+/** Bytes of each revision of a file's capabilities that can be set (include/uapi/linux/capability.h). */
+const capabilityBytes: Readonly<Record<number, number>> = { 2: 20, 3: 24 };
 const headerBytes = 12;
 const entryHeaderBytes = 4;
 /** The count of an inode's attribute bytes has 16 bits and counts in fours after the header. */
 export const maxXattrBytes = headerBytes + 4 * (0xffff - 1);
 
-/** Those of `xattrs` that a layer keeps: names of kinds that Linux has, overlayfs' own left out; undefined for none. */
-export function keepXattrs(xattrs: ReadonlyMap<string, Uint8Array>): Map<string, Uint8Array> | undefined {
+/**
+ * Those of `xattrs` that a layer keeps: names of kinds that Linux has, overlayfs' own left out; undefined for none.
+ * `user.` is for files and directories only: of anything else the kernel lists it and then denies it.
+ */
+export function keepXattrs(
+  xattrs: ReadonlyMap<string, Uint8Array>,
+  type: TarEntryType,
+): Map<string, Uint8Array> | undefined {
   if (xattrs.size === 0) return undefined;
   const kept = new Map<string, Uint8Array>();
   for (const [name, value] of xattrs) {
     if (name.startsWith(overlayPrefix) || name === selinuxLabel || splitName(name) === undefined) continue;
+    if (name.startsWith("user.") && type !== "file" && type !== "directory") continue;
     if (Object.hasOwn(wholeNames, name) && !isAcl(value)) continue;
+    // The kernel would not have let it be set, and takes offence when it reads it.
+    if (name === capabilityName && !isCapability(value)) continue;
     kept.set(name, value);
   }
   return kept.size > 0 ? kept : undefined;
@@ -102,5 +115,15 @@ function splitName(name: string): { index: number; suffix: string } | undefined 
 function isAcl(value: Uint8Array): boolean {
   return (
     value.length >= 4 && (value.length - 4) % 8 === 0 && value[0] === 2 && value[1] === 0 && value[2] === 0
+  );
+}
+
+/** The revision is in the highest byte of the first number, the flag `effective` in its lowest bit; nothing else is. */
+function isCapability(value: Uint8Array): boolean {
+  return (
+    capabilityBytes[value[3] ?? 0] === value.length &&
+    ((value[0] ?? 0) & ~1) === 0 &&
+    value[1] === 0 &&
+    value[2] === 0
   );
 }
