@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { run } from "../../src/host/spawn.ts";
 
 /** Names of things found on the machine, each with what kind of thing it is. */
 export type Snapshot = ReadonlySet<string>;
@@ -17,6 +18,8 @@ export async function takeSnapshot(): Promise<Snapshot> {
   }
   for (const name of await entriesOf("/run/netns")) found.add(`network namespace ${name}`);
   for (const name of await entriesOf("/sys/class/net")) found.add(`network link ${name}`);
+  for (const line of (await run(["nft", "list", "tables"]).catch(() => undefined))?.stdout.split("\n") ?? [])
+    if (line !== "") found.add(`nftables' ${line}`);
   for (const path of await controlGroups("/sys/fs/cgroup", 6)) found.add(`control group ${path}`);
   for (const place of defaultPlaces) if (existsSync(place)) found.add(`directory ${place}`);
   return found;

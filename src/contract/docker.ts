@@ -13,5 +13,6 @@ export * from "./docker/container-requests.ts";
 export * from "./docker/containers.ts";
 export * from "./docker/exec.ts";
 export * from "./docker/images.ts";
+export * from "./docker/networks.ts";
 export * from "./docker/stream.ts";
 export * from "./docker/system.ts";

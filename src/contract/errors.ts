@@ -57,6 +57,25 @@ export const errorTable = {
     message: "image {name} is in use by container {id}: remove the container first, or force",
   },
   conflict: { status: 409, message: "{what}" },
+  noSuchNetwork: { status: 404, message: "network {name} not found: `hull network ls` lists them" },
+  networkInUse: {
+    status: 403,
+    message: "network {name} has active endpoints ({users}): disconnect or remove these first",
+  },
+  networkExists: { status: 409, message: "network with name {name} already exists: choose another name" },
+  networkFixed: { status: 403, message: "{name} is a pre-defined network and cannot be {what}" },
+  networkUnavailable: { status: 500, message: "networks cannot be made here: {why}" },
+  exhausted: { status: 409, message: "no more {what}: {why}" },
+  addressInUse: {
+    status: 403,
+    message: "address {address} of network {network} is already in use: choose another",
+  },
+  portInUse: {
+    status: 500,
+    message: "port {port} is already allocated ({why}): stop what uses it, or choose another",
+  },
+  alreadyConnected: { status: 403, message: "container {name} is already connected to network {network}" },
+  notConnected: { status: 403, message: "container {name} is not connected to network {network}" },
   commandNotFound: {
     status: 400,
     message: "exec: {command}: executable file not found in $PATH: no such file or directory",

@@ -7,6 +7,7 @@ import { isAbsolute } from "node:path";
 import * as v from "valibot";
 import { defaults } from "../contract/defaults.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
+import { parseSubnet } from "../network/address.ts";
 import { registriesSchema } from "./registries.ts";
 
 const path = v.pipe(v.string(), v.check(isAbsolute, "it needs to be an absolute path"));
@@ -32,6 +33,24 @@ const vmSchema = v.strictObject({
   templates: v.optional(v.boolean(), true),
 });
 
+const networkSchema = v.strictObject({
+  /** Name of the default network's bridge. By default hull0, or another for another root. */
+  bridge: v.optional(v.pipe(v.string(), v.regex(/^[\w.-]{1,15}$/, "it is no name of an interface"))),
+  /** Where subnets are taken from: `size` leading bits each, out of `base`. The first is the default network's. */
+  pools: v.optional(
+    v.array(
+      v.pipe(
+        v.strictObject({ base: v.string(), size: v.pipe(v.number(), v.integer()) }),
+        v.check(({ base, size }) => {
+          const subnet = parseSubnet(base);
+          return subnet !== undefined && subnet.family === 4 && size >= subnet.length && size <= 30;
+        }, 'write it as {"base": "172.30.0.0/15", "size": 24}'),
+      ),
+    ),
+    [],
+  ),
+});
+
 const schema = v.strictObject({
   /** State that outlives a reboot: images, records, writable layers, logs. */
   root: v.optional(path, defaults.root),
@@ -44,6 +63,7 @@ const schema = v.strictObject({
   /** Least important messages to log: debug, info, warn or error. */
   logLevel: v.optional(v.picklist(["debug", "info", "warn", "error"]), "info"),
   container: v.optional(containerSchema, {}),
+  network: v.optional(networkSchema, {}),
   vm: v.optional(vmSchema, {}),
   registries: v.optional(registriesSchema, {}),
 });

@@ -8,6 +8,7 @@ import { dockerRoutes } from "../api/docker/routes.ts";
 import { commonHeaders } from "../api/docker/system.ts";
 import { hullRoutes } from "../api/hull/routes.ts";
 import { createApiServer } from "../api/server.ts";
+import { defaults } from "../contract/defaults.ts";
 import { messageOf } from "../contract/errors.ts";
 import type { Logger } from "../contract/logger.ts";
 import { openEngine } from "../engine/engine.ts";
@@ -15,6 +16,7 @@ import { parseFailpoint } from "../engine/failpoint.ts";
 import { enterPrivateMountNamespace } from "../host/mount-namespace.ts";
 import { notifyServiceManager } from "../host/notify.ts";
 import { openImageStore } from "../image/store.ts";
+import { NetworkRoom } from "../network/room.ts";
 import { type Config, type DaemonOptions, loadConfig } from "./config.ts";
 import { doctorOptions } from "./doctor.ts";
 import { installationId, version } from "./identity.ts";
@@ -60,8 +62,10 @@ async function serve(config: Config, log: Logger): Promise<void> {
   });
   await walls.vm.cleanUp();
   const { root, state } = config;
+  const networks = resources.use(new NetworkRoom({ root, log, ...networkOptions(config) }));
+  const { builds } = images;
   const engine = resources.use(
-    await openEngine({ root, state, images, builds: images.builds, walls, log, failpoint }),
+    await openEngine({ root, state, images, builds, walls, networks, log, failpoint }),
   );
 
   const facts = { version, id: installationId(config.root), registries };
@@ -80,6 +84,15 @@ async function serve(config: Config, log: Logger): Promise<void> {
   announce(config, log);
   const signal = await ending.promise;
   log.info("the daemon ends; workloads go on", { signal });
+}
+
+function networkOptions({ root, network }: Config) {
+  // Another daemon on the same host has another bridge.
+  const defaultBridge = network.bridge ?? (root === defaults.root ? "hull0" : undefined);
+  return {
+    ...(defaultBridge === undefined ? {} : { defaultBridge }),
+    ...(network.pools.length === 0 ? {} : { pools: network.pools }),
+  };
 }
 
 function listen(server: Server, path: string): Promise<void> {

@@ -56,5 +56,6 @@ export async function renameWorkload(
     throw new HullError("invalidParameter", { what: "container name", value: name, why: "it has that name" });
   context.records.rename(workload.id, name);
   workload.record = { ...workload.record, name };
+  context.networks.rename(workload.id, name);
   emit(context, workload, "rename", { oldName: `/${oldName}` });
 }

@@ -3,6 +3,7 @@ import type { WallKind } from "../contract/isolation.ts";
 import type { Logger } from "../contract/logger.ts";
 import type { BuildStore } from "../image/build/build-store.ts";
 import type { ImageStore } from "../image/image-store.ts";
+import type { WorkloadNetworks } from "../network/room.ts";
 import type { Sandbox, Wall } from "../wall/wall.ts";
 import type { Events } from "./events.ts";
 import type { Failpoint } from "./failpoint.ts";
@@ -17,6 +18,7 @@ export interface EngineContext {
   readonly images: ImageStore;
   readonly builds: BuildStore;
   readonly walls: Readonly<Record<WallKind, Wall>>;
+  readonly networks: WorkloadNetworks;
   readonly records: Records;
   readonly workloads: Workloads;
   readonly events: Events;

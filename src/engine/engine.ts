@@ -10,6 +10,7 @@ import type { WallKind } from "../contract/isolation.ts";
 import type { Logger } from "../contract/logger.ts";
 import type { BuildStore } from "../image/build/build-store.ts";
 import type { Image, ImageStore } from "../image/image-store.ts";
+import type { WorkloadNetworks } from "../network/room.ts";
 import type {
   Attachment,
   AttachOptions,
@@ -35,6 +36,7 @@ import { type ForkRequest, forkWorkload } from "./fork.ts";
 import { Images } from "./images.ts";
 import { createWorkload, requireMoving, startWorkload } from "./life-cycle.ts";
 import { type LogOptions, readLog } from "./logs.ts";
+import { Networks } from "./networks.ts";
 import { Records } from "./records.ts";
 import { recoverWorkloads } from "./recover.ts";
 import type { RunRequest } from "./request.ts";
@@ -49,6 +51,7 @@ interface EngineOptions {
   readonly images: ImageStore;
   readonly builds: BuildStore;
   readonly walls: Readonly<Record<WallKind, Wall>>;
+  readonly networks: WorkloadNetworks;
   readonly log: Logger;
   readonly failpoint?: Failpoint;
 }
@@ -73,6 +76,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     watch: (workload, sandbox) => watchExit(context, workload, sandbox),
     closing: closing.signal,
   };
+  options.networks.follow((id) => context.workloads.get(id)?.sandbox?.pid());
   try {
     await recoverWorkloads(context);
   } catch (error) {
@@ -88,6 +92,7 @@ export class Engine implements AsyncDisposable {
   readonly execs: Execs;
   readonly images: Images;
   readonly events: Events;
+  readonly networks: Networks;
   readonly walls: Readonly<Record<WallKind, Wall>>;
 
   constructor(context: EngineContext, closing: AbortController) {
@@ -95,6 +100,7 @@ export class Engine implements AsyncDisposable {
     this.#closing = closing;
     this.execs = new Execs(context);
     this.images = new Images(context);
+    this.networks = new Networks(context);
     this.events = context.events;
     this.walls = context.walls;
   }

@@ -5,7 +5,7 @@
 import { nanosecondsOf, now } from "./clock.ts";
 
 export interface EngineEvent {
-  readonly type: "container" | "image";
+  readonly type: "container" | "image" | "network";
   /** Docker's word, e.g. `die` or `exec_start: sh -c true`. */
   readonly action: string;
   readonly id: string;

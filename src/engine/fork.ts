@@ -5,8 +5,9 @@ import { now } from "./clock.ts";
 import { type EngineContext, emit } from "./context.ts";
 import { execute, type PerformStep } from "./execute.ts";
 import { newId, parseName, randomName, shortId } from "./names.ts";
-import { performCreate, performOn } from "./perform.ts";
+import { performCreate, performOn, releaseConnection, specOf } from "./perform.ts";
 import { runtimeDirectory, type Step, workloadDirectory } from "./plan.ts";
+import type { EndpointRequest } from "../network/types.ts";
 import { newLife, type WorkloadRecord } from "./record.ts";
 import type { Workload } from "./workload.ts";
 
@@ -45,13 +46,16 @@ export async function forkWorkload(
   for (const record of records) {
     const perform = performCreate(context, (workload) => siblings.push(workload));
     plan(perform, { do: "record", name: "fork:record", record });
+    plan(perform, { do: "register-network", name: "fork:network", registration: registration(context, parent, record) });
     plan(perform, { do: "lease-image", name: "fork:lease" });
     const { directory, logPath } = record.spec;
     plan(perform, { do: "make-directory", name: "fork:directory", path: directory, log: logPath });
+    plan(perform, { do: "attach-network", name: "fork:attach" });
   }
   plan(
     async () => {
-      made = await sandbox.fork(siblings.map(({ record }) => record.spec));
+      made = await sandbox.fork(siblings.map(specOf));
+      for (const sibling of siblings) releaseConnection(sibling);
       for (const [index, sibling] of siblings.entries()) sibling.sandbox = made[index];
       return async () => {
         await Promise.all(made.map((each) => each.remove()));
@@ -102,6 +106,26 @@ function siblingNames(context: EngineContext, { count, name }: ForkRequest): str
       return made;
     }
   });
+}
+
+/** On the parent's networks, with addresses of its own, and without the ports that only one can have. */
+function registration(context: EngineContext, parent: Workload, { id, name, wall, spec }: WorkloadRecord) {
+  const record = context.networks.workload(parent.id);
+  const request = record?.request ?? parent.record.request.network;
+  const networks = record?.endpoints ?? [];
+  const own = ({ aliases, links, options, gatewayPriority }: EndpointRequest): EndpointRequest => ({
+    ...{ aliases, links, options, gatewayPriority },
+  });
+  return {
+    ...{ id, name, wall, hostname: spec.hostname, links: [] },
+    exposed: record?.exposed ?? [],
+    request: {
+      ...request,
+      mode: networks[0]?.network ?? request.mode,
+      endpoints: Object.fromEntries(networks.map((endpoint) => [endpoint.network, own(endpoint)])),
+      ports: request.ports.filter(({ hostFirst }) => hostFirst === 0),
+    },
+  };
 }
 
 function planSibling(context: EngineContext, { record }: Workload, name: string): WorkloadRecord {

@@ -2,6 +2,7 @@
  * How a workload comes into being, starts, and goes. The functions named `…Locked` expect the workload's lock
  * to be held; the others take it.
  */
+import { hostname } from "node:os";
 import { type ErrorCode, HullError, isHullError, messageOf } from "../contract/errors.ts";
 import type { Image } from "../image/image-store.ts";
 import { now } from "./clock.ts";
@@ -35,6 +36,7 @@ export async function createWorkload(
       where: "",
       why: `it is no container image but an artifact of type ${image.artifactType}`,
     });
+  const wanted = withJoined(context, request);
   for (let attempt = 0; ; attempt++) {
     const facts = {
       id: newId(),
@@ -48,7 +50,7 @@ export async function createWorkload(
       made = workload;
     });
     try {
-      await execute(planCreate(request, image, facts), perform, context);
+      await execute(planCreate(wanted, image, facts), perform, context);
     } catch (error) {
       if (name === undefined && isHullError(error, "nameInUse") && attempt < 20) continue;
       throw error;
@@ -56,6 +58,19 @@ export async function createWorkload(
     if (made === undefined) throw new HullError("internal", { what: "a plan made no workload" });
     return made;
   }
+}
+
+/** Whose network it joins is known by id from now on, and has its host name. */
+function withJoined(context: EngineContext, request: RunRequest): RunRequest {
+  const { mode } = request.network;
+  if (mode === "host" && request.hostname === "") return { ...request, hostname: hostname() };
+  if (!mode.startsWith("container:")) return request;
+  const target = context.workloads.find(mode.slice("container:".length));
+  return {
+    ...request,
+    hostname: target.record.spec.hostname,
+    network: { ...request.network, mode: `container:${target.id}` },
+  };
 }
 
 export async function startWorkload(context: EngineContext, workload: Workload): Promise<void> {

@@ -7,6 +7,7 @@ import type { PerformStep, Undo } from "./execute.ts";
 import type { Step } from "./plan.ts";
 import { removeSandbox } from "./resting.ts";
 import { Workload } from "./workload.ts";
+import type { SandboxSpec } from "../wall/wall.ts";
 
 /** Performs the steps of a workload's creation; the first one brings the workload into being. */
 export function performCreate(context: EngineContext, created: (workload: Workload) => void): PerformStep {
@@ -51,6 +52,11 @@ export async function performOn(
       return () => emit(context, workload, "destroy");
     case "settle-starting":
       return settleStarting(context, workload);
+    case "register-network":
+      context.networks.register(step.registration);
+      return () => context.networks.unregister(workload.id);
+    case "attach-network":
+      return await attachNetwork(context, workload);
     case "create-sandbox":
       return await createSandbox(context, workload);
     case "connect-attachments":
@@ -96,9 +102,29 @@ function settleStarting(context: EngineContext, workload: Workload): Undo {
     settle(context, workload, before, { before: undefined, sandbox: workload.sandbox !== undefined });
 }
 
+export async function attachNetwork(context: EngineContext, workload: Workload): Promise<Undo> {
+  workload.connection = await context.networks.attach(workload.id);
+  return async () => {
+    releaseConnection(workload);
+    await context.networks.detach(workload.id);
+  };
+}
+
+/** From now on the sandbox's own processes hold the namespace. */
+export function releaseConnection(workload: Workload): void {
+  workload.connection?.[Symbol.dispose]();
+  workload.connection = undefined;
+}
+
+/** With the connection that has been made for this start. */
+export function specOf({ record, connection }: Workload): SandboxSpec {
+  return connection === undefined ? record.spec : { ...record.spec, network: connection };
+}
+
 async function createSandbox(context: EngineContext, workload: Workload): Promise<Undo> {
   const { record } = workload;
-  const sandbox = await named(workload, context.walls[record.wall].create(record.spec));
+  const sandbox = await named(workload, context.walls[record.wall].create(specOf(workload)));
+  releaseConnection(workload);
   workload.sandbox = sandbox;
   return async () => {
     await sandbox.remove();
@@ -152,6 +178,7 @@ function settleRunning(context: EngineContext, workload: Workload): Undo | undef
 }
 
 function forget(context: EngineContext, workload: Workload): void {
+  context.networks.unregister(workload.id);
   context.records.forget(workload.id);
   context.workloads.delete(workload.id);
   workload.lease?.[Symbol.dispose]();

@@ -25,12 +25,14 @@ describe("plan", () => {
   test("a creation records first, and every step has a name", () => {
     expect(namesOf(planCreate({ ...plainRequest, command: ["true"] }, imageWith(), facts))).toEqual([
       "create:record",
+      "create:network",
       "create:lease",
       "create:directory",
       "create:settle",
     ]);
     expect(namesOf(planStart())).toEqual([
       "start:record",
+      "start:network",
       "start:create-sandbox",
       "start:attach",
       "start:start-sandbox",

@@ -5,6 +5,7 @@
  */
 import { HullError } from "../contract/errors.ts";
 import type { Image } from "../image/image-store.ts";
+import type { Registration } from "../network/register.ts";
 import type { ExecSpec, ProcessSpec, SandboxSpec } from "../wall/wall.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import { shortId } from "./names.ts";
@@ -18,6 +19,8 @@ export type Step =
   | { readonly do: "lease-image"; readonly name: string }
   | { readonly do: "settle-created"; readonly name: string }
   | { readonly do: "settle-starting"; readonly name: string }
+  | { readonly do: "register-network"; readonly name: string; readonly registration: Registration }
+  | { readonly do: "attach-network"; readonly name: string }
   | { readonly do: "create-sandbox"; readonly name: string }
   | { readonly do: "connect-attachments"; readonly name: string }
   | { readonly do: "start-sandbox"; readonly name: string }
@@ -40,6 +43,7 @@ export function planCreate(request: RunRequest, image: Image, facts: PlanFacts):
   const record = planRecord(request, image, facts);
   return [
     { do: "record", name: "create:record", record },
+    { do: "register-network", name: "create:network", registration: registrationOf(record, image) },
     { do: "lease-image", name: "create:lease" },
     { do: "make-directory", name: "create:directory", path: record.spec.directory, log: record.spec.logPath },
     { do: "settle-created", name: "create:settle" },
@@ -49,6 +53,7 @@ export function planCreate(request: RunRequest, image: Image, facts: PlanFacts):
 export function planStart(): Step[] {
   return [
     { do: "settle-starting", name: "start:record" },
+    { do: "attach-network", name: "start:network" },
     { do: "create-sandbox", name: "start:create-sandbox" },
     { do: "connect-attachments", name: "start:attach" },
     { do: "start-sandbox", name: "start:start-sandbox" },
@@ -97,6 +102,23 @@ function planRecord(request: RunRequest, image: Image, facts: PlanFacts): Worklo
     createdAt: facts.now,
     state: "creating",
     life: newLife,
+  };
+}
+
+/** Ports are written `80/tcp`; those of the image, of `--expose`, and those that are published. */
+function registrationOf(record: WorkloadRecord, image: Image): Registration {
+  const { id, name, wall, spec, request } = record;
+  const words = [...image.config.exposedPorts, ...request.exposedPorts];
+  const exposed = words.map((port) => (port.includes("/") ? port : `${port}/tcp`));
+  const published = request.network.ports.map(({ port, protocol }) => `${port}/${protocol}`);
+  return {
+    id,
+    name,
+    wall,
+    hostname: spec.hostname,
+    request: request.network,
+    exposed: [...new Set([...exposed, ...published])],
+    links: request.links,
   };
 }
 

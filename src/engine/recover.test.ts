@@ -107,7 +107,7 @@ describe("a new daemon", () => {
     expect(await readdir(join(bench.state, "w"))).toEqual([]);
   });
 
-  test.each(["start:record", "start:create-sandbox", "start:attach", "start:start-sandbox"])(
+  test.each(["start:record", "start:network", "start:create-sandbox", "start:attach", "start:start-sandbox"])(
     "finds a workload at rest after a failure at %s",
     async (step) => {
       await using dying = await dieAfter(step, "sleep");

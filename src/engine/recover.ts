@@ -32,6 +32,8 @@ export async function recoverWorkloads(context: EngineContext): Promise<void> {
     if (directory) known.add(id);
     else context.records.forget(id);
   }
+  const running = waiting.filter(({ live, state }) => live && state !== "suspended").map(({ id }) => id);
+  await context.networks.recover(new Set(running), known);
   const worker = async (): Promise<void> => {
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) await recoverOne(context, next);
   };

@@ -1,5 +1,6 @@
 /** What a client asks for, in the engine's own terms; the API translates Docker's to these. Plain data: it is recorded. */
 import type { WallKind } from "../contract/isolation.ts";
+import type { NetworkRequest } from "../network/types.ts";
 import type { TerminalSize } from "../wall/wall.ts";
 import type { RestartPolicy } from "./restart.ts";
 
@@ -43,8 +44,9 @@ export interface RunRequest {
   readonly stopTimeout: number | undefined;
   readonly restart: RestartPolicy;
   readonly autoRemove: boolean;
-  /** Docker's word; every mode it accepts gives a network namespace with only a loopback interface. */
-  readonly networkMode: "default" | "bridge" | "none";
+  readonly network: NetworkRequest;
+  /** `NAME:ALIAS`: what the workload calls others of its first network. */
+  readonly links: readonly string[];
   /** It runs a step of a build, so it goes with the daemon that builds. */
   readonly ofBuild: boolean;
 }

@@ -11,6 +11,7 @@ export async function removeSandbox(context: EngineContext, workload: Workload):
   const sandbox = workload.sandbox ?? (await context.walls[record.wall].recover(record.spec));
   await sandbox?.remove();
   workload.sandbox = undefined;
+  await context.networks.detach(workload.id);
   await rm(record.spec.runtimeDirectory, { recursive: true, force: true });
 }
 

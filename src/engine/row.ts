@@ -1,5 +1,7 @@
 /** Rows of the records, parsed: what another version or a bad disk wrote does not get past here. */
 import * as v from "valibot";
+import { defaultNetworkRequest } from "../network/default-request.ts";
+import { networkRequestSchema } from "../network/records.ts";
 import { states, type WorkloadRecord } from "./record.ts";
 
 export interface Row {
@@ -54,8 +56,9 @@ const requestSchema = v.object({
     maximumRetryCount: count,
   }),
   autoRemove: v.boolean(),
-  networkMode: v.picklist(["default", "bridge", "none"]),
   ofBuild: v.optional(v.boolean(), false),
+  network: v.optional(networkRequestSchema),
+  links: v.optional(texts, []),
 });
 
 const specSchema = v.object({
@@ -121,6 +124,7 @@ export function recordOf(row: Row): WorkloadRecord {
     state: v.parse(v.picklist(states), row.state),
     life: v.parse(lifeSchema, JSON.parse(row.life)),
     ...plan,
-    request: { ...absent, ...plan.request },
+    // Missing in the records of earlier versions.
+    request: { ...absent, ...plan.request, network: plan.request.network ?? defaultNetworkRequest },
   };
 }

@@ -9,6 +9,7 @@ import { suspendedPlace } from "../wall/wall.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit, settle } from "./context.ts";
 import { exitLocked } from "./exit.ts";
+import { attachNetwork, releaseConnection, specOf } from "./perform.ts";
 import { clearSandbox } from "./resting.ts";
 import { SIGKILL } from "./signals.ts";
 import type { Workload } from "./workload.ts";
@@ -33,6 +34,7 @@ export async function suspendWorkload(context: EngineContext, workload: Workload
   try {
     await sandbox.suspend();
     workload.sandbox = undefined;
+    await context.networks.detach(workload.id);
     context.failpoint("suspend:sandbox");
     settleSuspended(context, workload, false);
   } catch (error) {
@@ -71,7 +73,10 @@ export async function resumeLocked(context: EngineContext, workload: Workload): 
   settle(context, workload, "suspended", { sandbox: true });
   context.failpoint("resume:record");
   try {
-    workload.sandbox = await wall.revive(workload.record.spec);
+    // It gets the addresses that it had, if nobody else took them.
+    await attachNetwork(context, workload);
+    workload.sandbox = await wall.revive(specOf(workload));
+    releaseConnection(workload);
     context.failpoint("resume:sandbox");
     settleResumed(context, workload);
   } catch (error) {
@@ -89,6 +94,7 @@ export function settleResumed(context: EngineContext, workload: Workload): void 
 }
 
 async function resumeFailed(context: EngineContext, workload: Workload, error: unknown): Promise<void> {
+  releaseConnection(workload);
   if (isSuspended(workload)) return await clearSandbox(context, workload);
   await exitLocked(context, workload, {
     lost: `it was lost while it was resumed: ${messageOf(error)}`,
@@ -108,6 +114,7 @@ export async function giveUpLocked(context: EngineContext, workload: Workload): 
 export async function recoverSuspended(context: EngineContext, workload: Workload): Promise<boolean> {
   if (!isSuspended(workload)) return false;
   if (workload.record.life.sandbox) await clearSandbox(context, workload);
+  else await context.networks.detach(workload.id);
   if (workload.state !== "suspended") settle(context, workload, "suspended");
   return true;
 }

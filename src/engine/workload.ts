@@ -1,4 +1,5 @@
 /** One workload as the daemon holds it: its record, its sandbox, and those who wait for it. */
+import type { Connection } from "../network/attach.ts";
 import type { Sandbox } from "../wall/wall.ts";
 import type { HeldAttachment } from "./held-attachment.ts";
 import { Mutex } from "./lock.ts";
@@ -14,6 +15,8 @@ export class Workload {
   record: WorkloadRecord;
   sandbox: Sandbox | undefined;
   lease: Disposable | undefined;
+  /** Between the making of its network and that of its sandbox. */
+  connection: Connection | undefined;
   /** Cuts the pause before a restart short. */
   restartPause: AbortController | undefined;
   restartDelay = 0;

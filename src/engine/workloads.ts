@@ -13,6 +13,10 @@ export class Workloads {
     this.#byId.delete(id);
   }
 
+  get(id: string): Workload | undefined {
+    return this.#byId.get(id);
+  }
+
   has(id: string): boolean {
     return this.#byId.has(id);
   }

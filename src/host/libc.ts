@@ -18,11 +18,16 @@ const { symbols } = dlopen("libc.so.6", {
   /** With an integer as its third argument. */
   fcntl: { args: [i32, i32, i32], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
+  ioctl: { args: [i32, u64, pointer], returns: i32 },
   listen: { args: [i32, i32], returns: i32 },
   lseek: { args: [i32, i64, i32], returns: i64 },
   memfd_create: { args: [pointer, u32], returns: i32 },
   mkdirat: { args: [i32, pointer, u32], returns: i32 },
   mount: { args: [pointer, pointer, pointer, u64, pointer], returns: i32 },
+  recv: { args: [i32, pointer, u64, i32], returns: i64 },
+  send: { args: [i32, pointer, u64, i32], returns: i64 },
+  setns: { args: [i32, i32], returns: i32 },
+  setsockopt: { args: [i32, i32, i32, pointer, u32], returns: i32 },
   shutdown: { args: [i32, i32], returns: i32 },
   socket: { args: [i32, i32, i32], returns: i32 },
   /** For calls that the C library has no function for; unused arguments are 0. */

@@ -305,6 +305,10 @@ export class FakeSandbox implements Sandbox {
     return { memoryBytes: 1024, memoryLimitBytes: memoryBytes, cpuNanoseconds: 1_000_000, pids: 1 };
   }
 
+  changeNetwork(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async processes(): Promise<ProcessRow[]> {
     this.#expectRunning();
     return [{ pid: 1, parentPid: 0, user: "root", command: this.spec.process.args.join(" ") }];

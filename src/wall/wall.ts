@@ -91,6 +91,8 @@ export interface Sandbox {
   /** One sandbox for each spec; the directories are there, and empty. */
   fork?(specs: readonly SandboxSpec[]): Promise<Sandbox[]>;
   stats(): Promise<SandboxStats>;
+  /** Takes over what has changed of the workload's network while it runs; its cables are plugged in already. */
+  changeNetwork(change: NetworkChange): Promise<void>;
   /** The processes behind the wall, as they are numbered there. */
   processes(): Promise<ProcessRow[]>;
   wait(): Promise<ExitStatus>;
@@ -124,10 +126,14 @@ export interface SandboxSpec {
   readonly logPath: string;
 }
 
-/** A network name space that is there, and what the workload finds in it. */
+/** How a sandbox is connected. Not recorded: it is made anew for each start. */
 export interface SandboxNetwork {
-  /** Path of the network name space. A container's processes live in it; QEMU does, for a virtual machine. */
-  readonly namespace: string;
+  /**
+   * Path of the network name space that the sandbox joins: a container's processes live in it, for a virtual machine
+   * QEMU does. Its cables are in it by the interfaces' names: set up for a container, bare and up for a virtual
+   * machine, whose wall splices them to its network cards. Undefined: the host's own (container wall only).
+   */
+  readonly namespace: string | undefined;
   /**
    * Taps in the name space, for a virtual machine only: what is behind its network cards, in their order. There
    * may be more than interfaces: a card without a tap cannot be used while the machine runs. QEMU's user owns them.
@@ -136,6 +142,15 @@ export interface SandboxNetwork {
   /** What a virtual machine makes itself; a container finds its interfaces made. */
   readonly interfaces: readonly NetworkInterface[];
   readonly routes: readonly NetworkRoute[];
+  /** Content of /etc/hosts and /etc/resolv.conf; without them, the workload knows itself and the host's resolvers. */
+  readonly hosts?: string;
+  readonly resolver?: string;
+}
+
+/** What has become of the network of a workload that runs; the cables have been plugged in and pulled already. */
+export interface NetworkChange extends Omit<SandboxNetwork, "namespace" | "taps"> {
+  /** Names of interfaces whose cables are new. */
+  readonly added: readonly string[];
 }
 
 export interface NetworkInterface {

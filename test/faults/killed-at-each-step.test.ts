@@ -8,9 +8,10 @@ import { startDaemon, type TestDaemon } from "../support/daemon.ts";
 import { findHalfMade } from "../support/half-made.ts";
 import { until } from "../support/until.ts";
 
-const createSteps = ["create:record", "create:lease", "create:directory", "create:settle"];
+const createSteps = ["create:record", "create:network", "create:lease", "create:directory", "create:settle"];
 const liveSteps = [
   "start:record",
+  "start:network",
   "start:create-sandbox",
   "start:attach",
   "start:start-sandbox",

@@ -1,5 +1,10 @@
 /** What a daemon of a test may have left on the machine, found by the name of its directory. */
 import { readdir, readFile, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { listLinks } from "../../src/host/network/links.ts";
+import { NetlinkSocket } from "../../src/host/network/netlink.ts";
+import { listTable } from "../../src/host/network/nft.ts";
+import { tagOf } from "../../src/network/room.ts";
 
 /** One line for each process, mount and control group that belongs to the daemon in `directory`. */
 export async function describeLeftovers(directory: string): Promise<string[]> {
@@ -7,7 +12,20 @@ export async function describeLeftovers(directory: string): Promise<string[]> {
   for (const { pid, command } of await processesOf(directory)) left.push(`process ${pid}: ${command}`);
   const mounts = await readFile("/proc/self/mountinfo", "utf8");
   for (const line of mounts.split("\n")) if (line.includes(directory)) left.push(`mount: ${line}`);
+  left.push(...(await networkLeftovers(join(directory, "root"))));
   return left;
+}
+
+/** Interfaces and the packet filter's table of the daemon whose root directory is `root`. */
+async function networkLeftovers(root: string): Promise<string[]> {
+  const tag = tagOf(root);
+  using socket = new NetlinkSocket();
+  const links = listLinks(socket).filter(({ alias }) => alias === tag);
+  const table = await listTable("inet", tag);
+  return [
+    ...links.map(({ name }) => `network interface ${name}`),
+    ...(table === undefined ? [] : [`nftables' table ${tag}`]),
+  ];
 }
 
 /** Kills the processes of the daemon in `directory`, by their ids, until there is none. */

@@ -24,10 +24,6 @@ const refused: readonly (readonly [
   [["POST"], "/session", "BuildKit", building],
   [["POST"], "/grpc", "BuildKit", building],
   [["POST"], "/volumes/create", "volume create", later],
-  [["POST"], "/networks/create", "network create", later],
-  [["POST"], "/networks/:name/connect", "network connect", later],
-  [["POST"], "/networks/:name/disconnect", "network disconnect", later],
-  [["DELETE"], "/networks/:name", "network rm", "the network none is part of Hull"],
   [["GET", "POST"], "/plugins/*", "plugin", "Hull has no plugins"],
   [["GET", "POST"], "/swarm", "swarm", single],
   [["GET", "POST"], "/swarm/*", "swarm", single],
@@ -40,26 +36,6 @@ const refused: readonly (readonly [
   [["GET"], "/configs", "config", single],
   [["POST"], "/configs/create", "config", single],
 ];
-
-/** What every workload has: a loopback interface, whichever of the accepted modes it was created with. */
-const noNetwork = {
-  Name: "none",
-  Id: "0".repeat(64),
-  Created: "0001-01-01T00:00:00Z",
-  Scope: "local",
-  Driver: "null",
-  EnableIPv4: false,
-  EnableIPv6: false,
-  IPAM: { Driver: "default", Options: null, Config: [] },
-  Internal: false,
-  Attachable: false,
-  Ingress: false,
-  ConfigFrom: { Network: "" },
-  ConfigOnly: false,
-  Containers: {},
-  Options: {},
-  Labels: {},
-} as const;
 
 export function absentRoutes(): Route[] {
   const answer = (method: HTTPMethod, path: string, body: unknown): Route => ({
@@ -83,20 +59,11 @@ export function absentRoutes(): Route[] {
     answer("POST", "/volumes/prune", { VolumesDeleted: [], SpaceReclaimed: 0 }),
     { method: "GET", path: "/volumes/:name", handle: noSuch("volume") },
     { method: "DELETE", path: "/volumes/:name", handle: noSuch("volume") },
-    answer("GET", "/networks", [noNetwork]),
-    answer("POST", "/networks/prune", { NetworksDeleted: [] }),
-    { method: "GET", path: "/networks/:name", handle: network },
     answer("GET", "/plugins", []),
   ];
 }
 
-function network(exchange: Exchange): void {
-  const name = exchange.parameter("name");
-  if (name !== noNetwork.Name && name !== noNetwork.Id) noSuch("network")(exchange);
-  exchange.sendJson(200, noNetwork);
-}
-
-function noSuch(kind: "network" | "volume"): (exchange: Exchange) => never {
+function noSuch(kind: "volume"): (exchange: Exchange) => never {
   return (exchange) => {
     throw new HullError("noSuchObject", { kind, name: exchange.parameter("name") });
   };

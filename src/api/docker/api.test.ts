@@ -138,13 +138,6 @@ describe("system", () => {
 
   test("what there is none of is listed as empty, the rest is refused with a reason", async () => {
     expect(await json("/volumes")).toMatchObject({ Volumes: [] });
-    expect(await json("/networks")).toMatchObject([{ Name: "none", Driver: "null" }]);
-    expect(await (await post("/networks/prune")).json()).toEqual({ NetworksDeleted: [] });
-    expect(await json("/networks/foo")).toEqual({
-      message: "No such network: foo",
-      code: "noSuchObject",
-      details: { kind: "network", name: "foo" },
-    });
     const refused = await Promise.all([
       call("GET", "/images/get?names=some/image"),
       call("GET", "/images/some/image/get"),

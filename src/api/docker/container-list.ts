@@ -11,7 +11,18 @@ import { wallLabels } from "./labels.ts";
 import { statusOf } from "./status.ts";
 import { parseInstant } from "./times.ts";
 
-const known = ["ancestor", "before", "exited", "id", "isolation", "label", "name", "since", "status"];
+const known = [
+  "ancestor",
+  "before",
+  "exited",
+  "id",
+  "isolation",
+  "label",
+  "name",
+  "network",
+  "since",
+  "status",
+];
 
 export function containerListRoutes(engine: Engine): Route[] {
   return [
@@ -35,7 +46,7 @@ async function list(engine: Engine, exchange: Exchange): Promise<void> {
   const rows = await Promise.all(
     chosen.map(async (workload) => {
       const sizes = withSizes ? await sizesOf(engine, workload) : undefined;
-      return summaryOf(workload, { label: labels[workload.record.wall], sizes }, now());
+      return summaryOf(engine, workload, { label: labels[workload.record.wall], sizes }, now());
     }),
   );
   exchange.sendJson(200, rows);
@@ -58,7 +69,7 @@ async function inspect(engine: Engine, exchange: Exchange): Promise<void> {
   const labels = await wallLabels(engine);
   const sizes = exchange.flag("size") ? await sizesOf(engine, workload) : undefined;
   const options: ViewOptions = { label: labels[workload.record.wall], sizes };
-  exchange.sendJson(200, inspectOf(workload, engine.execs.runningOf(workload), options));
+  exchange.sendJson(200, inspectOf(engine, workload, options));
 }
 
 async function sizesOf(engine: Engine, workload: Workload): Promise<{ writable: number; all: number }> {
@@ -83,10 +94,21 @@ async function matcherOf(engine: Engine, filters: Filters): Promise<(workload: W
     passes(filters, "status", (status) => statusOf(record) === status) &&
     passes(filters, "exited", (code) => record.state === "exited" && String(record.life.exitCode) === code) &&
     passes(filters, "isolation", (isolation) => record.wall === isolation) &&
+    passes(filters, "network", (word) => isOn(engine, record.id, word)) &&
     passes(filters, "ancestor", () => ancestors.has(record.image) || ancestors.has(record.request.image)) &&
     passesLabels(filters, "label", record.labels) &&
     before.every((instant) => record.createdAt < instant) &&
     since.every((instant) => record.createdAt > instant);
+}
+
+function isOn(engine: Engine, id: string, word: string): boolean {
+  return engine.networks
+    .list()
+    .some(
+      (network) =>
+        (network.name === word || network.id.startsWith(word)) &&
+        engine.networks.users(network).some((user) => user.id === id),
+    );
 }
 
 /** Docker matches names with a regular expression against the name with and without its slash. */

@@ -2,10 +2,11 @@
 
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
-import type { ContainerStats, ContainerTop, CpuStats } from "../../contract/docker.ts";
+import type { ContainerStats, ContainerTop, CpuStats, NetworkStats } from "../../contract/docker.ts";
 import { now, pause, rfc3339 } from "../../engine/clock.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Workload } from "../../engine/workload.ts";
+import type { Traffic } from "../../host/network/links.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 
@@ -99,9 +100,24 @@ async function sample(
             stats: usage.proportionalBytes === undefined ? {} : { pss: usage.proportionalBytes },
           },
     blkio_stats: {},
-    networks: {},
+    networks: Object.fromEntries(
+      [...engine.networks.traffic(workload)].map(([name, traffic]) => [name, trafficOf(traffic)]),
+    ),
   };
   return { sample: { at, cpu }, line };
+}
+
+function trafficOf(traffic: Traffic): NetworkStats {
+  return {
+    rx_bytes: traffic.receivedBytes,
+    rx_packets: traffic.receivedPackets,
+    rx_errors: traffic.receiveErrors,
+    rx_dropped: traffic.receiveDropped,
+    tx_bytes: traffic.sentBytes,
+    tx_packets: traffic.sentPackets,
+    tx_errors: traffic.sendErrors,
+    tx_dropped: traffic.sendDropped,
+  };
 }
 
 /** Time that all CPUs of the host have spent in any state (proc(5), /proc/stat; 100 ticks a second). */

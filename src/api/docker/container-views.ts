@@ -3,12 +3,13 @@ import type {
   ContainerConfig,
   ContainerInspect,
   ContainerSummary,
-  EndpointSettings,
   HostConfig,
 } from "../../contract/docker.ts";
 import type { WallLabel } from "../../contract/isolation.ts";
 import { rfc3339 } from "../../engine/clock.ts";
+import type { Engine } from "../../engine/engine.ts";
 import type { Workload } from "../../engine/workload.ts";
+import { endpointsOf, hostNetworkOf, networkSettingsOf, portSummariesOf } from "./network-views.ts";
 import { stateOf, statusOf, statusText } from "./status.ts";
 
 /** How the file systems of workloads are made: EROFS layers under an overlay. */
@@ -20,7 +21,12 @@ export interface ViewOptions {
   readonly sizes?: { readonly writable: number; readonly all: number } | undefined;
 }
 
-export function summaryOf(workload: Workload, options: ViewOptions, now: number): ContainerSummary {
+export function summaryOf(
+  engine: Engine,
+  workload: Workload,
+  options: ViewOptions,
+  now: number,
+): ContainerSummary {
   const { record } = workload;
   const { request } = record;
   return {
@@ -30,24 +36,21 @@ export function summaryOf(workload: Workload, options: ViewOptions, now: number)
     ImageID: record.image,
     Command: record.spec.process.args.join(" "),
     Created: Math.floor(record.createdAt / 1000),
-    Ports: [],
+    Ports: portSummariesOf(engine.networks.of(workload)),
     ...sizesOf(options),
     Labels: record.labels,
     State: statusOf(record),
     Status: statusText(workload, now),
-    HostConfig: { NetworkMode: request.networkMode },
-    NetworkSettings: { Networks: networksOf(workload) },
+    HostConfig: { NetworkMode: request.network.mode },
+    NetworkSettings: { Networks: endpointsOf(engine, workload) },
     Mounts: [],
     Hull: { Wall: options.label, Suspended: workload.state === "suspended" },
   };
 }
 
-export function inspectOf(
-  workload: Workload,
-  execIds: readonly string[],
-  options: ViewOptions,
-): ContainerInspect {
+export function inspectOf(engine: Engine, workload: Workload, options: ViewOptions): ContainerInspect {
   const { record } = workload;
+  const execIds = engine.execs.runningOf(workload);
   const [path = "", ...args] = record.spec.process.args;
   return {
     Id: record.id,
@@ -56,9 +59,7 @@ export function inspectOf(
     Args: args,
     State: stateOf(workload),
     Image: record.image,
-    ResolvConfPath: "",
-    HostnamePath: "",
-    HostsPath: "",
+    ...networkFilesOf(workload),
     LogPath: record.spec.logPath,
     Name: `/${record.name}`,
     RestartCount: record.life.restartCount,
@@ -68,22 +69,15 @@ export function inspectOf(
     ProcessLabel: "",
     AppArmorProfile: "",
     ExecIDs: execIds.length === 0 ? null : execIds,
-    HostConfig: hostConfigOf(workload),
+    HostConfig: hostConfigOf(engine, workload),
     GraphDriver: {
       Name: storageDriver,
       Data: { Layers: [...record.spec.layers].reverse().join(":"), Directory: record.spec.directory },
     },
     ...sizesOf(options),
     Mounts: [],
-    Config: configOf(workload),
-    NetworkSettings: {
-      Bridge: "",
-      SandboxID: "",
-      SandboxKey: "",
-      Ports: {},
-      ...noEndpoint,
-      Networks: networksOf(workload),
-    },
+    Config: configOf(workload, engine.networks.of(workload)?.exposed ?? []),
+    NetworkSettings: networkSettingsOf(engine, workload),
     Hull: { Wall: options.label, Suspended: workload.state === "suspended" },
   };
 }
@@ -93,34 +87,19 @@ function sizesOf(options: ViewOptions): { SizeRw?: number; SizeRootFs?: number }
   return sizes === undefined ? {} : { SizeRw: sizes.writable, SizeRootFs: sizes.all };
 }
 
-const noEndpoint = {
-  EndpointID: "",
-  Gateway: "",
-  GlobalIPv6Address: "",
-  GlobalIPv6PrefixLen: 0,
-  IPAddress: "",
-  IPPrefixLen: 0,
-  IPv6Gateway: "",
-  MacAddress: "",
-};
-
-function networksOf(workload: Workload): Readonly<Record<string, EndpointSettings>> {
-  const { networkMode } = workload.record.request;
-  const name = networkMode === "default" ? "bridge" : networkMode;
+/** The files that are mounted into a container; a virtual machine has its own. */
+function networkFilesOf({ record }: Workload) {
+  const directory = record.spec.runtimeDirectory;
+  const path = (name: string): string =>
+    record.wall === "container" && record.life.sandbox ? `${directory}/${name}` : "";
   return {
-    [name]: {
-      IPAMConfig: null,
-      Links: null,
-      Aliases: null,
-      DriverOpts: null,
-      NetworkID: "",
-      DNSNames: null,
-      ...noEndpoint,
-    },
+    ResolvConfPath: path("resolv.conf"),
+    HostnamePath: path("hostname"),
+    HostsPath: path("hosts"),
   };
 }
 
-function configOf(workload: Workload): ContainerConfig {
+function configOf(workload: Workload, exposed: readonly string[]): ContainerConfig {
   const { record } = workload;
   const { request, spec } = record;
   const command = request.command ?? [];
@@ -132,7 +111,7 @@ function configOf(workload: Workload): ContainerConfig {
     command.length > 0 ? command : words.slice(request.entrypoint === undefined ? 0 : entrypoint.length);
   return {
     Hostname: spec.hostname,
-    Domainname: "",
+    Domainname: request.network.domainname,
     User: spec.process.user,
     AttachStdin: request.attached.stdin,
     AttachStdout: request.attached.stdout,
@@ -148,22 +127,20 @@ function configOf(workload: Workload): ContainerConfig {
     Entrypoint: entrypoint.length === 0 ? null : entrypoint,
     OnBuild: null,
     Labels: record.labels,
-    ...(request.exposedPorts.length === 0
-      ? {}
-      : { ExposedPorts: Object.fromEntries(request.exposedPorts.map((port) => [port, {}])) }),
+    ...(exposed.length === 0 ? {} : { ExposedPorts: Object.fromEntries(exposed.map((port) => [port, {}])) }),
     ...(request.stopSignal === "" ? {} : { StopSignal: request.stopSignal }),
     ...(request.stopTimeout === undefined ? {} : { StopTimeout: request.stopTimeout }),
   };
 }
 
-function hostConfigOf(workload: Workload): HostConfig {
+function hostConfigOf(engine: Engine, workload: Workload): HostConfig {
   const { request } = workload.record;
   return {
     Binds: null,
     ContainerIDFile: "",
     LogConfig: { Type: "json-file", Config: {} },
-    NetworkMode: request.networkMode,
-    PortBindings: {},
+    ...hostNetworkOf(workload, engine.networks.of(workload)),
+    NetworkMode: request.network.mode,
     RestartPolicy: { Name: request.restart.name, MaximumRetryCount: request.restart.maximumRetryCount },
     AutoRemove: request.autoRemove,
     VolumeDriver: "",
@@ -172,18 +149,12 @@ function hostConfigOf(workload: Workload): HostConfig {
     CapAdd: request.capAdd.length === 0 ? null : request.capAdd,
     CapDrop: request.capDrop.length === 0 ? null : request.capDrop,
     CgroupnsMode: "private",
-    Dns: [],
-    DnsOptions: [],
-    DnsSearch: [],
-    ExtraHosts: null,
     GroupAdd: null,
     IpcMode: "private",
     Cgroup: "",
-    Links: null,
     OomScoreAdj: 0,
     PidMode: "",
     Privileged: false,
-    PublishAllPorts: false,
     ReadonlyRootfs: request.readOnlyRoot,
     SecurityOpt: null,
     UTSMode: "",

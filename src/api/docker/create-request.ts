@@ -8,6 +8,7 @@ import type { RunRequest } from "../../engine/request.ts";
 import { parseRestartPolicy } from "../../engine/restart.ts";
 import { parseSignal } from "../../engine/signals.ts";
 import type { TerminalSize } from "../../wall/wall.ts";
+import { networkEntries, parsePort, translateNetwork } from "./network-request.ts";
 import { isEmpty, isEmptyStructure, refuseOthers } from "./options.ts";
 
 /** The least that the scheduler can be told: 1 ms in 100. */
@@ -39,7 +40,7 @@ const hostConfig = v.looseObject({
   LogConfig: v.nullish(v.object({ Type: text, Config: members }), { Type: "", Config: {} }),
   Memory: count,
   NanoCpus: count,
-  NetworkMode: text,
+  ...networkEntries,
   PidsLimit: count,
   ReadonlyRootfs: flag,
   RestartPolicy: v.nullish(v.object({ Name: text, MaximumRetryCount: count }), {
@@ -55,6 +56,7 @@ export const createBody = v.looseObject({
   AttachStdout: flag,
   AttachStderr: flag,
   Cmd: words,
+  Domainname: text,
   Entrypoint: words,
   Env: texts,
   ExposedPorts: members,
@@ -63,6 +65,7 @@ export const createBody = v.looseObject({
   Hostname: text,
   Image: text,
   Labels: v.nullish(v.record(v.string(), v.string()), {}),
+  MacAddress: text,
   NetworkDisabled: flag,
   NetworkingConfig: v.nullish(v.looseObject({ EndpointsConfig: members })),
   OpenStdin: flag,
@@ -83,7 +86,6 @@ export function translateCreate(body: CreateBody, name: string, platform: string
   refuseOthers(body, createMembers, "");
   refuseOthers(host, hostConfigMembers, "HostConfig.");
   refuseHealthcheck(body.Healthcheck);
-  refuseEndpoints(body.NetworkingConfig?.EndpointsConfig ?? {});
   refuseLogConfig(host.LogConfig);
   requirePlatform(platform);
   if (body.Image === "")
@@ -107,7 +109,7 @@ export function translateCreate(body: CreateBody, name: string, platform: string
     user: body.User,
     hostname: hostnameOf(body.Hostname),
     labels: body.Labels,
-    exposedPorts: Object.keys(body.ExposedPorts),
+    exposedPorts: Object.keys(body.ExposedPorts).map(checkPort),
     terminal: body.Tty,
     stdin: body.OpenStdin,
     stdinOnce: body.StdinOnce,
@@ -123,9 +125,20 @@ export function translateCreate(body: CreateBody, name: string, platform: string
     stopTimeout: body.StopTimeout ?? undefined,
     restart,
     autoRemove: host.AutoRemove,
-    networkMode: body.NetworkDisabled ? "none" : networkModeOf(host.NetworkMode),
+    network: translateNetwork(host, {
+      Domainname: body.Domainname,
+      MacAddress: body.MacAddress,
+      NetworkDisabled: body.NetworkDisabled,
+      endpoints: body.NetworkingConfig?.EndpointsConfig ?? {},
+    }),
+    links: host.Links.map((link) => link.replace(/^\//, "")),
     ofBuild: false,
   };
+}
+
+function checkPort(word: string): string {
+  const { port, protocol } = parsePort(word);
+  return `${port}/${protocol}`;
 }
 
 function wallOf(isolation: string): WallKind {
@@ -194,26 +207,6 @@ function pidsLimitOf(limit: number): number {
       why: `the kernel has no more than ${mostProcesses}; use 0 for no limit`,
     });
   return Math.max(0, limit);
-}
-
-function networkModeOf(mode: string): RunRequest["networkMode"] {
-  if (mode === "" || mode === "default") return "default";
-  if (mode === "bridge" || mode === "none") return mode;
-  throw new HullError("unsupported", {
-    what: `HostConfig.NetworkMode ${mode}`,
-    where: "",
-    why: "networks come with a later version of Hull; use default, bridge or none, each with a loopback interface only",
-  });
-}
-
-function refuseEndpoints(endpoints: Readonly<Record<string, unknown>>): void {
-  for (const [name, endpoint] of Object.entries(endpoints))
-    if (!["", "default", "bridge", "none"].includes(name) || !isEmptyStructure(endpoint))
-      throw new HullError("unsupported", {
-        what: `NetworkingConfig.EndpointsConfig.${name}`,
-        where: "",
-        why: "networks come with a later version of Hull",
-      });
 }
 
 function refuseHealthcheck(healthcheck: Readonly<Record<string, unknown>>): void {

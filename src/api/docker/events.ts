@@ -45,6 +45,8 @@ function wanted(event: EngineEvent, filters: Filters): boolean {
     event.type === "container" && (event.id.startsWith(word) || attributes.name === word);
   const isImage = (word: string) =>
     [event.type === "image" ? event.id : attributes.image, attributes.name].includes(word);
+  const isNetwork = (word: string) =>
+    event.type === "network" && (event.id.startsWith(word) || attributes.name === word);
   return (
     passes(filters, "type", (type) => event.type === type) &&
     passes(filters, "event", (action) => event.action === action || event.action.startsWith(`${action}:`)) &&
@@ -52,7 +54,7 @@ function wanted(event: EngineEvent, filters: Filters): boolean {
     passes(filters, "image", isImage) &&
     passes(filters, "scope", (scope) => scope === "local") &&
     passes(filters, "daemon", () => false) &&
-    passes(filters, "network", () => false) &&
+    passes(filters, "network", isNetwork) &&
     passes(filters, "volume", () => false) &&
     passesLabels(filters, "label", attributes)
   );

@@ -6,8 +6,6 @@ import { HullError } from "../../contract/errors.ts";
 
 type Members = Readonly<Record<string, unknown>>;
 
-const network =
-  "networks come with a later version of Hull; for now a workload has a loopback interface only";
 const volume = "volumes and bind mounts come with a later version of Hull";
 const device = "devices of the host are not passed through a wall";
 const sharing = "a workload has namespaces of its own, whichever wall it is behind";
@@ -35,15 +33,6 @@ const reasons: Readonly<Record<string, string>> = {
   Volumes: volume,
   VolumesFrom: volume,
   VolumeDriver: volume,
-  PortBindings: network,
-  PublishAllPorts: network,
-  Links: network,
-  Dns: network,
-  DnsOptions: network,
-  DnsSearch: network,
-  ExtraHosts: network,
-  MacAddress: network,
-  Domainname: network,
   Devices: device,
   DeviceRequests: device,
   DeviceCgroupRules: device,

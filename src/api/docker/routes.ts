@@ -14,6 +14,7 @@ import { eventRoutes } from "./events.ts";
 import { execRoutes } from "./exec.ts";
 import { imageTransferRoutes } from "./image-transfer.ts";
 import { imageRoutes } from "./images.ts";
+import { networkRoutes } from "./networks.ts";
 import { registryRoutes } from "./registries.ts";
 import { type SystemFacts, systemRoutes } from "./system.ts";
 
@@ -32,6 +33,7 @@ export function dockerRoutes(engine: Engine, facts: SystemFacts): Route[] {
     ...imageTransferRoutes(engine),
     ...imageRoutes(engine),
     ...buildRoutes(engine),
+    ...networkRoutes(engine),
     ...registryRoutes(engine),
     ...absentRoutes(),
   ];

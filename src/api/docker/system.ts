@@ -176,7 +176,12 @@ async function diskUsage(engine: Engine, exchange: Exchange): Promise<void> {
     engine.list().map(async (workload) => {
       const writable = await engine.layerBytes(workload);
       const all = writable + (sizes.get(workload.record.image) ?? 0);
-      return summaryOf(workload, { label: labels[workload.record.wall], sizes: { writable, all } }, now());
+      return summaryOf(
+        engine,
+        workload,
+        { label: labels[workload.record.wall], sizes: { writable, all } },
+        now(),
+      );
     }),
   );
   exchange.sendJson(200, {

@@ -48,7 +48,7 @@ describe("the create request", () => {
       entrypoint: undefined,
       command: ["echo", "hi"],
       autoRemove: true,
-      networkMode: "default",
+      network: { mode: "default", ports: [], endpoints: { default: { aliases: [] } } },
       ofBuild: false,
       restart: { name: "no" },
       size: undefined,

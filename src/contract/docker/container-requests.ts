@@ -144,6 +144,8 @@ export interface EndpointSettings {
   readonly Aliases?: Optional<readonly string[]>;
   readonly MacAddress?: Optional<string>;
   readonly DriverOpts?: Optional<Readonly<Record<string, string>>>;
+  /** The endpoint with the highest one is the way out. */
+  readonly GwPriority?: Optional<number>;
   readonly NetworkID?: Optional<string>;
   readonly EndpointID?: Optional<string>;
   readonly Gateway?: Optional<string>;

@@ -1,5 +1,6 @@
 /** RUN: a workload from the stage so far, behind the wall that was asked for; what it wrote becomes the layer. */
 import { HullError } from "../../contract/errors.ts";
+import { defaultNetworkRequest } from "../../network/default-request.ts";
 import type { RunInstruction } from "../../image/build/dockerfile/instruction.ts";
 import { attachWorkload } from "../attach.ts";
 import type { EngineContext } from "../context.ts";
@@ -98,14 +99,14 @@ function requestOf(stage: StageView, plan: RunPlan): RunRequest {
     stdin: plan.script !== undefined,
     stdinOnce: plan.script !== undefined,
     attached: { stdin: plan.script !== undefined, stdout: true, stderr: true },
-    networkMode: networkOf(plan.network, template),
+    network: networkOf(plan.network, template),
     ofBuild: true,
   };
 }
 
-function networkOf(word: string, template: RunRequest): RunRequest["networkMode"] {
-  if (word === "" || word === "default") return template.networkMode;
-  if (word === "none") return "none";
+function networkOf(word: string, template: RunRequest): RunRequest["network"] {
+  if (word === "" || word === "default") return template.network;
+  if (word === "none") return { ...defaultNetworkRequest, mode: "none" };
   throw new HullError("unsupported", {
     what: "RUN --network=host",
     where: "",

@@ -3,11 +3,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "../../contract/logger.ts";
+import { defaultNetworkRequest } from "../../network/default-request.ts";
 import { type Engine, openEngine } from "../engine.ts";
 import { type Failpoint, noFailpoint } from "../failpoint.ts";
 import type { RunRequest } from "../request.ts";
 import { noRestart } from "../restart.ts";
 import { FakeImages, noBuilds } from "./fake-images.ts";
+import { FakeNetworks } from "./fake-networks.ts";
 import { FakeWall, FakeWorld } from "./fake-wall.ts";
 
 export const plainRequest: RunRequest = {
@@ -38,8 +40,9 @@ export const plainRequest: RunRequest = {
   stopTimeout: undefined,
   restart: noRestart,
   autoRemove: false,
-  networkMode: "default",
   ofBuild: false,
+  network: defaultNetworkRequest,
+  links: [],
 };
 
 export function requestOf(command: string, changes: Partial<RunRequest> = {}): RunRequest {
@@ -71,6 +74,7 @@ export class EngineBench implements AsyncDisposable {
       images,
       builds: noBuilds,
       walls,
+      networks: new FakeNetworks(),
       log: silentLogger,
       failpoint,
     });
@@ -95,6 +99,7 @@ export class EngineBench implements AsyncDisposable {
       images,
       builds: noBuilds,
       walls,
+      networks: new FakeNetworks(),
       log: silentLogger,
     });
   }

@@ -277,6 +277,10 @@ export class FakeSandbox implements Sandbox {
     return Promise.resolve({ memoryBytes: 1024, memoryLimitBytes: 0, cpuNanoseconds: 5, pids: 1 });
   }
 
+  changeNetwork(): Promise<void> {
+    return Promise.resolve();
+  }
+
   processes(): Promise<ProcessRow[]> {
     return Promise.resolve([
       { pid: 1, parentPid: 0, user: "root", command: this.spec.process.args.join(" ") },

@@ -205,8 +205,8 @@ function writeNetworkFiles(spec: SandboxSpec): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     write("hostname", `${spec.hostname}\n`);
-    write("hosts", hostsFile(spec.hostname));
-    write("resolv.conf", resolverFile(readHostResolver()));
+    write("hosts", spec.network?.hosts ?? hostsFile(spec.hostname));
+    write("resolv.conf", spec.network?.resolver ?? resolverFile(readHostResolver()));
   } catch (error) {
     throw explainWriteError(error, "the container's files", directory);
   }

@@ -3,9 +3,16 @@
  * and in the image. The defaults are Docker's (moby, oci/defaults.go), so that images behave alike.
  */
 
-import type { OciConfig, OciMount, OciProcess, OciResources, OciSeccomp } from "../oci/config.ts";
+import type {
+  OciConfig,
+  OciMount,
+  OciNamespace,
+  OciProcess,
+  OciResources,
+  OciSeccomp,
+} from "../oci/config.ts";
+import type { ProcessSpec, SandboxNetwork, SandboxSpec } from "../wall.ts";
 import type { ResolvedUser } from "../user.ts";
-import type { ProcessSpec, SandboxSpec } from "../wall.ts";
 
 export interface ConfigFacts {
   readonly user: ResolvedUser;
@@ -30,17 +37,28 @@ export function containerConfig(spec: SandboxSpec, facts: ConfigFacts): OciConfi
         { type: "ipc" },
         { type: "uts" },
         { type: "mount" },
-        { type: "network" },
+        ...networkNamespace(spec.network),
         { type: "cgroup" },
       ],
-      // A network namespace of its own: nobody else's ports or groups are touched.
-      sysctl: { "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647" },
+      ...(spec.network === undefined ? { sysctl: networkSettings } : {}),
       maskedPaths,
       readonlyPaths,
       resources: ociResources(spec, facts.canLimitSwap),
       ...(facts.seccomp === undefined ? {} : { seccomp: facts.seccomp }),
     },
   };
+}
+
+/** For a network namespace of its own, where nobody else's ports or groups are touched; one to join has been set up. */
+const networkSettings = {
+  "net.ipv4.ip_unprivileged_port_start": "0",
+  "net.ipv4.ping_group_range": "0 2147483647",
+};
+
+/** None of its own, and none to join: the container stays in the host's. */
+function networkNamespace(network: SandboxNetwork | undefined): OciNamespace[] {
+  if (network === undefined) return [{ type: "network" }];
+  return network.namespace === undefined ? [] : [{ type: "network", path: network.namespace }];
 }
 
 /** The first process of a container, or one more (`exec`). */

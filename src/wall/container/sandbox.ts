@@ -1,5 +1,5 @@
 /** One container, as the wall's contract has it. */
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
 import { cgroupProcesses, readCgroupUsage } from "../../host/cgroup.ts";
 import type { Files } from "../files.ts";
@@ -11,6 +11,7 @@ import type {
   ExecSession,
   ExecSpec,
   ExitStatus,
+  NetworkChange,
   ProcessRow,
   Sandbox,
   SandboxSpec,
@@ -101,6 +102,13 @@ export class ContainerSandbox implements Sandbox {
     const proportionalBytes = await this.#container().proportionalBytes();
     const figures = { memoryBytes, memoryLimitBytes, cpuNanoseconds, pids };
     return proportionalBytes === undefined ? figures : { ...figures, proportionalBytes };
+  }
+
+  /** The files are mounted into the container, so they are written to, not replaced. */
+  async changeNetwork({ hosts, resolver }: NetworkChange): Promise<void> {
+    const directory = this.spec.runtimeDirectory;
+    if (hosts !== undefined) writeFileSync(`${directory}/hosts`, hosts);
+    if (resolver !== undefined) writeFileSync(`${directory}/resolv.conf`, resolver);
   }
 
   async processes(): Promise<ProcessRow[]> {

@@ -5,7 +5,7 @@ import { canLimitSwap } from "../../host/cgroup.ts";
 import { explainWriteError } from "../../host/system-error.ts";
 import type { OciConfig } from "../oci/config.ts";
 import type { ContainerOptions, OciRuntime } from "../oci/runtime.ts";
-import type { Resources, SandboxSpec } from "../wall.ts";
+import type { Resources, SandboxNetwork, SandboxSpec } from "../wall.ts";
 import type { AccelerationFacts } from "./acceleration.ts";
 import { type JailFacts, jailConfig } from "./jail.ts";
 import { jailCgroup, jailed, jailId, type VmLayout } from "./layout.ts";
@@ -51,9 +51,14 @@ export async function configOf(parts: MachineParts, disks: readonly string[]): P
     initramfs: programs.initramfs,
     programs: await placesOfProgram(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
-    ...(spec.network === undefined ? {} : { network: spec.network }),
+    ...jailNetwork(spec.network),
     ...originOf(parts),
   });
+}
+
+function jailNetwork(network: SandboxNetwork | undefined) {
+  if (network?.namespace === undefined) return {};
+  return { network: { namespace: network.namespace, taps: network.taps } };
 }
 
 /** What the machine's memory begins as. */

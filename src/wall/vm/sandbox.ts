@@ -5,6 +5,7 @@
  * (one window of each stream, then the workload waits) and the exit. `recover` makes a sandbox that takes up
  * from there.
  */
+
 import { rm } from "node:fs/promises";
 import { constants } from "node:os";
 import { HullError, isHullError, messageOf } from "../../contract/errors.ts";
@@ -18,6 +19,7 @@ import type {
   ExecSession,
   ExecSpec,
   ExitStatus,
+  NetworkChange,
   OutputChunk,
   ProcessRow,
   Sandbox,
@@ -28,6 +30,7 @@ import type {
 import type { AgentConnection } from "./agent.ts";
 import type { AgentProcess } from "./agent-process.ts";
 import { AttachmentSet } from "./attachment.ts";
+import { layMoreCables } from "./cables.ts";
 import { consoleTail } from "./console.ts";
 import { execInVm } from "./exec.ts";
 import { readExit, writeExit } from "./exit-record.ts";
@@ -36,6 +39,7 @@ import { type FieldReader, FieldWriter } from "./fields.ts";
 import { startFilesInVm } from "./files.ts";
 import { jailCgroup, jailId, type VmLayout } from "./layout.ts";
 import { MainInput } from "./main-input.ts";
+import { networkFields } from "./network.ts";
 import { countLogged, OutputLog } from "./output-log.ts";
 import { limits, phases, verbs } from "./protocol.ts";
 import { qmp } from "./qmp.ts";
@@ -285,6 +289,23 @@ export class VmSandbox implements Sandbox {
       cpuNanoseconds: usage.cpuNanoseconds,
       pids,
     };
+  }
+
+  async changeNetwork(change: NetworkChange): Promise<void> {
+    const pid = this.pid();
+    if (pid === undefined) throw new HullError("workloadNotRunning", { name: this.spec.name });
+    layMoreCables(
+      pid,
+      change.interfaces.filter(({ name }) => change.added.includes(name)),
+    );
+    const network = { ...change, namespace: undefined, taps: [] };
+    await this.#request(verbs.setNetwork, new FieldWriter().bytes(networkFields(network)), nothing);
+    for (const [path, content] of [
+      ["/etc/hosts", change.hosts],
+      ["/etc/resolv.conf", change.resolver],
+    ] as const)
+      if (content !== undefined)
+        await this.#request(verbs.writeFile, new FieldWriter().string(path).string(content), nothing);
   }
 
   processes(): Promise<ProcessRow[]> {

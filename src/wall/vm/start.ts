@@ -37,7 +37,7 @@ export function setUpBody(spec: SandboxSpec, hostResolver: string): FieldWriter 
   const mounted = new Set(spec.mounts?.map(({ target }) => target));
   const all: readonly (readonly [string, string])[] = [
     ...nameFiles(spec),
-    ["/etc/resolv.conf", resolverFile(hostResolver)],
+    ["/etc/resolv.conf", spec.network?.resolver ?? resolverFile(hostResolver)],
   ];
   const files = all.filter(([path]) => !mounted.has(path));
   const fields = new FieldWriter()
@@ -62,10 +62,11 @@ export function setUpBody(spec: SandboxSpec, hostResolver: string): FieldWriter 
 /** Files that say what the workload is called: path and content. */
 export function nameFiles({
   hostname,
-}: Pick<SandboxSpec, "hostname">): readonly (readonly [string, string])[] {
+  network,
+}: Pick<SandboxSpec, "hostname" | "network">): readonly (readonly [string, string])[] {
   return [
     ["/etc/hostname", `${hostname}\n`],
-    ["/etc/hosts", hostsFile(hostname)],
+    ["/etc/hosts", network?.hosts ?? hostsFile(hostname)],
   ];
 }
 

@@ -19,6 +19,7 @@ import type { OpenFiles, Sandbox, SandboxSpec, Wall, WallFeatures } from "../wal
 import { type AccelerationFacts, AccelerationProbe } from "./acceleration.ts";
 import type { AgentConnection } from "./agent.ts";
 import { maximumLayers } from "./arguments.ts";
+import { layCables } from "./cables.ts";
 import { createJail } from "./create-jail.ts";
 import { prepareDisk } from "./disk.ts";
 import { readExit } from "./exit-record.ts";
@@ -152,7 +153,8 @@ export class VmWall implements Wall {
     checkLayers(spec);
     const layout = layoutOf(spec);
     const runtime = this.#oci(programs);
-    const parts = { spec, layout, runtime, programs, facts, memoryBytes };
+    const wired = layCables(spec, jailUser(spec.id));
+    const parts = { spec: wired, layout, runtime, programs, facts, memoryBytes };
     const sandbox = (await this.#fromTemplate(parts)) ?? (await this.#make(parts));
     this.#sandboxes.add(sandbox);
     return sandbox;
@@ -251,7 +253,9 @@ export class VmWall implements Wall {
     const facts = await this.#acceleration(programs);
     const { memoryBytes } = state;
     const layout = layoutOf(spec);
-    const parts = { spec, layout, runtime: this.#oci(programs), programs, facts, memoryBytes, saved };
+    const wired = layCables(spec, jailUser(spec.id));
+    const runtime = this.#oci(programs);
+    const parts = { spec: wired, layout, runtime, programs, facts, memoryBytes, saved };
     const sandbox = await this.#make(parts, state);
     this.#sandboxes.add(sandbox);
     return sandbox;

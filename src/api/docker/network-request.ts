@@ -1,0 +1,166 @@
+/** The network parts of Docker's create request, checked and translated to the network room's. */
+import { isIP } from "node:net";
+import * as v from "valibot";
+import { HullError } from "../../contract/errors.ts";
+import { protocolOf } from "../../network/ports.ts";
+import type { EndpointRequest, NetworkRequest, PortRequest } from "../../network/types.ts";
+import { parseWith } from "../exchange.ts";
+
+const text = v.nullish(v.string(), "");
+const texts = v.nullish(v.array(v.string()), []);
+const members = v.nullish(v.record(v.string(), v.string()), {});
+const count = v.nullish(v.pipe(v.number(), v.safeInteger()), 0);
+
+const portBinding = v.object({ HostIp: text, HostPort: text });
+
+/** Members of HostConfig. */
+export const networkEntries = {
+  Dns: texts,
+  DnsOptions: texts,
+  DnsSearch: texts,
+  ExtraHosts: texts,
+  Links: texts,
+  NetworkMode: text,
+  PortBindings: v.nullish(v.record(v.string(), v.nullish(v.array(portBinding))), {}),
+  PublishAllPorts: v.nullish(v.boolean(), false),
+};
+
+const hostNetwork = v.object(networkEntries);
+type HostNetwork = v.InferOutput<typeof hostNetwork>;
+
+/** Members beside these are Docker's own answers, which clients send back as they got them. */
+const endpointSettings = v.looseObject({
+  Aliases: texts,
+  Links: texts,
+  MacAddress: text,
+  DriverOpts: members,
+  GwPriority: count,
+  IPAMConfig: v.nullish(v.looseObject({ IPv4Address: text, IPv6Address: text, LinkLocalIPs: texts })),
+  IPAddress: text,
+  GlobalIPv6Address: text,
+});
+
+export function translateNetwork(
+  host: HostNetwork,
+  body: {
+    readonly Domainname: string;
+    readonly MacAddress: string;
+    readonly NetworkDisabled: boolean;
+    readonly endpoints: Readonly<Record<string, unknown>>;
+  },
+): NetworkRequest {
+  const mode = body.NetworkDisabled ? "none" : host.NetworkMode === "" ? "default" : host.NetworkMode;
+  const endpoints = Object.entries(body.endpoints)
+    .map(([name, value]) => [name === "" ? mode : name, translateEndpoint(value)] as const)
+    // What goes with a mode that is no network says nothing.
+    .filter(([name]) => name !== mode || !isAlone(mode));
+  const named = Object.fromEntries(endpoints);
+  return {
+    mode,
+    endpoints: isAlone(mode) || body.MacAddress === "" ? named : withMac(named, mode, body.MacAddress),
+    ports: Object.entries(host.PortBindings).flatMap(([port, bindings]) =>
+      portRequests(port, bindings ?? []),
+    ),
+    publishAll: host.PublishAllPorts,
+    dns: host.Dns,
+    dnsSearch: host.DnsSearch,
+    dnsOptions: host.DnsOptions,
+    extraHosts: host.ExtraHosts,
+    domainname: body.Domainname,
+  };
+}
+
+function isAlone(mode: string): boolean {
+  return mode === "none" || mode === "host" || mode.startsWith("container:");
+}
+
+/** The older place of the first network's hardware address. */
+function withMac(
+  endpoints: Readonly<Record<string, EndpointRequest>>,
+  mode: string,
+  mac: string,
+): Record<string, EndpointRequest> {
+  const first = endpoints[mode] ?? translateEndpoint({});
+  return { ...endpoints, [mode]: { ...first, mac: first.mac ?? mac } };
+}
+
+/** Throws `invalidParameter`, and `unsupported` for what nothing acts on. */
+export function translateEndpoint(value: unknown): EndpointRequest {
+  const settings = parseWith(endpointSettings, value ?? {}, "endpoint settings");
+  const ipam = settings.IPAMConfig;
+  if ((ipam?.LinkLocalIPs ?? []).length > 0)
+    throw new HullError("unsupported", {
+      what: "IPAMConfig.LinkLocalIPs",
+      where: "",
+      why: "the kernel gives link-local addresses itself",
+    });
+  const [option] = Object.keys(settings.DriverOpts);
+  if (option !== undefined)
+    throw new HullError("unsupported", {
+      what: `the endpoint option ${option}`,
+      where: "",
+      why: "endpoints have no options",
+    });
+  return {
+    aliases: settings.Aliases,
+    links: settings.Links,
+    options: {},
+    gatewayPriority: settings.GwPriority,
+    ...(ipam == null || ipam.IPv4Address === "" ? {} : { ipv4: ipam.IPv4Address }),
+    ...(ipam == null || ipam.IPv6Address === "" ? {} : { ipv6: ipam.IPv6Address }),
+    ...(settings.MacAddress === "" ? {} : { mac: settings.MacAddress }),
+  };
+}
+
+/** `80/tcp` and where it is to be reached: a port, a range to choose from, or any. */
+export function portRequests(
+  word: string,
+  bindings: readonly { readonly HostIp: string; readonly HostPort: string }[],
+): PortRequest[] {
+  const { port, protocol } = parsePort(word);
+  const wanted = bindings.length === 0 ? [{ HostIp: "", HostPort: "" }] : bindings;
+  return wanted.map(({ HostIp, HostPort }) => {
+    const hostAddress = HostIp.replace(/^\[(.*)\]$/, "$1");
+    if (hostAddress !== "" && isIP(hostAddress) === 0)
+      throw new HullError("invalidParameter", {
+        what: "host address",
+        value: HostIp,
+        why: `port ${word} cannot be published there: it is no IP address`,
+      });
+    const [hostFirst, hostLast] = HostPort === "" || HostPort === "0" ? [0, 0] : parseRange(HostPort);
+    return { protocol, port, hostAddress, hostFirst, hostLast };
+  });
+}
+
+export function parsePort(word: string): Pick<PortRequest, "port" | "protocol"> {
+  const [number = "", name = "tcp"] = word.split("/");
+  const protocol = protocolOf(name);
+  if (protocol === undefined)
+    throw new HullError("invalidParameter", {
+      what: "port",
+      value: word,
+      why: "its protocol is tcp, udp or sctp",
+    });
+  return { port: parseNumber(number, word), protocol };
+}
+
+function parseRange(word: string): [number, number] {
+  const [first = "", last = first] = word.split("-");
+  const range: [number, number] = [parseNumber(first, word), parseNumber(last, word)];
+  if (range[0] <= range[1]) return range;
+  throw new HullError("invalidParameter", {
+    what: "host port range",
+    value: word,
+    why: "it ends before it begins",
+  });
+}
+
+function parseNumber(digits: string, word: string): number {
+  const number = Number(digits);
+  if (/^\d{1,5}$/.test(digits) && number >= 1 && number <= 65_535) return number;
+  throw new HullError("invalidParameter", {
+    what: "port",
+    value: word,
+    why: "a port is a number from 1 to 65535",
+  });
+}

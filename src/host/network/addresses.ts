@@ -1,0 +1,152 @@
+/** Addresses, routes and neighbours of interfaces (rtnetlink(7)): messages, and what routes there are. */
+import { attribute, attributesOf, type Message, messageFlag, type NetlinkSocket, u32 } from "./netlink.ts";
+
+const type = { newAddress: 20, deleteAddress: 21, newRoute: 24, getRoute: 26, newNeighbour: 28 } as const;
+const address = { address: 1, local: 2, flags: 8 } as const;
+const route = { destination: 1, outInterface: 4, gateway: 5 } as const;
+const neighbour = { destination: 1, linkAddress: 2 } as const;
+
+const familyInet = 2;
+const familyInet6 = 10;
+const noDuplicateDetection = 0x02;
+const mainTable = 254;
+const protocolStatic = 4;
+const scopeUniverse = 0;
+const unicast = 1;
+const permanent = 0x80;
+
+/** Bytes of an IPv4 (4) or IPv6 (16) address, and how many leading bits name the network. */
+export interface Prefix {
+  readonly bytes: Buffer;
+  readonly length: number;
+}
+
+export function addAddress(index: number, { bytes, length }: Prefix): Message {
+  return {
+    subject: `address ${bytes.toString("hex")}/${length}`,
+    type: type.newAddress,
+    flags: messageFlag.create | messageFlag.replace,
+    body: Buffer.concat([
+      addressHeader(index, bytes, length),
+      attribute(address.local, bytes),
+      attribute(address.address, bytes),
+      ...(bytes.length === 16 ? [attribute(address.flags, u32(noDuplicateDetection))] : []),
+    ]),
+  };
+}
+
+export function deleteAddress(index: number, { bytes, length }: Prefix): Message {
+  return {
+    subject: `address ${bytes.toString("hex")}/${length}`,
+    type: type.deleteAddress,
+    flags: 0,
+    body: Buffer.concat([addressHeader(index, bytes, length), attribute(address.local, bytes)]),
+    tolerate: ["EADDRNOTAVAIL"],
+  };
+}
+
+/** A route to `destination` (all, when undefined) through a gateway, or to a link when there is none. */
+export function addRoute(
+  index: number,
+  options: { readonly destination?: Prefix; readonly gateway: Buffer },
+): Message {
+  return {
+    subject: `route via ${options.gateway.toString("hex")}`,
+    type: type.newRoute,
+    flags: messageFlag.create | messageFlag.replace,
+    body: Buffer.concat([
+      routeHeader(options.gateway, options.destination?.length ?? 0, scopeUniverse),
+      ...(options.destination === undefined ? [] : [attribute(route.destination, options.destination.bytes)]),
+      attribute(route.gateway, options.gateway),
+      attribute(route.outInterface, u32(index)),
+    ]),
+  };
+}
+
+export function deleteDefaultRoute(index: number, gateway: Buffer): Message {
+  return {
+    subject: "default route",
+    type: type.newRoute + 1,
+    flags: 0,
+    body: Buffer.concat([
+      routeHeader(gateway, 0, scopeUniverse),
+      attribute(route.gateway, gateway),
+      attribute(route.outInterface, u32(index)),
+    ]),
+    tolerate: ["ESRCH"],
+  };
+}
+
+/** A neighbour that never has to be asked for. */
+export function addNeighbour(index: number, bytes: Buffer, mac: string): Message {
+  const header = Buffer.alloc(12);
+  header[0] = familyOf(bytes);
+  header.writeInt32LE(index, 4);
+  header.writeUInt16LE(permanent, 8);
+  return {
+    subject: `neighbour ${bytes.toString("hex")}`,
+    type: type.newNeighbour,
+    flags: messageFlag.create | messageFlag.replace,
+    body: Buffer.concat([
+      header,
+      attribute(neighbour.destination, bytes),
+      attribute(neighbour.linkAddress, Buffer.from(mac.replaceAll(":", ""), "hex")),
+    ]),
+  };
+}
+
+export interface Route {
+  readonly destination: Prefix;
+  /** Index of the interface it leads to; 0 when it leads to none. */
+  readonly interface: number;
+  readonly table: number;
+}
+
+/** All routes but the default ones, which collide with everything and mean nothing here. */
+export function listRoutes(socket: NetlinkSocket): Route[] {
+  return [familyInet, familyInet6].flatMap((family) => {
+    const header = Buffer.alloc(12);
+    header[0] = family;
+    const question = { subject: "routes", type: type.getRoute, flags: 0, body: header };
+    return socket.dump(question).flatMap(({ body }) => {
+      const found = attributesOf(body, 12);
+      const bytes = found.get(route.destination);
+      const length = body[1] ?? 0;
+      if (bytes === undefined || length === 0 || body[7] !== unicast) return [];
+      const destination = { bytes: Buffer.from(bytes), length };
+      return [
+        {
+          destination,
+          interface: found.get(route.outInterface)?.readUInt32LE(0) ?? 0,
+          table: body[4] ?? mainTable,
+        },
+      ];
+    });
+  });
+}
+
+/** struct ifaddrmsg */
+function addressHeader(index: number, bytes: Buffer, length: number): Buffer {
+  const header = Buffer.alloc(8);
+  header[0] = familyOf(bytes);
+  header[1] = length;
+  header[2] = bytes.length === 16 ? noDuplicateDetection : 0;
+  header.writeUInt32LE(index, 4);
+  return header;
+}
+
+/** struct rtmsg */
+function routeHeader(bytes: Buffer, length: number, scope: number): Buffer {
+  const header = Buffer.alloc(12);
+  header[0] = familyOf(bytes);
+  header[1] = length;
+  header[4] = mainTable;
+  header[5] = protocolStatic;
+  header[6] = scope;
+  header[7] = unicast;
+  return header;
+}
+
+function familyOf(bytes: Buffer): number {
+  return bytes.length === 4 ? familyInet : familyInet6;
+}

@@ -1,0 +1,21 @@
+/** The ports that a workload's wishes come to. */
+import { protocolOf } from "./ports.ts";
+import type { PortRequest, WorkloadRecord } from "./types.ts";
+
+/** The ports that were asked for, and with `publishAll` those that are exposed and were not. */
+export function bindings({ request, exposed }: Pick<WorkloadRecord, "request" | "exposed">): PortRequest[] {
+  const named = new Set(request.ports.map(({ port, protocol }) => `${port}/${protocol}`));
+  const all = request.publishAll ? exposed.filter((text) => !named.has(text)) : [];
+  return [...request.ports, ...all.map(anyHostPort)];
+}
+
+function anyHostPort(text: string): PortRequest {
+  const [port = "", protocol = "tcp"] = text.split("/");
+  return {
+    protocol: protocolOf(protocol) ?? "tcp",
+    port: Number(port),
+    hostAddress: "",
+    hostFirst: 0,
+    hostLast: 0,
+  };
+}

@@ -1,0 +1,28 @@
+/** What the parts of the network room share. */
+import type { Logger } from "../contract/logger.ts";
+import type { NetlinkSocket } from "../host/network/netlink.ts";
+import type { Bridges } from "./bridges.ts";
+import type { Resolvers } from "./dns/resolvers.ts";
+import type { Firewall } from "./firewall.ts";
+import type { Forwarding } from "./forwarding.ts";
+import type { Pool } from "./ipam.ts";
+import type { HeldPorts } from "./ports.ts";
+import type { NetworkRecords } from "./records.ts";
+
+export interface NetworkContext {
+  readonly records: NetworkRecords;
+  readonly socket: NetlinkSocket;
+  readonly bridges: Bridges;
+  readonly firewall: Firewall;
+  readonly forwarding: Forwarding;
+  readonly resolvers: Resolvers;
+  /** By workload. */
+  readonly ports: Map<string, HeldPorts>;
+  readonly pools: readonly Pool[];
+  readonly pool6: Pool;
+  /** Marks this daemon's interfaces, and is its table's name. */
+  readonly tag: string;
+  readonly log: Logger;
+  /** The process that is in a running workload's namespace. */
+  readonly processOf: (workload: string) => number | undefined;
+}

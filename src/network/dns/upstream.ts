@@ -1,0 +1,113 @@
+/** Queries that others have to answer: passed on as they came, by UDP or TCP as the client chose. */
+import { createSocket } from "node:dgram";
+import { readFileSync, statSync } from "node:fs";
+import { connect, isIP } from "node:net";
+
+const resolvConf = "/etc/resolv.conf";
+const attemptTimeout = 2000;
+const rounds = 2;
+const mostAtOnce = 512;
+const largestTcpMessage = 65_535;
+
+export class Upstream {
+  #servers: readonly string[] = [];
+  #readAt = 0;
+  #modified = -1;
+  #active = 0;
+
+  /** The host's own resolvers, as /etc/resolv.conf has them now. */
+  hostServers(now: number): readonly string[] {
+    if (now - this.#readAt < 1000) return this.#servers;
+    this.#readAt = now;
+    const modified = statSync(resolvConf, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (modified !== this.#modified)
+      this.#servers = serversOf(modified === 0 ? "" : readFileSync(resolvConf, "utf8"));
+    this.#modified = modified;
+    return this.#servers;
+  }
+
+  /** Undefined when nobody answers, or too many are waited for. */
+  async ask(
+    message: Buffer,
+    servers: readonly string[],
+    transport: "udp" | "tcp",
+  ): Promise<Buffer | undefined> {
+    if (this.#active >= mostAtOnce) return undefined;
+    this.#active += 1;
+    try {
+      for (let round = 0; round < rounds; round += 1)
+        for (const server of servers) {
+          const reply = await (transport === "udp" ? byUdp : byTcp)(message, server);
+          if (reply !== undefined) return reply;
+        }
+      return undefined;
+    } finally {
+      this.#active -= 1;
+    }
+  }
+}
+
+export function serversOf(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? "")
+    .filter((server) => isIP(server.replace(/%.*$/, "")) !== 0);
+}
+
+/** A socket for each query: its random port, beside the id, is what a forged answer would have to guess. */
+function byUdp(message: Buffer, server: string): Promise<Buffer | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket(server.includes(":") ? "udp6" : "udp4");
+    const settle = (reply: Buffer | undefined): void => {
+      clearTimeout(timer);
+      socket.removeAllListeners();
+      socket.on("error", () => {});
+      socket.close();
+      resolve(reply);
+    };
+    const timer = setTimeout(() => settle(undefined), attemptTimeout);
+    socket.on("error", () => settle(undefined));
+    socket.on("message", (reply) => {
+      if (isReplyTo(reply, message)) settle(reply);
+    });
+    // A connected socket hears of a port that nobody listens on, and of nobody else.
+    socket.connect(53, server, () => socket.send(message));
+  });
+}
+
+function byTcp(message: Buffer, server: string): Promise<Buffer | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: server, port: 53 });
+    let received = Buffer.alloc(0);
+    const settle = (reply: Buffer | undefined): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(reply);
+    };
+    const timer = setTimeout(() => settle(undefined), attemptTimeout);
+    socket.on("error", () => settle(undefined));
+    socket.on("close", () => settle(undefined));
+    socket.on("connect", () => socket.write(withLength(message)));
+    socket.on("data", (bytes: Buffer) => {
+      received = Buffer.concat([received, bytes]);
+      if (received.length > largestTcpMessage + 2) return settle(undefined);
+      const length = received.length < 2 ? undefined : received.readUInt16BE(0);
+      if (length === undefined || received.length < length + 2) return;
+      const reply = received.subarray(2, length + 2);
+      settle(isReplyTo(reply, message) ? reply : undefined);
+    });
+  });
+}
+
+/** The same id and question, and marked as an answer. */
+function isReplyTo(reply: Buffer, query: Buffer): boolean {
+  return (
+    reply.length >= 12 && reply.readUInt16BE(0) === query.readUInt16BE(0) && ((reply[2] ?? 0) & 0x80) !== 0
+  );
+}
+
+export function withLength(message: Buffer): Buffer {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(message.length);
+  return Buffer.concat([length, message]);
+}

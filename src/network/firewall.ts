@@ -1,0 +1,138 @@
+/**
+ * The packet filter as it should be, and its upkeep. Changes are handed to nft in the order they come; those that come
+ * while nft is at work go together in one transaction. What another program takes away (a firewall that loads its
+ * rules anew, often) is noticed within a second and put back.
+ */
+import { createHash } from "node:crypto";
+import { messageOf } from "../contract/errors.ts";
+import type { Logger } from "../contract/logger.ts";
+import { listTable, runNft } from "../host/network/nft.ts";
+import { NftGeneration } from "../host/network/nft-generation.ts";
+import { noTable, type Redirect, type RuleFacts, redirectChange, ruleset } from "./rules.ts";
+
+type Facts = Omit<RuleFacts, "table">;
+
+interface Pending {
+  readonly script: () => string;
+  readonly done: PromiseWithResolvers<void>;
+}
+
+export class Firewall {
+  readonly #table: string;
+  readonly #facts: () => Facts;
+  readonly #log: Logger;
+  #pending: Pending[] = [];
+  #working: Promise<void> | undefined;
+  #generation: NftGeneration | undefined;
+  /** Of the rule set after our last look at it. */
+  #seen = -1;
+  #print = "";
+  #stands = false;
+
+  /** `facts` is asked whenever the whole table is written. */
+  constructor(table: string, facts: () => Facts, log: Logger) {
+    this.#table = table;
+    this.#facts = facts;
+    this.#log = log;
+  }
+
+  get stands(): boolean {
+    return this.#stands;
+  }
+
+  /** Writes the whole table. */
+  async establish(): Promise<void> {
+    const work = this.#submit(() => ruleset({ table: this.#table, ...this.#facts() }));
+    this.#stands = true;
+    await work;
+  }
+
+  async change(change: "add" | "delete", redirects: readonly Redirect[]): Promise<void> {
+    if (redirects.length === 0 || !this.#stands) return;
+    await this.#submit(() => redirectChange(this.#table, change, redirects));
+  }
+
+  /** Resolves when all that was handed over has been carried out. */
+  async settled(): Promise<void> {
+    while (this.#working !== undefined) await this.#working;
+  }
+
+  /** Takes the table away. */
+  async remove(): Promise<void> {
+    await this.#submit(() => noTable(this.#table));
+    this.#stands = false;
+  }
+
+  /** Puts back what somebody took away or changed; true when there was something to do. */
+  async mend(): Promise<boolean> {
+    if (!this.#stands || this.#working !== undefined) return false;
+    this.#generation ??= new NftGeneration();
+    const generation = this.#generation.current();
+    if (generation === this.#seen) return false;
+    const print = await this.#look();
+    if (this.#working !== undefined) return false;
+    this.#seen = generation;
+    if (print === this.#print) return false;
+    this.#log.warn("another program changed the packet filter's table of Hull: it is put back", {
+      table: this.#table,
+    });
+    await this.establish();
+    return true;
+  }
+
+  close(): void {
+    this.#generation?.[Symbol.dispose]();
+    this.#generation = undefined;
+  }
+
+  #submit(script: () => string): Promise<void> {
+    const pending = { script, done: Promise.withResolvers<void>() };
+    this.#pending.push(pending);
+    this.#working ??= this.#work();
+    return pending.done.promise;
+  }
+
+  async #work(): Promise<void> {
+    while (this.#pending.length > 0) {
+      const batch = this.#pending;
+      this.#pending = [];
+      try {
+        await runNft(batch.map(({ script }) => script()).join(""));
+        for (const { done } of batch) done.resolve();
+      } catch (error) {
+        // One that nft refuses must not fail the others.
+        if (batch.length === 1) for (const { done } of batch) done.reject(error);
+        else await this.#oneByOne(batch);
+      }
+    }
+    await this.#remember();
+    this.#working = undefined;
+    if (this.#pending.length > 0) this.#working = this.#work();
+  }
+
+  async #oneByOne(batch: readonly Pending[]): Promise<void> {
+    for (const { script, done } of batch) {
+      try {
+        await runNft(script());
+        done.resolve();
+      } catch (error) {
+        done.reject(error);
+      }
+    }
+  }
+
+  async #remember(): Promise<void> {
+    try {
+      this.#generation ??= new NftGeneration();
+      this.#seen = this.#generation.current();
+      this.#print = await this.#look();
+    } catch (error) {
+      this.#log.warn("could not look at the packet filter", { why: messageOf(error) });
+    }
+  }
+
+  async #look(): Promise<string> {
+    const text = await listTable("inet", this.#table);
+    return text === undefined ? "" : createHash("sha256").update(text).digest("hex");
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * Whether the host passes packets on. Hull turns it on with the first network that has a way out, and off again when
+ * the last is gone, if it was off before; the fact that it was is recorded before the change.
+ */
+import { readNetworkSetting, writeNetworkSetting } from "../host/network/sysctl.ts";
+import type { NetworkRecords } from "./records.ts";
+
+const settings = { 4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding" } as const;
+type Family = keyof typeof settings;
+
+export class Forwarding {
+  readonly #records: NetworkRecords;
+
+  constructor(records: NetworkRecords) {
+    this.#records = records;
+  }
+
+  /** Whether Hull turned it on, so that packets which are none of its business have to stay where they are. */
+  get isOurs(): boolean {
+    return this.#records.fact("forwarding4") === "ours";
+  }
+
+  /** Whether an earlier daemon may have left rules. */
+  get everUsed(): boolean {
+    return this.#records.fact("rules") === "made";
+  }
+
+  noteRules(made: boolean): void {
+    if (this.everUsed !== made) this.#records.putFact("rules", made ? "made" : undefined);
+  }
+
+  turnOn(family: Family): void {
+    const name = settings[family];
+    if (readNetworkSetting(name) !== "0") return;
+    this.#records.putFact(`forwarding${family}`, "ours");
+    writeNetworkSetting(name, "1");
+  }
+
+  turnOff(): void {
+    for (const family of [4, 6] as const) {
+      if (this.#records.fact(`forwarding${family}`) !== "ours") continue;
+      writeNetworkSetting(settings[family], "0");
+      this.#records.putFact(`forwarding${family}`, undefined);
+    }
+  }
+}

@@ -1,0 +1,83 @@
+/** A workload's wishes, checked and recorded when it is created; nothing is made yet. */
+import { HullError } from "../contract/errors.ts";
+import type { WallKind } from "../contract/isolation.ts";
+import { parseAddress } from "./address.ts";
+import type { NetworkContext } from "./context.ts";
+import { modeOf, planEndpoints } from "./endpoints.ts";
+import { parseExtraHost } from "./network-files.ts";
+import type { EndpointRecord, NetworkRequest, WorkloadRecord } from "./types.ts";
+
+export interface Registration {
+  readonly id: string;
+  readonly name: string;
+  readonly wall: WallKind;
+  readonly hostname: string;
+  readonly request: NetworkRequest;
+  readonly exposed: readonly string[];
+  /** Legacy links of the default network: `NAME:ALIAS`. */
+  readonly links: readonly string[];
+}
+
+export function registerWorkload(context: NetworkContext, registration: Registration): void {
+  const { links, ...rest } = registration;
+  checkRequest(registration);
+  const endpoints = planEndpoints(context, registration.request);
+  requireCards(registration.wall, endpoints.length);
+  const record: WorkloadRecord = {
+    ...rest,
+    endpoints: linked(endpoints, links),
+    bound: [],
+    live: false,
+  };
+  context.records.putWorkload(record);
+}
+
+function linked(endpoints: readonly EndpointRecord[], links: readonly string[]): EndpointRecord[] {
+  const [first, ...others] = endpoints;
+  if (first === undefined) return [];
+  return [{ ...first, links: [...first.links, ...links] }, ...others];
+}
+
+function checkRequest({ request, wall, links }: Registration): void {
+  const mode = modeOf(request);
+  const refuse = (what: string, value: string, why: string): never => {
+    throw new HullError("invalidParameter", { what, value, why });
+  };
+  if (wall === "vm" && (mode === "host" || mode === "container"))
+    throw new HullError("unsupported", {
+      what: `the network mode ${request.mode}`,
+      where: " on the vm wall",
+      why: "a virtual machine has a network stack of its own: use a network, or the container wall",
+    });
+  if (mode !== "bridges") {
+    if (request.ports.length > 0 && mode !== "host")
+      refuse(
+        "published port",
+        String(request.ports[0]?.port),
+        `there is no way in with the network mode ${request.mode}`,
+      );
+    if (links.length > 0)
+      refuse("link", links[0] ?? "", `it goes with networks, not with the mode ${request.mode}`);
+  }
+  if (mode === "container" && request.extraHosts.length > 0)
+    refuse(
+      "extra host",
+      request.extraHosts[0] ?? "",
+      "the files are those of the workload whose network it joins",
+    );
+  for (const server of request.dns)
+    if (parseAddress(server) === undefined) refuse("DNS server", server, "it is no IP address");
+  for (const text of request.extraHosts) parseExtraHost(text);
+}
+
+/** Network cards that a machine has from its start; none can be added while it runs. */
+const machineCards = 4;
+
+export function requireCards(wall: WallKind, count: number): void {
+  if (wall === "vm" && count > machineCards)
+    throw new HullError("tooLarge", {
+      what: "the number of networks",
+      value: count,
+      limit: `${machineCards} of a virtual machine`,
+    });
+}

@@ -1,0 +1,48 @@
+/**
+ * From a machine's network cards to its cables: a tap for each card, spliced to the cable's end in the same name
+ * space. A machine that may be connected to more networks later has its taps from the start.
+ */
+import { openSync } from "node:fs";
+import { findLink, setLink } from "../../host/network/links.ts";
+import { NetworkNamespace, networkNamespaceOf } from "../../host/network/namespace.ts";
+import type { NetlinkSocket } from "../../host/network/netlink.ts";
+import { makeTap, splice, unsplice } from "../../host/network/tap.ts";
+import type { NetworkInterface, SandboxSpec } from "../wall.ts";
+import { networkCards } from "./arguments.ts";
+
+const taps = Array.from({ length: networkCards }, (_, card) => `tap${card}`);
+
+/** The spec with the taps that have been made for it, owned by QEMU's user. */
+export function layCables(spec: SandboxSpec, owner: number): SandboxSpec {
+  const { network } = spec;
+  if (network?.namespace === undefined || network.taps.length > 0 || network.interfaces.length === 0)
+    return spec;
+  using namespace = new NetworkNamespace(openSync(network.namespace, "r"));
+  namespace.within(() => {
+    for (const name of taps) makeTap(name, owner);
+  });
+  using inside = namespace.openSocket();
+  for (const [index, each] of network.interfaces.entries()) spliceCard(inside, each, each.card ?? index);
+  return { ...spec, network: { ...network, taps } };
+}
+
+/** Cables that came to a machine that runs; `pid` is QEMU's. */
+export function layMoreCables(pid: number, added: readonly NetworkInterface[]): void {
+  using namespace = networkNamespaceOf(pid);
+  if (namespace === undefined) return;
+  using inside = namespace.openSocket();
+  for (const each of added) spliceCard(inside, each, each.card ?? 0);
+}
+
+function spliceCard(inside: NetlinkSocket, { name, mtu }: NetworkInterface, card: number): void {
+  const [cable, tap] = [findLink(inside, name), findLink(inside, `tap${card}`)];
+  if (cable === undefined || tap === undefined)
+    throw new Error(`the network name space has no ${cable === undefined ? name : `tap${card}`}`);
+  inside.request([
+    // What an earlier cable left.
+    unsplice(tap.index),
+    setLink(tap.index, { ...(mtu === undefined ? {} : { mtu }), noGeneratedAddress: true }),
+    ...splice(cable.index, tap.index),
+    setLink(tap.index, { up: true }),
+  ]);
+}
