@@ -97,5 +97,7 @@ function sizeText(container: ContainerSummary): string {
 
 function portText(port: PortSummary): string {
   const inside = `${port.PrivatePort}/${port.Type}`;
-  return port.PublicPort === undefined ? inside : `${port.IP ?? ""}:${port.PublicPort}->${inside}`;
+  if (port.PublicPort === undefined) return inside;
+  const address = port.IP ?? "";
+  return `${address.includes(":") ? `[${address}]` : address}:${port.PublicPort}->${inside}`;
 }

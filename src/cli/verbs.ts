@@ -61,6 +61,24 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
   "template-ls": { summary: "List templates of virtual machines", load: () => import("./template-ls.ts") },
   "template-rm": { summary: "Remove templates", load: () => import("./template-rm.ts") },
   "template-prune": { summary: "Remove templates of no use", load: () => import("./template-prune.ts") },
+  port: { summary: "Show where ports are published", load: () => import("./port.ts") },
+  update: { summary: "Change workloads, also while they run", load: () => import("./update.ts") },
+  "network-create": { summary: "Make a network", load: () => import("./network-create.ts") },
+  "network-ls": { summary: "List networks", load: () => import("./network-ls.ts") },
+  "network-inspect": {
+    summary: "Show all that is known of networks",
+    load: () => import("./network-inspect.ts"),
+  },
+  "network-connect": {
+    summary: "Connect a workload to a network",
+    load: () => import("./network-connect.ts"),
+  },
+  "network-disconnect": {
+    summary: "Disconnect a workload from a network",
+    load: () => import("./network-disconnect.ts"),
+  },
+  "network-rm": { summary: "Remove networks", load: () => import("./network-rm.ts") },
+  "network-prune": { summary: "Remove networks that nobody uses", load: () => import("./network-prune.ts") },
   doctor: { summary: "Check all that Hull needs of this host", load: () => import("./doctor.ts") },
   compare: { summary: "Measure what each wall costs on this host", load: () => import("./compare.ts") },
   daemon: { summary: "Run the daemon in the foreground", load: () => import("./daemon.ts") },
@@ -75,7 +93,7 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
 const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   container: {
     ...same(
-      "attach commit cp create diff exec export fork inspect kill logs pause rename restart resume rm run start stats stop suspend top unpause wait",
+      "attach commit cp create diff exec export fork inspect kill logs pause port rename restart resume rm run start stats stop suspend top unpause update wait",
     ),
     inspect: ["inspect", "--type=container"],
     ls: ["ps"],
@@ -94,6 +112,17 @@ const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[
   },
   builder: { build: ["build"], prune: ["builder-prune"] },
   system: same("info events df"),
+  network: {
+    connect: ["network-connect"],
+    create: ["network-create"],
+    disconnect: ["network-disconnect"],
+    inspect: ["network-inspect"],
+    list: ["network-ls"],
+    ls: ["network-ls"],
+    prune: ["network-prune"],
+    remove: ["network-rm"],
+    rm: ["network-rm"],
+  },
   template: {
     build: ["template-build"],
     list: ["template-ls"],

@@ -4,7 +4,7 @@
  *   await using box = await hull.run({ image: "hull/tiny", isolation: "vm", command: ["sleep", "inf"] });
  *   const { code, stdout } = await box.exec(["uname", "-r"]);
  */
-import type { ContainerCreateRequest, ContainerInspect } from "../contract/docker.ts";
+import type { ContainerCreateRequest, ContainerInspect, PortBinding } from "../contract/docker.ts";
 import { ApiError } from "./api-error.ts";
 import type { Containers, ExitResult, LogsOptions } from "./containers.ts";
 import type { OutputChunk } from "./stdcopy.ts";
@@ -32,6 +32,10 @@ export interface RunOptions {
   readonly stdin?: boolean | undefined;
   readonly terminal?: boolean | undefined;
   readonly platform?: string | undefined;
+  /** Networks by name, the first with the default way out; `["none"]`: a loopback interface only. */
+  readonly networks?: readonly string[] | undefined;
+  /** Ports of the host that lead to the workload's: `{ "80/tcp": 8080 }`; 0: any that is free. */
+  readonly ports?: Readonly<Record<string, number>> | undefined;
 }
 
 export interface ExecOptions {
@@ -144,8 +148,26 @@ export function createRequestOf(options: RunOptions): ContainerCreateRequest {
       NanoCpus: options.cpus === undefined ? undefined : Math.round(options.cpus * 1e9),
       PidsLimit: options.pids,
       ReadonlyRootfs: options.readOnly,
+      NetworkMode: options.networks?.[0],
+      PortBindings: bindingsOf(options.ports),
     },
+    ...networkingOf(options.networks),
   };
+}
+
+function bindingsOf(ports: RunOptions["ports"]): Record<string, PortBinding[]> | undefined {
+  if (ports === undefined) return undefined;
+  return Object.fromEntries(
+    Object.entries(ports).map(([port, host]) => [
+      port,
+      [{ HostIp: "", HostPort: host === 0 ? "" : String(host) }],
+    ]),
+  );
+}
+
+function networkingOf(networks: RunOptions["networks"]): Pick<ContainerCreateRequest, "NetworkingConfig"> {
+  if (networks === undefined || networks.length < 2) return {};
+  return { NetworkingConfig: { EndpointsConfig: Object.fromEntries(networks.map((name) => [name, {}])) } };
 }
 
 function envOf(env: Readonly<Record<string, string>> | undefined): string[] | undefined {

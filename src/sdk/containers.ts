@@ -10,6 +10,7 @@ import type {
   ExecCreateRequest,
   ForkedContainer,
   ForkRequest,
+  PortsChangeRequest,
   WaitCondition,
 } from "../contract/docker.ts";
 import { fieldsOf, numberField, stringField, stringsField } from "./check.ts";
@@ -151,6 +152,11 @@ export class Containers {
   /** Makes running siblings of a virtual machine's workload, which goes on. */
   async fork(id: string, request: ForkRequest = {}): Promise<ForkedContainer[]> {
     return checked("forked", await this.#own.json("POST", hullAt(id, "fork"), { json: request }));
+  }
+
+  /** Publishes ports and no longer publishes others, at once if the workload runs. Ports are written `80/tcp`. */
+  async changePorts(id: string, change: PortsChangeRequest): Promise<void> {
+    await this.#own.call("POST", hullAt(id, "ports"), { json: change });
   }
 
   async rename(id: string, name: string): Promise<void> {

@@ -7,6 +7,7 @@ import { Builder } from "./builder.ts";
 import { Containers } from "./containers.ts";
 import { ContainerFiles } from "./files.ts";
 import { Images } from "./images.ts";
+import { Networks } from "./networks.ts";
 import { Registries } from "./registries.ts";
 import { System } from "./system.ts";
 import { Templates } from "./templates.ts";
@@ -28,6 +29,7 @@ export type {
 export type { CommitOptions, ContainerFiles, FileArchive } from "./files.ts";
 export type { Filters } from "./filters.ts";
 export type { Images, ImportOptions, PullOptions, PushOptions, Source } from "./images.ts";
+export type { Networks } from "./networks.ts";
 export { splitReference } from "./reference.ts";
 export type { Registries } from "./registries.ts";
 export { encodeFrame, type OutputChunk, StreamError } from "./stdcopy.ts";
@@ -48,6 +50,7 @@ export interface Hull extends Disposable {
   readonly builder: Builder;
   readonly registries: Registries;
   readonly system: System;
+  readonly networks: Networks;
   readonly templates: Templates;
   /** Makes and starts a workload; when starting fails, nothing of it is left. */
   run(options: RunOptions): Promise<Box>;
@@ -75,6 +78,7 @@ export function connect(options: ConnectOptions = {}): Hull {
     builder: new Builder(transport),
     registries: new Registries(transport),
     system: new System(transport, unversioned),
+    networks: new Networks(transport),
     templates: new Templates(unversioned),
     run: (request) => run(containers, request),
     open: () => transport.open(),

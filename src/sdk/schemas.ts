@@ -20,6 +20,9 @@ import type {
   ImageInspect,
   ImageSummary,
   LoginAnswer,
+  NetworkCreateResponse,
+  NetworkPruneReport,
+  NetworkResource,
   ProgressLine,
   SystemDiskUsage,
   SystemInfo,
@@ -40,6 +43,17 @@ const template = v.looseObject({
   Acceleration: v.string(),
   Size: v.number(),
   Created: v.number(),
+});
+
+const network = v.looseObject({
+  Name: v.string(),
+  Id: v.string(),
+  Created: v.string(),
+  Scope: v.string(),
+  Driver: v.string(),
+  EnableIPv6: v.boolean(),
+  Internal: v.boolean(),
+  Labels: labels,
 });
 
 const containerState = v.looseObject({
@@ -170,6 +184,10 @@ const schemas = {
     linkTarget: v.string(),
   }),
   fileChanges: v.array(v.object({ Path: v.string(), Kind: v.picklist([0, 1, 2]) })),
+  network,
+  networks: v.array(network),
+  networkCreated: v.looseObject({ Id: v.string(), Warning: v.string() }),
+  networksPruned: v.looseObject({ NetworksDeleted: v.nullish(strings) }),
   template,
   templates: v.array(template),
   doctor: v.looseObject({
@@ -207,6 +225,10 @@ interface Answers {
   forked: ForkedContainer[];
   pathStat: ContainerPathStat;
   fileChanges: FilesystemChange[];
+  network: NetworkResource;
+  networks: NetworkResource[];
+  networkCreated: NetworkCreateResponse;
+  networksPruned: NetworkPruneReport;
   template: TemplateSummary;
   templates: TemplateSummary[];
   doctor: DoctorReport;

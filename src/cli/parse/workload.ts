@@ -2,6 +2,7 @@
 
 import type { ContainerCreateRequest } from "../../contract/docker.ts";
 import { acceptedIsolations, wallOfIsolation } from "../../contract/isolation.ts";
+import { endpointsOf, exposedPortsOf, hostNetworkOf, networkFlags } from "./network.ts";
 import { type Flags, list, type Options, text, toggle, UsageError } from "./options.ts";
 import { bytesOf, environmentOf, integerOf, labelsOf, nanoCpusOf } from "./values.ts";
 
@@ -30,6 +31,7 @@ export const workloadFlags = {
   cidfile: text("FILE", "Write the workload's id to a file"),
   platform: text("OS/ARCH", "Platform of the image to pull"),
   pull: text("WHEN", "Pull the image: missing, always or never (default missing)"),
+  ...networkFlags,
   attach: list("STREAM", "Show or feed stdin, stdout or stderr only", "a"),
 } as const satisfies Flags;
 
@@ -89,7 +91,11 @@ export function workloadRequest(
       CapAdd: options["cap-add"],
       CapDrop: options["cap-drop"],
       ContainerIDFile: options.cidfile,
+      ...hostNetworkOf(options),
     },
+    ExposedPorts: exposedPortsOf(options),
+    Domainname: options.domainname,
+    NetworkingConfig: endpointsOf(options),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Networks. */
 import type { Optional } from "./common.ts";
-import type { EndpointSettings } from "./container-requests.ts";
+import type { EndpointSettings, PortBinding } from "./container-requests.ts";
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -72,6 +72,14 @@ export interface NetworkCreateResponse {
 export interface NetworkConnectRequest {
   readonly Container: string;
   readonly EndpointConfig?: Optional<EndpointSettings>;
+}
+
+/** POST /hull/v1/containers/{id}/ports */
+export interface PortsChangeRequest {
+  /** By the port behind the wall: `80/tcp`. */
+  readonly Add?: Optional<Readonly<Record<string, Optional<readonly PortBinding[]>>>>;
+  /** Without a host port, every one that leads there. */
+  readonly Remove?: Optional<Readonly<Record<string, Optional<readonly PortBinding[]>>>>;
 }
 
 export interface NetworkPruneReport {
