@@ -11,7 +11,6 @@ import {
   formatAddress,
   formatSubnet,
   lastOf,
-  overlap,
   parseSubnet,
   requireAddress,
   requireSubnet,
@@ -37,24 +36,30 @@ export const defaultPools: readonly Pool[] = [
 
 /** The first subnet of the pools that nothing in `taken` overlaps. Throws `exhausted`. */
 export function chooseSubnet(pools: readonly Pool[], taken: readonly Subnet[]): Subnet {
+  const sorted = taken.toSorted((one, other) => (one.base < other.base ? -1 : one.base > other.base ? 1 : 0));
   for (const pool of pools) {
     const base = parseSubnet(pool.base);
-    if (base === undefined) continue;
-    const step = 1n << BigInt(bitsOf[base.family] - pool.size);
-    const end = lastOf(base);
-    for (let at = base.base; at <= end; ) {
-      const candidate = { family: base.family, base: at, length: pool.size };
-      const obstacle = taken.find((other) => overlap(candidate, other));
-      if (obstacle === undefined) return candidate;
-      // Whatever is in the way is passed in one go, however large it is.
-      const after = lastOf(obstacle) + 1n;
-      at = at + step > after ? at + step : base.base + ((after - base.base + step - 1n) / step) * step;
-    }
+    const found = base === undefined ? undefined : firstGap(base, pool.size, sorted);
+    if (found !== undefined) return found;
   }
   throw new HullError("exhausted", {
     what: "subnets for networks",
     why: "every one of the configured pools is taken by a network or a route of the host: remove networks, or give one with --subnet",
   });
+}
+
+/** One walk along what is taken, which is sorted by first address: a candidate moves past all that it meets. */
+function firstGap(pool: Subnet, length: number, taken: readonly Subnet[]): Subnet | undefined {
+  const step = 1n << BigInt(bitsOf[pool.family] - length);
+  const end = lastOf(pool);
+  let at = pool.base;
+  for (const obstacle of taken) {
+    if (obstacle.family !== pool.family || lastOf(obstacle) < at) continue;
+    if (obstacle.base >= at + step) break;
+    const after = lastOf(obstacle) + 1n;
+    at = pool.base + ((after - pool.base + step - 1n) / step) * step;
+  }
+  return at + step - 1n <= end ? { family: pool.family, base: at, length } : undefined;
 }
 
 /** IPv6 subnets of a daemon's own: unique local addresses (RFC 4193) whose 40 bits are made of `seed`. */

@@ -48,7 +48,7 @@ test(
 
 test("what Hull has none of is listed as empty, pruned without effect, and not made", async () => {
   expect(await ok(["volume", "ls", "--quiet"])).toBe("");
-  expect(await ok(["network", "ls", "--format", "{{.Name}}"])).toBe("none");
+  expect(await ok(["network", "ls", "--format", "{{.Name}}"])).toBe("bridge\nhost\nnone");
   expect(await ok(["volume", "prune", "--force"])).toContain("0B");
   for (const args of [
     ["volume", "create", "x"],
