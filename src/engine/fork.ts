@@ -1,5 +1,6 @@
 /** Running siblings of a running workload: recorded before they are made, all of them or none. */
 import { HullError } from "../contract/errors.ts";
+import type { EndpointRequest } from "../network/types.ts";
 import type { Sandbox } from "../wall/wall.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit } from "./context.ts";
@@ -7,7 +8,6 @@ import { execute, type PerformStep } from "./execute.ts";
 import { newId, parseName, randomName, shortId } from "./names.ts";
 import { performCreate, performOn, releaseConnection, specOf } from "./perform.ts";
 import { runtimeDirectory, type Step, workloadDirectory } from "./plan.ts";
-import type { EndpointRequest } from "../network/types.ts";
 import { newLife, type WorkloadRecord } from "./record.ts";
 import type { Workload } from "./workload.ts";
 
@@ -46,7 +46,11 @@ export async function forkWorkload(
   for (const record of records) {
     const perform = performCreate(context, (workload) => siblings.push(workload));
     plan(perform, { do: "record", name: "fork:record", record });
-    plan(perform, { do: "register-network", name: "fork:network", registration: registration(context, parent, record) });
+    plan(perform, {
+      do: "register-network",
+      name: "fork:network",
+      registration: registration(context, parent, record),
+    });
     plan(perform, { do: "lease-image", name: "fork:lease" });
     const { directory, logPath } = record.spec;
     plan(perform, { do: "make-directory", name: "fork:directory", path: directory, log: logPath });

@@ -1,13 +1,13 @@
 /** What each step of a plan does, and how it is undone. */
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { HullError, messageOf } from "../contract/errors.ts";
+import type { SandboxSpec } from "../wall/wall.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit, settle } from "./context.ts";
 import type { PerformStep, Undo } from "./execute.ts";
 import type { Step } from "./plan.ts";
 import { removeSandbox } from "./resting.ts";
 import { Workload } from "./workload.ts";
-import type { SandboxSpec } from "../wall/wall.ts";
 
 /** Performs the steps of a workload's creation; the first one brings the workload into being. */
 export function performCreate(context: EngineContext, created: (workload: Workload) => void): PerformStep {

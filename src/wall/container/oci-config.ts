@@ -11,8 +11,8 @@ import type {
   OciResources,
   OciSeccomp,
 } from "../oci/config.ts";
-import type { ProcessSpec, SandboxNetwork, SandboxSpec } from "../wall.ts";
 import type { ResolvedUser } from "../user.ts";
+import type { ProcessSpec, SandboxNetwork, SandboxSpec } from "../wall.ts";
 
 export interface ConfigFacts {
   readonly user: ResolvedUser;
