@@ -1,24 +1,33 @@
 /** The docker command's classic builder against Hull's socket, and its images against those of buildah. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type HullResult, runProgram, startDaemon, type TestDaemon } from "../support/daemon.ts";
+import { startRegistry, type TestRegistry } from "../support/registry.ts";
 import { testTimeout } from "../support/scenario.ts";
 
 setDefaultTimeout(testTimeout);
 
 let daemon: TestDaemon;
+let place: string;
+/** The context of most builds. */
 let directory: string;
+let registry: TestRegistry;
 
 beforeAll(async () => {
-  daemon = await startDaemon();
-  directory = await mkdtemp(join(tmpdir(), "hull-build-"));
+  [daemon, registry] = await Promise.all([startDaemon(), startRegistry()]);
+  place = await mkdtemp(join(tmpdir(), "hull-build-"));
+  directory = join(place, "c");
+  await mkdir(directory);
+  store = join(place, "store");
+  storage = ["--root", store, "--runroot", `${store}-run`, "--storage-driver", "vfs"];
 });
 
 afterAll(async () => {
   await daemon[Symbol.asyncDispose]();
-  await rm(directory, { recursive: true, force: true });
+  await registry[Symbol.asyncDispose]();
+  await rm(place, { recursive: true, force: true });
 });
 
 function docker(args: readonly string[], stdin?: string): Promise<HullResult> {
@@ -28,6 +37,10 @@ function docker(args: readonly string[], stdin?: string): Promise<HullResult> {
     ...(stdin === undefined ? {} : { stdin }),
   });
 }
+
+/** Podman's and buildah's own, away from those of the machine. */
+let storage: readonly string[];
+let store: string;
 
 test("docker build builds, tells and tags as it does elsewhere", async () => {
   await writeFile(join(directory, "a"), "A");
@@ -50,14 +63,14 @@ test("docker build builds, tells and tags as it does elsewhere", async () => {
     "--label",
     "l=1",
     "--iidfile",
-    "id",
+    "../id",
     ".",
   ]);
   expect(built.code).toBe(0);
   expect(built.stdout).toContain("Step 3/7 : RUN echo $V > /v\n ---> Running in ");
   expect(built.stdout).toContain("[Warning] One or more build-args [W] were not consumed\n");
   expect(built.stdout).toContain("Successfully tagged d:1\nSuccessfully tagged other:latest\n");
-  const id = await Bun.file(join(directory, "id")).text();
+  const id = await Bun.file(join(directory, "../id")).text();
   expect(id).toMatch(/^sha256:[0-9a-f]{64}$/);
   expect((await docker(["run", "--rm", "d:1"])).stdout).toBe("given\nDockerfile\na\n");
   const quiet = await docker(["build", "-q", "--build-arg", "V=given", "--label", "l=1", "."]);
@@ -130,14 +143,6 @@ ENV A=b
   await runProgram(["tar", "-czf", join(root, "packed.tar.gz"), "-C", join(root, "tree"), "."]);
   await writeFile(join(root, "Dockerfile"), file);
   await daemon.hullOk(["build", "-q", "-t", "peer", root]);
-  const storage = [
-    "--root",
-    join(directory, "b"),
-    "--runroot",
-    join(directory, "br"),
-    "--storage-driver",
-    "vfs",
-  ];
   const peer = await runProgram([
     "buildah",
     ...storage,
@@ -150,25 +155,58 @@ ENV A=b
     root,
   ]);
   expect(peer).toMatchObject({ code: 0 });
-  // One layer of each, so that what counts are files, not how they came.
-  const ours = await filesOf(["docker-daemon:peer:latest"], []);
-  const theirs = await filesOf(
-    [`containers-storage:[vfs@${join(directory, "b")}+${join(directory, "br")}]localhost/peer:latest`],
-    [],
-  );
+  const ours = await filesOf([await pushed("peer"), "--src-tls-verify=false"]);
+  const theirs = await filesOf([`containers-storage:[vfs@${store}+${store}-run]localhost/peer:latest`]);
   expect(ours).toEqual(theirs);
+  expect(ours).toHaveLength(28);
 });
 
-/** Path, kind, mode, owner and content's digest of every file of an image, read by skopeo and umoci. */
-async function filesOf(source: readonly string[], _: readonly string[]): Promise<string[]> {
-  const place = await mkdtemp(join(directory, "oci-"));
-  const copied = await runProgram(
-    ["skopeo", "copy", "-q", "--insecure-policy", ...source, `oci:${place}/i:latest`],
-    { env: { DOCKER_HOST: daemon.dockerHost } },
+test("podman has the same id for what was built, and buildah runs it", async () => {
+  await writeFile(
+    join(directory, "Podman"),
+    "FROM hull/tiny\nRUN mkdir /d && echo built > /d/f && rm /etc/os-release && ln /d/f /d/g\nUSER nobody\n",
   );
-  if (copied.code !== 0) throw new Error(`skopeo: ${copied.stderr}`);
-  const unpacked = await runProgram(["umoci", "unpack", "--image", `${place}/i:latest`, `${place}/b`]);
-  if (unpacked.code !== 0) throw new Error(`umoci: ${unpacked.stderr}`);
-  const script = `cd ${place}/b/rootfs && find . -mindepth 1 -printf '%P %y %m %U:%G %l ' \\( -type f -exec sha256sum {} \\; -o -printf '\\n' \\) | sed 's/  .*//' | sort`;
-  return (await runProgram(["sh", "-c", script])).stdout.split("\n");
+  const id = await daemon.hullOk(["build", "-q", "-t", "podman", "-f", join(directory, "Podman"), directory]);
+  const source = await pushed("podman");
+  const peer = (program: string, ...args: string[]) => runProgram([program, ...storage, ...args]);
+  const pull = await peer("podman", "pull", "-q", "--tls-verify=false", source);
+  expect(pull).toMatchObject({ code: 0, stdout: `${id.slice("sha256:".length)}\n` });
+  const made = await peer("buildah", "from", "--pull-never", id.slice("sha256:".length));
+  const script = "id -u; cat /d/f /d/g; ls /etc/os-release";
+  const ran = await peer(
+    "buildah",
+    "run",
+    "--isolation",
+    "chroot",
+    made.stdout.trim(),
+    "--",
+    "sh",
+    "-c",
+    script,
+  );
+  expect(ran.stdout).toBe("65534\nbuilt\nbuilt\n");
+  expect(ran.stderr).toContain("No such file");
+});
+
+/** Pushes an image to the registry; returns where it is for others. */
+async function pushed(image: string): Promise<string> {
+  const name = `${registry.host}/${image}:1`;
+  await daemon.hullOk(["tag", image, name]);
+  await daemon.hullOk(["push", name]);
+  return `docker://${name}`;
+}
+
+/** Path, kind, mode, owner, target and content's digest of every file of an image, unpacked by umoci. */
+async function filesOf(source: readonly string[]): Promise<string[]> {
+  const place = await mkdtemp(join(directory, "oci-"));
+  const copy = ["skopeo", "copy", "-q", "--insecure-policy", ...source, `oci:${place}/i:latest`];
+  for (const command of [copy, ["umoci", "unpack", "--image", `${place}/i:latest`, `${place}/b`]]) {
+    const result = await runProgram(command);
+    if (result.code !== 0) throw new Error(`${command.join(" ")}: ${result.stderr}`);
+  }
+  const found = `find . -mindepth 1 -printf '%P %y %m %U:%G %l ' \\( -type f -exec sha256sum {} \\; -o -printf '\\n' \\)`;
+  const listed = await runProgram(["sh", "-c", `${found} | sed 's/  .*//' | sort`], {
+    cwd: `${place}/b/rootfs`,
+  });
+  return listed.stdout.split("\n").filter((line) => line !== "");
 }
