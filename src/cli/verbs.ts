@@ -46,6 +46,7 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
   logout: { summary: "Forget the credentials for a registry", load: () => import("./logout.ts") },
   search: { summary: "Say why registries cannot be searched", load: () => import("./search.ts") },
   import: { summary: "Make an image of a root file system's tar", load: () => import("./import.ts") },
+  save: { summary: "Write images into an archive", load: () => import("./save.ts") },
   load: { summary: "Load images from an archive", load: () => import("./load.ts") },
   tag: { summary: "Give an image one more name", load: () => import("./tag.ts") },
   rmi: { summary: "Remove images", load: () => import("./rmi.ts") },
@@ -103,7 +104,7 @@ const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[
   },
   image: {
     build: ["build"],
-    ...same("history import load pull push tag"),
+    ...same("history import load save pull push tag"),
     inspect: ["inspect", "--type=image"],
     ls: ["images"],
     list: ["images"],

@@ -70,6 +70,12 @@ export class Images {
     return image;
   }
 
+  async save(names: readonly string[]): Promise<AsyncGenerator<Uint8Array, void, undefined>> {
+    const archive = await this.#context.images.save(names);
+    for (const name of names) this.#emit("save", name, {});
+    return archive;
+  }
+
   async load(
     archive: ReadableStream<Uint8Array>,
     onProgress: (event: ProgressEvent) => void,

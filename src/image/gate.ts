@@ -28,6 +28,23 @@ export class Gate {
     }
   }
 
+  /** The same for work that goes on until what is returned is disposed of. */
+  async enter(): Promise<AsyncDisposable> {
+    const { promise: entered, resolve: tellEntered } = Promise.withResolvers<void>();
+    const { promise: left, resolve: leave } = Promise.withResolvers<void>();
+    const done = this.run(async () => {
+      tellEntered();
+      await left;
+    });
+    await entered;
+    return {
+      async [Symbol.asyncDispose]() {
+        leave();
+        await done;
+      },
+    };
+  }
+
   /** Something may have become garbage. Resolves when it was collected or is left to work in progress. */
   async request(): Promise<void> {
     this.#wanted = true;

@@ -30,6 +30,11 @@ export interface ImageStore {
   ): Promise<RemoteImage>;
   /** A root file system as one tar (plain, gzip, xz or zstd) becomes a one-layer image. */
   importTar(tar: ReadableStream<Uint8Array>, options: ImportOptions): Promise<Image>;
+  /**
+   * Images as one archive, which is an OCI layout and Docker's format at once. Everything is found out before it is
+   * returned. Nothing is collected until it is read to its end, or returned.
+   */
+  save(names: readonly string[]): Promise<AsyncGenerator<Uint8Array, void, undefined>>;
   /** A `docker save` archive or an OCI layout archive; returns what was loaded. */
   load(archive: ReadableStream<Uint8Array>, onProgress: (event: ProgressEvent) => void): Promise<Image[]>;
   /** Gives an image one more reference; a reference that another image had moves. */

@@ -192,6 +192,15 @@ export class ImageRecords implements Disposable {
     return isDigest(target) ? target : undefined;
   }
 
+  /** The indexes and manifests that tags stand for. */
+  targets(): Digest[] {
+    const rows = v.parse(
+      v.array(targetRow),
+      this.#db.query("SELECT DISTINCT target FROM tags WHERE target <> ''").all(),
+    );
+    return rows.map(({ target }) => target).filter(isDigest);
+  }
+
   /** All tags of a repository. */
   tagsIn(canonical: string): string[] {
     const rows = this.#db

@@ -94,16 +94,25 @@ export interface NewArtifact {
   readonly digests: readonly NamedDigest[];
 }
 
-/** Records what is no container image. */
-export function registerArtifact(records: ImageRecords, artifact: NewArtifact): Digest {
+/** What is no container image, stored but not yet visible. */
+export function prepareArtifact(records: ImageRecords, artifact: NewArtifact): PreparedImage {
   const { id, type, bytes } = artifact;
   const nowhere = { os: "", architecture: "", variant: "" };
   const config = formatConfig(emptyConfig(nowhere, artifact.created), nowhere, []);
-  records.transaction(() => {
-    records.put({ id, manifest: id, config, layers: [], artifact: { type, bytes } });
-    for (const reference of artifact.references) records.setTag(reference, id, id);
-    for (const named of artifact.digests) records.setDigest(named, id);
-    records.keepWhole(id, artifact.whole);
-  });
-  return id;
+  return {
+    id,
+    record: () => {
+      records.put({ id, manifest: id, config, layers: [], artifact: { type, bytes } });
+      for (const reference of artifact.references) records.setTag(reference, id, id);
+      for (const named of artifact.digests) records.setDigest(named, id);
+      records.keepWhole(id, artifact.whole);
+    },
+  };
+}
+
+/** Records what is no container image. */
+export function registerArtifact(records: ImageRecords, artifact: NewArtifact): Digest {
+  const prepared = prepareArtifact(records, artifact);
+  records.transaction(prepared.record);
+  return prepared.id;
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { tinyImage } from "../contract/defaults.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
 import { loadArchive } from "./archive/load.ts";
+import { disposedAfter, planSave, saveArchive } from "./archive/save.ts";
 import type { BuildStore } from "./build/build-store.ts";
 import { DiskBuildStore } from "./build/disk-build-store.ts";
 import { formatConfig, parseConfig } from "./config.ts";
@@ -143,6 +144,16 @@ class DiskImageStore implements ImageStoreWithBuilds {
     return [...new Set(ids)].map((id) => this.#image(id));
   }
 
+  async save(names: readonly string[]): Promise<AsyncGenerator<Uint8Array, void, undefined>> {
+    for (const name of names) await this.#ensureTiny(name);
+    await using held = new AsyncDisposableStack();
+    held.use(await this.#gate.enter());
+    const plan = await planSave(this.#content, this.#records, names);
+    const content = this.#content;
+    const kept = held.move();
+    return disposedAfter(kept, saveArchive(content, plan));
+  }
+
   async tag(image: string, reference: string): Promise<void> {
     const named = tagReference(reference);
     await this.#ensureTiny(image);
@@ -206,6 +217,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
       }
     }
     for (const part of this.#records.partsOfWholes()) blobs.add(part);
+    for (const target of this.#records.targets()) blobs.add(target);
     for (const { layers: cached } of this.#records.buildCache.all())
       for (const layer of cached) {
         blobs.add(layer.blob);

@@ -113,6 +113,14 @@ export class Images {
     return this.#progress("/images/create", query, {}, upload(source), options.signal);
   }
 
+  /** Several images as one archive, for `load` and `docker load`. */
+  async save(names: readonly string[]): Promise<AsyncIterable<Uint8Array>> {
+    const { body } = await this.#transport.request("GET", "/images/get", { query: { names } });
+    return (async function* () {
+      for (let bytes = await body.read(); bytes !== undefined; bytes = await body.read()) yield bytes;
+    })();
+  }
+
   /** Loads the images of a `docker save` or OCI archive. */
   load(
     source: Source,

@@ -20,7 +20,6 @@ const refused: readonly (readonly [
 ])[] = [
   [["GET"], "/containers/:id/attach/ws", "attach by WebSocket", "attach by an upgrade to tcp"],
   [["GET", "POST", "DELETE"], "/containers/:id/checkpoints", "checkpoint", later],
-  [["GET"], "/images/get", "save", later],
   [["POST"], "/session", "BuildKit", building],
   [["POST"], "/grpc", "BuildKit", building],
   [["POST"], "/volumes/create", "volume create", later],

@@ -9,11 +9,10 @@ import { storageDriver } from "./container-views.ts";
 import { type Filters, parseFilters, passes, passesLabels } from "./filters.ts";
 import { push } from "./image-push.ts";
 
-const later = "it comes with a later version of Hull";
-
 export function imageRoutes(engine: Engine): Route[] {
   return [
     { method: "GET", path: "/images/json", handle: (exchange) => list(engine, exchange) },
+    { method: "GET", path: "/images/get", handle: (exchange) => save(engine, exchange, namesOf(exchange)) },
     { method: "GET", path: "/images/*", handle: (exchange) => read(engine, exchange) },
     { method: "POST", path: "/images/prune", handle: (exchange) => prune(engine, exchange) },
     { method: "POST", path: "/images/*", handle: (exchange) => tag(engine, exchange) },
@@ -104,11 +103,33 @@ function secondsOf(time: string): number {
 
 async function read(engine: Engine, exchange: Exchange): Promise<void> {
   const { name, verb } = splitVerb(exchange);
-  if (verb === "get") throw new HullError("unsupported", { what: "save", where: "", why: later });
+  if (verb === "get") return await save(engine, exchange, [name]);
   if (verb !== "json" && verb !== "history")
     throw new HullError("noSuchRoute", { value: `GET /images/${name}/${verb}` });
   const image = await engine.images.resolve(name);
   exchange.sendJson(200, verb === "json" ? inspectOf(image) : historyOf(image));
+}
+
+function namesOf(exchange: Exchange): string[] {
+  const names = exchange.query.getAll("names").flatMap((each) => each.split(","));
+  if (names.some((name) => name !== "")) return names.filter((name) => name !== "");
+  throw new HullError("invalidParameter", { what: "names", value: "", why: "name the images to save" });
+}
+
+async function save(engine: Engine, exchange: Exchange, names: readonly string[]): Promise<void> {
+  if (exchange.text("platform") !== "")
+    throw new HullError("unsupported", {
+      what: "platform",
+      where: " in a save",
+      why: "an image is saved with all of its platforms that are here",
+    });
+  await using archive = await engine.images.save(names);
+  const channel = exchange.sendStream("application/x-tar");
+  for await (const chunk of archive) {
+    if (channel.gone.aborted) return;
+    await channel.write(chunk);
+  }
+  channel.end();
 }
 
 function inspectOf(image: Image): ImageInspect {

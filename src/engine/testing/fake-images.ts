@@ -57,6 +57,10 @@ export class FakeImages implements ImageStore {
     this.image = image;
   }
 
+  save(): Promise<never> {
+    return Promise.reject(new Error("the fake image store saves nothing"));
+  }
+
   resolve(reference: string): Promise<Image> {
     const { image } = this;
     const known = ["some/image", ...image.references, image.id, image.id.slice(7, 19)].includes(reference);

@@ -5,16 +5,13 @@ import { parseConfig, parseJson } from "../config.ts";
 import type { ContentStore } from "../content/content-store.ts";
 import type { Digest, ProgressEvent } from "../image-store.ts";
 import { ingestLayer, type LayerRecord } from "../layer/ingest.ts";
-import { choosePlatform, type Descriptor, noPlatform, parseManifest } from "../manifest.ts";
-import { hostPlatform } from "../platform.ts";
+import { parseManifest } from "../manifest.ts";
 import type { ImageRecords, NamedReference } from "../records.ts";
-import { canonicalName, parseReference } from "../reference.ts";
-import { type PreparedImage, prepareImage } from "../registration.ts";
+import { type PreparedImage, prepareArtifact, prepareImage } from "../registration.ts";
+import { type LayoutItem, layoutItems, maxImages, namedReference } from "./oci-layout.ts";
 import { readSpooled, Spool } from "./spool.ts";
 
 const what = "the image archive";
-const maxImages = 1000;
-
 const dockerManifestSchema = v.pipe(
   v.array(
     v.object({
@@ -26,15 +23,20 @@ const dockerManifestSchema = v.pipe(
   v.maxLength(maxImages),
 );
 
-/** Where an image's name is in an OCI layout. */
-const nameAnnotations = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
-
 interface FoundImage {
   readonly config: Buffer;
   readonly manifest: Buffer | undefined;
   /** Paths in the archive, bottom first. */
   readonly layers: readonly string[];
   readonly references: readonly NamedReference[];
+  /** The index or manifest that the references stand for, when all of it is in the archive. */
+  readonly top: { readonly digest: Digest; readonly parts: readonly Digest[] } | undefined;
+}
+
+interface Found {
+  readonly images: readonly FoundImage[];
+  /** What is no image for this host, and is kept to be pushed and saved again. */
+  readonly artifacts: readonly LayoutItem[];
 }
 
 /** Returns the ids of the images loaded. All of them become visible at once, or none. */
@@ -45,29 +47,62 @@ export async function loadArchive(
   onProgress: (event: ProgressEvent) => void,
 ): Promise<Digest[]> {
   await using spool = await Spool.read(content, archive, what);
-  const images = await findImages(spool);
-  if (images.length === 0) throw new HullError("corrupt", { what, why: "there is no image in it" });
+  const { images, artifacts } = await findImages(spool);
+  if (images.length + artifacts.length === 0)
+    throw new HullError("corrupt", { what, why: "there is no image in it" });
   // Images share layers, and a layer's file is moved to its place once.
   const layers = new Map<string, LayerRecord>();
   const prepared: PreparedImage[] = [];
+  const kept = new Set<Digest>();
   for (const image of images) {
     const { diffIds } = parseConfig(image.config.toString("utf8"), `an image config in ${what}`);
     const own: LayerRecord[] = [];
     for (const [index, path] of image.layers.entries())
       own.push(await loadLayer(content, spool, path, diffIds[index], layers, onProgress));
+    const { top } = image;
+    for (const part of top?.parts ?? []) kept.add(part);
     prepared.push(
       await prepareImage(content, records, {
         ...image,
         layers: own,
         digests: [],
         manifest: fitting(image, own),
+        ...(top === undefined ? {} : { target: top.digest, whole: top.parts }),
       }),
     );
   }
+  for (const item of artifacts) {
+    for (const part of item.whole?.digests ?? []) kept.add(part);
+    prepared.push(preparedArtifact(records, item));
+  }
+  await keepBlobs(content, spool, kept);
   records.transaction(() => {
     for (const image of prepared) image.record();
   });
   return prepared.map((image) => image.id);
+}
+
+function preparedArtifact(
+  records: ImageRecords,
+  { digest, name, whole, content }: LayoutItem,
+): PreparedImage {
+  return prepareArtifact(records, {
+    id: digest,
+    type: "artifact" in content ? content.artifact : "",
+    bytes: whole?.bytes ?? 0,
+    whole: whole?.digests ?? [],
+    created: "created" in content ? content.created : "",
+    references: name === undefined ? [] : [name],
+    digests: [],
+  });
+}
+
+/** Layers of the host's own images are stored by now; the rest of what is kept whole is stored as it is. */
+async function keepBlobs(content: ContentStore, spool: Spool, kept: ReadonlySet<Digest>): Promise<void> {
+  for (const digest of kept) {
+    if ((await content.blobSize(digest)) !== undefined) continue;
+    await content.publishBlob(spool.blob(digest).file, digest);
+  }
 }
 
 async function loadLayer(
@@ -111,11 +146,11 @@ function fitting(image: FoundImage, layers: readonly LayerRecord[]): Buffer | un
   return fits ? image.manifest : undefined;
 }
 
-async function findImages(spool: Spool): Promise<FoundImage[]> {
+async function findImages(spool: Spool): Promise<Found> {
   if (spool.isEmpty) throw new HullError("corrupt", { what, why: "it is empty" });
-  // Docker 25 and later write both; Docker's own file has all the names.
-  if (spool.has("manifest.json")) return dockerImages(spool);
-  if (spool.has("index.json")) return ociImages(spool);
+  const [docker, oci] = [spool.has("manifest.json"), spool.has("index.json")];
+  if (docker) return dockerImages(spool, oci ? await layoutUnlessBroken(spool) : []);
+  if (oci) return ociImages(await layoutItems(spool, what), spool);
   if (spool.has("repositories"))
     throw new HullError("unsupported", {
       what: "an archive of Docker before 1.10",
@@ -128,102 +163,75 @@ async function findImages(spool: Spool): Promise<FoundImage[]> {
   });
 }
 
-async function dockerImages(spool: Spool): Promise<FoundImage[]> {
-  const json = (await spool.document("manifest.json")).toString("utf8");
-  const manifests = spool.has("index.json") ? await manifestsByConfig(spool) : new Map<Digest, Buffer>();
-  const images: FoundImage[] = [];
-  for (const entry of parseJson(dockerManifestSchema, json, `manifest.json in ${what}`)) {
-    images.push({
-      config: await spool.document(entry.Config),
-      manifest: manifests.get(spool.get(entry.Config).digest),
-      layers: entry.Layers,
-      references: entry.RepoTags.map(namedReference),
-    });
-  }
-  return images;
-}
-
-function namedReference(text: string): NamedReference {
-  const reference = parseReference(text);
-  return { canonical: canonicalName(reference), tag: reference.tag ?? "latest" };
-}
-
-/** The manifests of the OCI side of a `docker save` archive. What is broken there does not matter: Docker's side counts. */
-async function manifestsByConfig(spool: Spool): Promise<Map<Digest, Buffer>> {
-  const found = new Map<Digest, Buffer>();
+/** What is broken on the OCI side of an archive does not matter where there is Docker's side. */
+async function layoutUnlessBroken(spool: Spool): Promise<readonly LayoutItem[]> {
   try {
-    for (const descriptor of await indexOf(spool)) {
-      const bytes = await spool.blobDocument(descriptor.digest);
-      const document = parseManifest(bytes.toString("utf8"), what);
-      if (document.kind === "manifest") found.set(document.config.digest, bytes);
-    }
+    return await layoutItems(spool, what);
   } catch (error) {
     if (!isHullError(error)) throw error;
+    return [];
   }
-  return found;
 }
 
-async function indexOf(spool: Spool): Promise<readonly Descriptor[]> {
-  const index = parseManifest((await spool.document("index.json")).toString("utf8"), `index.json in ${what}`);
-  if (index.kind !== "index") throw new HullError("corrupt", { what, why: "its index.json is not an index" });
-  if (index.manifests.length > maxImages)
-    throw new HullError("tooLarge", { what, value: `${index.manifests.length} images`, limit: maxImages });
-  return index.manifests;
-}
-
-async function ociImages(spool: Spool): Promise<FoundImage[]> {
-  const images = new Map<Digest, FoundImage>();
-  for (const descriptor of hostsOwn(await indexOf(spool))) {
-    const image = await ociImage(spool, descriptor);
-    const key = spool.blob(descriptor.digest).digest;
-    const before = images.get(key);
-    images.set(key, { ...image, references: [...(before?.references ?? []), ...image.references] });
+/** Docker 25 and later write both: Docker's own file has all the names, the other side what they stand for. */
+async function dockerImages(spool: Spool, items: readonly LayoutItem[]): Promise<Found> {
+  const json = (await spool.document("manifest.json")).toString("utf8");
+  const images: FoundImage[] = [];
+  const seen = new Set<LayoutItem>();
+  for (const entry of parseJson(dockerManifestSchema, json, `manifest.json in ${what}`)) {
+    const { digest } = spool.get(entry.Config);
+    const own = items.filter((item) => configOf(item) === digest);
+    for (const item of own) seen.add(item);
+    const plain = { config: await spool.document(entry.Config), layers: entry.Layers };
+    const rest = entry.RepoTags.map(namedReference).filter(
+      (name) => !own.some((item) => item.name !== undefined && isSame(item.name, name)),
+    );
+    for (const item of own) if (item.name !== undefined) images.push({ ...plain, ...standingFor(item) });
+    const [any] = own;
+    if (rest.length > 0 || !own.some((item) => item.name !== undefined))
+      images.push({
+        ...plain,
+        manifest: any && standingFor(any).manifest,
+        references: rest,
+        top: undefined,
+      });
   }
-  return [...images.values()];
+  const others = await ociImages(
+    items.filter((item) => !seen.has(item)),
+    spool,
+  );
+  return { images: [...images, ...others.images], artifacts: others.artifacts };
 }
 
-/** Several descriptors with platforms are one image for several: the host's is taken. */
-function hostsOwn(descriptors: readonly Descriptor[]): readonly Descriptor[] {
-  const named = descriptors.some((descriptor) => nameOf(descriptor) !== undefined);
-  if (named || descriptors.length < 2 || descriptors.some((descriptor) => descriptor.platform === undefined))
-    return descriptors;
-  const chosen = choosePlatform(descriptors, hostPlatform());
-  if (chosen === undefined) throw noPlatform(what, hostPlatform());
-  return [chosen];
+function isSame(one: NamedReference, other: NamedReference): boolean {
+  return one.canonical === other.canonical && one.tag === other.tag;
 }
 
-async function ociImage(spool: Spool, descriptor: Descriptor): Promise<FoundImage> {
-  let bytes = await spool.blobDocument(descriptor.digest);
-  let document = parseManifest(bytes.toString("utf8"), `a manifest in ${what}`);
-  if (document.kind === "index") {
-    const chosen = choosePlatform(document.manifests, hostPlatform());
-    if (chosen === undefined) throw noPlatform(what, hostPlatform());
-    bytes = await spool.blobDocument(chosen.digest);
-    document = parseManifest(bytes.toString("utf8"), `a manifest in ${what}`);
-  }
-  if (document.kind === "index")
-    throw new HullError("unsupported", {
-      what: "an index in an index",
-      where: ` in ${what}`,
-      why: "make it flat",
-    });
-  const name = nameOf(descriptor);
+function configOf({ content }: LayoutItem): Digest | undefined {
+  return "document" in content ? content.document.config.digest : undefined;
+}
+
+function standingFor({ digest, name, whole, content }: LayoutItem) {
   return {
-    config: await spool.blobDocument(document.config.digest),
-    manifest: bytes,
-    layers: document.layers.map((layer) => {
-      spool.blob(layer.digest);
-      return `blobs/sha256/${layer.digest.slice("sha256:".length)}`;
-    }),
+    manifest: "manifest" in content ? content.manifest : undefined,
     references: name === undefined ? [] : [name],
+    top: whole === undefined ? undefined : { digest, parts: whole.digests },
   };
 }
 
-/** A bare tag (`latest`) says nothing about the image's name, so the image stays without. */
-function nameOf(descriptor: Descriptor): NamedReference | undefined {
-  for (const key of nameAnnotations) {
-    const text = descriptor.annotations[key];
-    if (text !== undefined && /[/:]/.test(text)) return namedReference(text);
+async function ociImages(items: readonly LayoutItem[], spool: Spool): Promise<Found> {
+  const images: FoundImage[] = [];
+  for (const item of items) {
+    const { content } = item;
+    if (!("document" in content)) continue;
+    images.push({
+      ...standingFor(item),
+      config: await spool.blobDocument(content.document.config.digest),
+      layers: content.document.layers.map((layer) => {
+        spool.blob(layer.digest);
+        return `blobs/sha256/${layer.digest.slice("sha256:".length)}`;
+      }),
+    });
   }
-  return undefined;
+  return { images, artifacts: items.filter(({ content }) => "artifact" in content) };
 }

@@ -134,6 +134,10 @@ export class Spool implements AsyncDisposable {
     return readFile(file.out.path);
   }
 
+  hasBlob(digest: Digest): boolean {
+    return this.has(blobPath(digest));
+  }
+
   /** A blob of an OCI layout, held against its digest. */
   blob(digest: Digest): SpooledFile {
     const found = this.get(blobPath(digest));
