@@ -47,6 +47,16 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
   search: { summary: "Say why registries cannot be searched", load: () => import("./search.ts") },
   import: { summary: "Make an image of a root file system's tar", load: () => import("./import.ts") },
   save: { summary: "Write images into an archive", load: () => import("./save.ts") },
+  "image-verify": {
+    summary: "Check all that images keep on the disk, and mend it",
+    load: () => import("./image-verify.ts"),
+  },
+  "image-prune": { summary: "Remove images of no use", load: () => import("./image-prune.ts") },
+  "container-prune": {
+    summary: "Remove workloads that do not run",
+    load: () => import("./container-prune.ts"),
+  },
+  "system-prune": { summary: "Remove all that is of no use", load: () => import("./system-prune.ts") },
   load: { summary: "Load images from an archive", load: () => import("./load.ts") },
   tag: { summary: "Give an image one more name", load: () => import("./tag.ts") },
   rmi: { summary: "Remove images", load: () => import("./rmi.ts") },
@@ -100,6 +110,7 @@ const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[
     ls: ["ps"],
     list: ["ps"],
     ps: ["ps"],
+    prune: ["container-prune"],
     remove: ["rm"],
   },
   image: {
@@ -110,9 +121,11 @@ const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[
     list: ["images"],
     rm: ["rmi"],
     remove: ["rmi"],
+    prune: ["image-prune"],
+    verify: ["image-verify"],
   },
   builder: { build: ["build"], prune: ["builder-prune"] },
-  system: same("info events df"),
+  system: { ...same("info events df"), prune: ["system-prune"] },
   network: {
     connect: ["network-connect"],
     create: ["network-create"],

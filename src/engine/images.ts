@@ -10,6 +10,8 @@ import type {
   RegistryAuth,
   RemoteImage,
   RemovedImage,
+  StoreUsage,
+  VerifyOptions,
 } from "../image/image-store.ts";
 import type { EngineContext } from "./context.ts";
 import { shortId } from "./names.ts";
@@ -68,6 +70,14 @@ export class Images {
     const image = await this.#context.images.importTar(tar, options);
     this.#emit("import", image.id, {});
     return image;
+  }
+
+  usage(): Promise<StoreUsage> {
+    return this.#context.images.usage();
+  }
+
+  verify(options: VerifyOptions): Promise<boolean> {
+    return this.#context.images.verify(options);
   }
 
   async save(names: readonly string[]): Promise<AsyncGenerator<Uint8Array, void, undefined>> {

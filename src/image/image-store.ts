@@ -37,6 +37,10 @@ export interface ImageStore {
   save(names: readonly string[]): Promise<AsyncGenerator<Uint8Array, void, undefined>>;
   /** A `docker save` archive or an OCI layout archive; returns what was loaded. */
   load(archive: ReadableStream<Uint8Array>, onProgress: (event: ProgressEvent) => void): Promise<Image[]>;
+  /** What images take on the disk. */
+  usage(): Promise<StoreUsage>;
+  /** Looks through all that is stored, and mends what it can; resolves to whether everything is whole. */
+  verify(options: VerifyOptions): Promise<boolean>;
   /** Gives an image one more reference; a reference that another image had moves. */
   tag(image: string, reference: string): Promise<void>;
   /** Removes a reference, and the image when it was the last one. `inUse` names ids of images that workloads use. */
@@ -163,3 +167,37 @@ export interface ProgressEvent {
 }
 
 export type RemovedImage = { readonly untagged: string } | { readonly deleted: Digest };
+
+export interface StoreUsage {
+  /** Of all files that belong to images. */
+  readonly totalBytes: number;
+  readonly images: ReadonlyMap<Digest, ImageUsage>;
+}
+
+export interface ImageUsage {
+  readonly bytes: number;
+  /** Of these, bytes of files that another image has, too. */
+  readonly sharedBytes: number;
+}
+
+export interface VerifyOptions {
+  /** Otherwise damage is only told. */
+  readonly repair: boolean;
+  readonly authOf: (domain: string) => RegistryAuth | undefined;
+  readonly signal: AbortSignal;
+  /** Told of each part once it has been looked at. */
+  readonly onPart: (part: VerifiedPart) => void | Promise<void>;
+}
+
+export interface VerifiedPart {
+  readonly kind: "blob" | "layer";
+  readonly digest: Digest;
+  /** Names of images that have it, or their ids. */
+  readonly images: readonly string[];
+  /** What is wrong with it; empty: nothing. */
+  readonly damage: string;
+  /** Whether it is whole now. */
+  readonly repaired: boolean;
+  /** Where what mended it came from, or why nothing could. */
+  readonly note: string;
+}

@@ -172,14 +172,12 @@ export class ImageRecords implements Disposable {
     return row === null ? undefined : v.parse(wholeRow, row);
   }
 
-  /** Forgets wholes that nothing names; returns the parts of all others. */
-  partsOfWholes(): Set<Digest> {
+  /** Forgets wholes that nothing names any more. */
+  forgetWholes(): void {
     this.#db.run(
       `DELETE FROM wholes WHERE digest NOT IN (SELECT target FROM tags) AND digest NOT IN
          (SELECT digest FROM digests) AND digest NOT IN (SELECT id FROM images)`,
     );
-    const rows = v.parse(v.array(wholeRow), this.#db.query("SELECT parts FROM wholes").all());
-    return new Set(rows.flat());
   }
 
   /** The index or manifest that a tag was pulled as; undefined when it was not pulled. */
@@ -190,15 +188,6 @@ export class ImageRecords implements Disposable {
     if (row === null) return undefined;
     const { target } = v.parse(targetRow, row);
     return isDigest(target) ? target : undefined;
-  }
-
-  /** The indexes and manifests that tags stand for. */
-  targets(): Digest[] {
-    const rows = v.parse(
-      v.array(targetRow),
-      this.#db.query("SELECT DISTINCT target FROM tags WHERE target <> ''").all(),
-    );
-    return rows.map(({ target }) => target).filter(isDigest);
   }
 
   /** All tags of a repository. */

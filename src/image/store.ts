@@ -23,19 +23,24 @@ import type {
   RegistryAuth,
   RemoteImage,
   RemovedImage,
+  StoreUsage,
+  VerifyOptions,
 } from "./image-store.ts";
 import { importTar, tagReference } from "./import.ts";
 import { ingestLayer } from "./layer/ingest.ts";
+import { partsOfImage } from "./parts.ts";
 import { hostPlatform } from "./platform.ts";
 import { type ImageRecord, ImageRecords } from "./records.ts";
 import { canonicalName, familiarName, parseReference } from "./reference.ts";
 import { registerImage } from "./registration.ts";
 import { RegistryCommands } from "./registry/commands.ts";
-import { registryContext } from "./registry/context.ts";
+import { type RegistryContext, registryContext } from "./registry/context.ts";
 import { defaultRegistrySettings, type RegistrySettings } from "./registry/settings.ts";
 import { removeImage } from "./remove.ts";
 import { writeTar } from "./tar/writer.ts";
 import { makeTiny, tinyReference } from "./tiny.ts";
+import { storeUsage } from "./usage.ts";
+import { verifyStore } from "./verify.ts";
 
 /** The image store, and what builds need of it. */
 export interface ImageStoreWithBuilds extends ImageStore {
@@ -64,6 +69,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
   readonly #records: ImageRecords;
   readonly #gate = new Gate(() => this.collect());
   readonly #leases = new Map<Digest, number>();
+  readonly #context: RegistryContext;
   readonly #registry: RegistryCommands;
   #closed = false;
   #makingTiny: Promise<void> | undefined;
@@ -73,7 +79,8 @@ class DiskImageStore implements ImageStoreWithBuilds {
   constructor(content: ContentStore, records: ImageRecords, settings: RegistrySettings) {
     this.#content = content;
     this.#records = records;
-    this.#registry = new RegistryCommands(registryContext(content, records, settings), this.#gate);
+    this.#context = registryContext(content, records, settings);
+    this.#registry = new RegistryCommands(this.#context, this.#gate);
     this.builds = new DiskBuildStore({
       content,
       records,
@@ -154,6 +161,14 @@ class DiskImageStore implements ImageStoreWithBuilds {
     return disposedAfter(kept, saveArchive(content, plan));
   }
 
+  usage(): Promise<StoreUsage> {
+    return storeUsage(this.#content, this.#records);
+  }
+
+  verify(options: VerifyOptions): Promise<boolean> {
+    return this.#gate.run(() => verifyStore(this.#context, options));
+  }
+
   async tag(image: string, reference: string): Promise<void> {
     const named = tagReference(reference);
     await this.#ensureTiny(image);
@@ -208,16 +223,11 @@ class DiskImageStore implements ImageStoreWithBuilds {
         this.#records.delete(record.id);
         continue;
       }
-      blobs.add(record.id);
-      blobs.add(record.manifest);
-      for (const named of this.#records.digestsOf(record.id)) blobs.add(named.digest);
-      for (const layer of record.layers) {
-        blobs.add(layer.blob);
-        layers.add(layer.diffId);
-      }
+      const parts = partsOfImage(this.#records, record);
+      for (const blob of parts.blobs) blobs.add(blob);
+      for (const layer of parts.layers) layers.add(layer);
     }
-    for (const part of this.#records.partsOfWholes()) blobs.add(part);
-    for (const target of this.#records.targets()) blobs.add(target);
+    this.#records.forgetWholes();
     for (const { layers: cached } of this.#records.buildCache.all())
       for (const layer of cached) {
         blobs.add(layer.blob);

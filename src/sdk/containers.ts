@@ -1,4 +1,6 @@
 /** /containers and /exec of the Engine API. */
+
+import type { ContainerPruneReport } from "../contract/docker/prune.ts";
 import type {
   ContainerCreateRequest,
   ContainerCreateResponse,
@@ -173,6 +175,12 @@ export class Containers {
   ): Promise<void> {
     const query = { force: options.force, v: options.volumes };
     await this.#transport.call("DELETE", `/containers/${encodeURIComponent(id)}`, { query });
+  }
+
+  /** Removes containers that do not run. */
+  async prune(options: { readonly filters?: Filters | undefined } = {}): Promise<ContainerPruneReport> {
+    const query = { filters: filtersQuery(options.filters) };
+    return checked("containerPrune", await this.#transport.json("POST", "/containers/prune", { query }));
   }
 
   async list(options: ListOptions = {}): Promise<ContainerSummary[]> {

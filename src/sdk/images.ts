@@ -1,4 +1,7 @@
 /** /images of the Engine API. */
+
+import type { ImagePruneReport } from "../contract/docker/prune.ts";
+import type { VerifyLine } from "../contract/docker/verify.ts";
 import type {
   ImageDeleteItem,
   ImageHistoryItem,
@@ -46,9 +49,11 @@ export interface PullOptions {
 /** `name`: a reference, an id, or an unambiguous prefix of one. */
 export class Images {
   readonly #transport: Transport;
+  readonly #unversioned: Transport;
 
-  constructor(transport: Transport) {
+  constructor(transport: Transport, unversioned: Transport) {
     this.#transport = transport;
+    this.#unversioned = unversioned;
   }
 
   async list(
@@ -111,6 +116,34 @@ export class Images {
       platform: options.platform,
     };
     return this.#progress("/images/create", query, {}, upload(source), options.signal);
+  }
+
+  /** Removes images without a tag that no container uses; with the filter `dangling=false`, all that none uses. */
+  async prune(options: { readonly filters?: Filters | undefined } = {}): Promise<ImagePruneReport> {
+    const query = { filters: filtersQuery(options.filters) };
+    return checked("imagePrune", await this.#transport.json("POST", "/images/prune", { query }));
+  }
+
+  /** Looks through all that images keep on the daemon's disk. Yields what is damaged, and at the end how it stands. */
+  async *verify(
+    options: {
+      /** Mends what can be mended; otherwise damage is only told. */
+      readonly repair?: boolean | undefined;
+      /** By registry. */
+      readonly auths?: Readonly<Record<string, RegistryAuthHeader>> | undefined;
+    } = {},
+  ): AsyncGenerator<VerifyLine, void, void> {
+    const auths = options.auths ?? {};
+    const headers = {
+      "X-Registry-Config": Buffer.from(JSON.stringify(auths)).toString("base64url"),
+    };
+    const query = { repair: options.repair ?? true };
+    const answer = await this.#unversioned.request("POST", "/hull/v1/images/verify", { query, headers });
+    for await (const value of jsonLines(answer)) {
+      const line = await checked("verifyLine", value);
+      if (line.Error !== undefined) throw new ApiError(500, line.Error);
+      yield line;
+    }
   }
 
   /** Several images as one archive, for `load` and `docker load`. */

@@ -74,7 +74,7 @@ export function connect(options: ConnectOptions = {}): Hull {
     socket,
     containers,
     files: new ContainerFiles(transport),
-    images: new Images(transport),
+    images: new Images(transport, unversioned),
     builder: new Builder(transport),
     registries: new Registries(transport),
     system: new System(transport, unversioned),

@@ -6,6 +6,8 @@
 import * as v from "valibot";
 import type { BuildLine, BuildPruneReport } from "../contract/docker/build.ts";
 import type { ContainerPathStat, FilesystemChange } from "../contract/docker/files.ts";
+import type { ContainerPruneReport, ImagePruneReport } from "../contract/docker/prune.ts";
+import type { VerifyLine } from "../contract/docker/verify.ts";
 import type {
   ContainerInspect,
   ContainerStats,
@@ -176,6 +178,30 @@ const schemas = {
     ),
   }),
   forked: v.array(v.object({ Id: v.string(), Name: v.string() })),
+  imagePrune: v.looseObject({
+    ImagesDeleted: v.nullish(
+      v.array(v.looseObject({ Untagged: v.optional(v.string()), Deleted: v.optional(v.string()) })),
+    ),
+    SpaceReclaimed: v.number(),
+  }),
+  containerPrune: v.looseObject({
+    ContainersDeleted: v.nullish(v.array(v.string())),
+    SpaceReclaimed: v.number(),
+  }),
+  verifyLine: v.looseObject({
+    Damaged: v.optional(
+      v.object({
+        Kind: v.picklist(["blob", "layer"]),
+        Digest: v.string(),
+        Images: v.array(v.string()),
+        Damage: v.string(),
+        Repaired: v.boolean(),
+        Note: v.string(),
+      }),
+    ),
+    Done: v.optional(v.object({ Whole: v.boolean(), Blobs: v.number(), Layers: v.number() })),
+    Error: v.optional(v.string()),
+  }),
   pathStat: v.object({
     name: v.string(),
     size: v.number(),
@@ -223,6 +249,9 @@ interface Answers {
   info: SystemInfo;
   diskUsage: SystemDiskUsage;
   forked: ForkedContainer[];
+  imagePrune: ImagePruneReport;
+  containerPrune: ContainerPruneReport;
+  verifyLine: VerifyLine;
   pathStat: ContainerPathStat;
   fileChanges: FilesystemChange[];
   network: NetworkResource;

@@ -7,11 +7,11 @@ import { rfc3339 } from "../../engine/clock.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { CacheUsage } from "../../image/build/build-store.ts";
 import { type Exchange, parseWith } from "../exchange.ts";
+import { registryAuths } from "../registry-auth.ts";
 import type { Route } from "../server.ts";
 import { selectForPrune } from "./build-prune.ts";
 import { BuildStream, jsonParameter } from "./build-stream.ts";
 import { createBody, translateCreate } from "./create-request.ts";
-import { registryAuths } from "./registry-auth.ts";
 
 export function buildRoutes(engine: Engine): Route[] {
   return [

@@ -2,8 +2,8 @@
 import { HullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Exchange } from "../exchange.ts";
+import { registryAuth } from "../registry-auth.ts";
 import { ProgressStream } from "./progress-stream.ts";
-import { registryAuth } from "./registry-auth.ts";
 
 export async function pull(engine: Engine, exchange: Exchange): Promise<void> {
   const name = exchange.text("fromImage");

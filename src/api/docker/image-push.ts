@@ -3,8 +3,8 @@ import * as v from "valibot";
 import { HullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { type Exchange, parseWith } from "../exchange.ts";
+import { registryAuth } from "../registry-auth.ts";
 import { ProgressStream } from "./progress-stream.ts";
-import { registryAuth } from "./registry-auth.ts";
 
 const platformSchema = v.looseObject({
   os: v.optional(v.string(), ""),

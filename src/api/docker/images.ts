@@ -1,20 +1,21 @@
 /** The images that are here: list, inspect, history, tag, delete, prune. */
-import type { ImageDeleteItem, ImageHistoryItem, ImageInspect, ImageSummary } from "../../contract/docker.ts";
+import type { ImageHistoryItem, ImageInspect } from "../../contract/docker.ts";
 import { HullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
-import type { Image, RemovedImage } from "../../image/image-store.ts";
+import type { Image } from "../../image/image-store.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import { storageDriver } from "./container-views.ts";
-import { type Filters, parseFilters, passes, passesLabels } from "./filters.ts";
+import { listImages, secondsOf } from "./image-list.ts";
+import { deleteItemOf, pruneImages } from "./image-prune.ts";
 import { push } from "./image-push.ts";
 
 export function imageRoutes(engine: Engine): Route[] {
   return [
-    { method: "GET", path: "/images/json", handle: (exchange) => list(engine, exchange) },
+    { method: "GET", path: "/images/json", handle: (exchange) => listImages(engine, exchange) },
     { method: "GET", path: "/images/get", handle: (exchange) => save(engine, exchange, namesOf(exchange)) },
     { method: "GET", path: "/images/*", handle: (exchange) => read(engine, exchange) },
-    { method: "POST", path: "/images/prune", handle: (exchange) => prune(engine, exchange) },
+    { method: "POST", path: "/images/prune", handle: (exchange) => pruneImages(engine, exchange) },
     { method: "POST", path: "/images/*", handle: (exchange) => tag(engine, exchange) },
     {
       method: "DELETE",
@@ -28,77 +29,11 @@ export function imageRoutes(engine: Engine): Route[] {
   ];
 }
 
-function deleteItemOf(item: RemovedImage): ImageDeleteItem {
-  return "untagged" in item ? { Untagged: item.untagged } : { Deleted: item.deleted };
-}
-
 /** An image's name may have slashes, so the verb is what follows the last one. */
 function splitVerb(exchange: Exchange): { name: string; verb: string } {
   const path = exchange.parameter("*");
   const slash = path.lastIndexOf("/");
   return { name: path.slice(0, Math.max(0, slash)), verb: path.slice(slash + 1) };
-}
-
-async function list(engine: Engine, exchange: Exchange): Promise<void> {
-  const filters = parseFilters(exchange, ["before", "dangling", "label", "reference", "since"]);
-  const images = await filtered(engine, filters);
-  exchange.sendJson(200, summariesOf(engine, images));
-}
-
-async function filtered(engine: Engine, filters: Filters): Promise<Image[]> {
-  const createdAt = async (word: string): Promise<number> =>
-    secondsOf((await engine.images.resolve(word)).config.created);
-  const before = await Promise.all((filters.get("before") ?? []).map(createdAt));
-  const since = await Promise.all((filters.get("since") ?? []).map(createdAt));
-  return (await engine.images.list()).filter(
-    (image) =>
-      passes(filters, "dangling", (value) => isTrue(value) === (image.references.length === 0)) &&
-      passes(filters, "reference", (pattern) => image.references.some((one) => matches(one, pattern))) &&
-      passesLabels(filters, "label", image.config.labels) &&
-      before.every((instant) => secondsOf(image.config.created) < instant) &&
-      since.every((instant) => secondsOf(image.config.created) > instant),
-  );
-}
-
-function isTrue(value: string): boolean {
-  return value === "true" || value === "1";
-}
-
-/** `*` matches within a part of the name; a pattern without a tag matches all of them. */
-function matches(reference: string, pattern: string): boolean {
-  const tagged = /:[^/]*$/.test(pattern);
-  const subject = tagged ? reference : reference.replace(/:[^/:]*$/, "");
-  const expression = pattern
-    .replaceAll(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replaceAll("*", "[^/]*")
-    .replaceAll("?", "[^/]");
-  return new RegExp(`^${expression}$`).test(subject);
-}
-
-export function summariesOf(engine: Engine, images: readonly Image[]): ImageSummary[] {
-  const users = new Map<string, number>();
-  for (const { record } of engine.list()) users.set(record.image, (users.get(record.image) ?? 0) + 1);
-  return images
-    .map(
-      (image): ImageSummary => ({
-        Id: image.id,
-        ParentId: "",
-        RepoTags: image.references,
-        RepoDigests: image.digests,
-        Created: secondsOf(image.config.created),
-        Size: image.sizeBytes,
-        SharedSize: -1,
-        VirtualSize: image.sizeBytes,
-        Labels: image.config.labels,
-        Containers: users.get(image.id) ?? 0,
-      }),
-    )
-    .sort((one, other) => other.Created - one.Created);
-}
-
-function secondsOf(time: string): number {
-  const milliseconds = Date.parse(time);
-  return Number.isNaN(milliseconds) ? 0 : Math.floor(milliseconds / 1000);
 }
 
 async function read(engine: Engine, exchange: Exchange): Promise<void> {
@@ -198,21 +133,4 @@ async function tag(engine: Engine, exchange: Exchange): Promise<void> {
   const word = exchange.text("tag");
   await engine.images.tag(name, word === "" ? repository : `${repository}:${word}`);
   exchange.sendEmpty(201);
-}
-
-/** Images without a reference; with `dangling=false`, all that no workload uses. */
-async function prune(engine: Engine, exchange: Exchange): Promise<void> {
-  const filters = parseFilters(exchange, ["dangling", "label"]);
-  const everything = (filters.get("dangling") ?? []).some((value) => !isTrue(value));
-  const deleted: ImageDeleteItem[] = [];
-  let reclaimed = 0;
-  for (const image of await engine.images.list()) {
-    if (engine.images.userOf(image.id) !== undefined) continue;
-    if (!everything && image.references.length > 0) continue;
-    if (!passesLabels(filters, "label", image.config.labels)) continue;
-    const removed = await engine.images.remove(image.id, { force: true });
-    deleted.push(...removed.map(deleteItemOf));
-    reclaimed += image.sizeBytes;
-  }
-  exchange.sendJson(200, { ImagesDeleted: deleted, SpaceReclaimed: reclaimed });
 }

@@ -3,8 +3,8 @@ import * as v from "valibot";
 import { HullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Exchange } from "../exchange.ts";
+import { authOf, authSchema, registryAuth } from "../registry-auth.ts";
 import type { Route } from "../server.ts";
-import { authOf, authSchema, registryAuth } from "./registry-auth.ts";
 
 const noSearch = "registries are not searched: their protocol has no search, so pull by name";
 

@@ -17,7 +17,7 @@ import { buildCacheItems } from "./build.ts";
 import { hostMemoryBytes } from "./container-stats.ts";
 import { storageDriver, summaryOf } from "./container-views.ts";
 import { hostArchitecture } from "./create-request.ts";
-import { summariesOf } from "./images.ts";
+import { summariesOf } from "./image-list.ts";
 import { wallLabels } from "./labels.ts";
 import { registryInfo } from "./registry-info.ts";
 
@@ -168,9 +168,11 @@ function osRelease(name: string): string {
 }
 
 async function diskUsage(engine: Engine, exchange: Exchange): Promise<void> {
-  const [images, labels] = await Promise.all([engine.images.list(), wallLabels(engine)]);
-  const layers = new Map<string, number>();
-  for (const image of images) for (const layer of image.layers) layers.set(layer.diffId, layer.sizeBytes);
+  const [images, labels, usage] = await Promise.all([
+    engine.images.list(),
+    wallLabels(engine),
+    engine.images.usage(),
+  ]);
   const sizes = new Map(images.map((image) => [image.id, image.sizeBytes]));
   const containers = await Promise.all(
     engine.list().map(async (workload) => {
@@ -185,8 +187,8 @@ async function diskUsage(engine: Engine, exchange: Exchange): Promise<void> {
     }),
   );
   exchange.sendJson(200, {
-    LayersSize: [...layers.values()].reduce((sum, bytes) => sum + bytes, 0),
-    Images: summariesOf(engine, images),
+    LayersSize: usage.totalBytes,
+    Images: summariesOf(engine, images, usage),
     Containers: containers,
     Volumes: [],
     BuildCache: buildCacheItems(engine.buildCache.usage()),

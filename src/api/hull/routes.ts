@@ -4,11 +4,13 @@ import type { Engine } from "../../engine/engine.ts";
 import type { Templates } from "../../wall/templates.ts";
 import type { Route } from "../server.ts";
 import { containerRoutes } from "./containers.ts";
+import { imageVerifyRoutes } from "./images.ts";
 import { templateRoutes } from "./templates.ts";
 
 export function hullRoutes(engine: Engine, options: DoctorOptions, templates: Templates): Route[] {
   return [
     ...containerRoutes(engine),
+    ...imageVerifyRoutes(engine),
     ...templateRoutes(templates),
     {
       method: "GET",

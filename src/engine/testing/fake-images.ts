@@ -57,6 +57,15 @@ export class FakeImages implements ImageStore {
     this.image = image;
   }
 
+  async usage() {
+    const own = { bytes: this.image.sizeBytes, sharedBytes: 0 };
+    return { totalBytes: own.bytes, images: new Map([[this.image.id, own]]) };
+  }
+
+  verify(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
   save(): Promise<never> {
     return Promise.reject(new Error("the fake image store saves nothing"));
   }

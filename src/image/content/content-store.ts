@@ -91,6 +91,11 @@ export class ContentStore {
     return digest;
   }
 
+  /** Takes away a blob that is to be stored anew. */
+  async dropBlob(digest: Digest): Promise<void> {
+    await rm(this.blobPath(digest), { force: true });
+  }
+
   /** Removes every blob and layer that is not named. */
   async keepOnly(blobs: ReadonlySet<Digest>, layers: ReadonlySet<Digest>): Promise<void> {
     for (const name of await readdir(this.#blobs))

@@ -1,8 +1,8 @@
 /** Credentials for registries that come with requests. Source: Docker Engine API, "Authentication". */
 import * as v from "valibot";
-import { HullError } from "../../contract/errors.ts";
-import type { RegistryAuth } from "../../image/image-store.ts";
-import { type Exchange, parseWith } from "../exchange.ts";
+import { HullError } from "../contract/errors.ts";
+import type { RegistryAuth } from "../image/image-store.ts";
+import { type Exchange, parseWith } from "./exchange.ts";
 
 export const authSchema = v.looseObject({
   username: v.nullish(v.string(), ""),

@@ -1,0 +1,34 @@
+/** POST /images/prune */
+import type { ImageDeleteItem } from "../../contract/docker.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { RemovedImage } from "../../image/image-store.ts";
+import type { Exchange } from "../exchange.ts";
+import { parseFilters, passesLabels } from "./filters.ts";
+import { isOlder, isTrue } from "./image-list.ts";
+
+export function deleteItemOf(item: RemovedImage): ImageDeleteItem {
+  return "untagged" in item ? { Untagged: item.untagged } : { Deleted: item.deleted };
+}
+
+/** Images without a tag; with `dangling=false`, all that no workload uses. */
+export async function pruneImages(engine: Engine, exchange: Exchange): Promise<void> {
+  const filters = parseFilters(exchange, ["dangling", "label", "label!", "until"]);
+  const everything = (filters.get("dangling") ?? []).some((value) => !isTrue(value));
+  const older = isOlder(filters);
+  const deleted: ImageDeleteItem[] = [];
+  const before = await engine.images.usage();
+  for (const image of await engine.images.list()) {
+    if (engine.images.userOf(image.id) !== undefined) continue;
+    if (!everything && image.references.length > 0) continue;
+    const { labels } = image.config;
+    if (!older(image) || !passesLabels(filters, "label", labels)) continue;
+    if (filters.has("label!") && passesLabels(filters, "label!", labels)) continue;
+    const removed = await engine.images.remove(image.id, { force: true });
+    deleted.push(...removed.map(deleteItemOf));
+  }
+  const after = await engine.images.usage();
+  exchange.sendJson(200, {
+    ImagesDeleted: deleted,
+    SpaceReclaimed: Math.max(0, before.totalBytes - after.totalBytes),
+  });
+}
