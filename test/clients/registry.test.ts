@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { makeAuthority, type TestAuthority } from "../support/certificates.ts";
 import { type HullOptions, runProgram, startDaemon, type TestDaemon } from "../support/daemon.ts";
 import { startRegistry, type TestRegistry } from "../support/registry.ts";
-import { testTimeout } from "../support/scenario.ts";
+import { testTimeout, walls } from "../support/scenario.ts";
 import { openTerminal } from "../support/terminal.ts";
 
 const login = { username: "someone", password: "a pass:word" };
@@ -231,6 +231,68 @@ test(
     expect((await podman("image", "inspect", "--format", "{{.Digest}}", `${host}/tiny:4`)).stdout).toBe(
       `${digest}\n`,
     );
+    // And back, in podman's own compression and both formats.
+    for (const [tag, format, compression] of [
+      ["docker", "v2s2", "gzip"],
+      ["zstd", "oci", "zstd"],
+    ] as const) {
+      const how = ["--format", format, "--compression-format", compression, "--cert-dir", trust];
+      const image = `${host}/podman:${tag}`;
+      const pushed = await podman("push", "--creds", credentials, ...how, `${host}/tiny:4`, image);
+      expect(pushed).toMatchObject({ code: 0 });
+      for (const wall of walls)
+        expect(
+          await docker(["run", "--rm", "--pull", "always", "--isolation", wall, image, "echo", tag]),
+        ).toEndWith(`${tag}\n`);
+    }
+  },
+  testTimeout,
+);
+
+test(
+  "an artifact is pulled, listed and pushed, and not run",
+  async () => {
+    const { docker, hull } = await configured("artifact");
+    await docker(passwordOf(login, host));
+    const chart = Buffer.from("a chart");
+    const config = Buffer.from("{}");
+    const base = `https://${host}/v2/chart`;
+    const authorization = `Basic ${btoa(`${login.username}:${login.password}`)}`;
+    const send = (url: string, init: RequestInit) =>
+      fetch(url, {
+        ...init,
+        headers: { authorization, ...init.headers },
+        tls: { rejectUnauthorized: false },
+      });
+    const digestOf = (bytes: Buffer) =>
+      `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
+    for (const blob of [chart, config]) {
+      const begun = await send(`${base}/blobs/uploads/`, { method: "POST" });
+      await send(`${begun.headers.get("location")}&digest=${digestOf(blob)}`, { method: "PUT", body: blob });
+    }
+    const describe = (mediaType: string, blob: Buffer) => ({
+      mediaType,
+      digest: digestOf(blob),
+      size: blob.length,
+    });
+    const mediaType = "application/vnd.oci.image.manifest.v1+json";
+    const body = JSON.stringify({
+      schemaVersion: 2,
+      mediaType,
+      artifactType: "application/x.chart",
+      config: describe("application/vnd.oci.empty.v1+json", config),
+      layers: [describe("application/x.chart.content", chart)],
+    });
+    await send(`${base}/manifests/1`, { method: "PUT", headers: { "content-type": mediaType }, body });
+    expect(await hull(["pull", "--quiet", `${host}/chart:1`])).toBe(`${host}/chart:1\n`);
+    expect(await docker(["images", "--format", "{{.Repository}}:{{.Tag}}"])).toContain(`${host}/chart:1\n`);
+    for (const run of [hull, docker])
+      expect(await run(["run", "--rm", `${host}/chart:1`])).toMatch(
+        /^125: .*is no container image but an artifact of type application\/x.chart/s,
+      );
+    await hull(["tag", `${host}/chart:1`, `${host}/copy/chart:1`]);
+    expect(await docker(["push", `${host}/copy/chart:1`])).toContain(digestOf(Buffer.from(body)));
+    expect(await hull(["rmi", `${host}/chart:1`, `${host}/copy/chart:1`])).toContain("Deleted");
   },
   testTimeout,
 );
