@@ -26,7 +26,7 @@ const flags = {
   label: list("NAME=VALUE", "Set a label of the image"),
   memory: text("BYTES", "Memory limit of commands, such as 512m; a virtual machine's size", "m"),
   "memory-swap": text("BYTES", "Limit of memory and swap together"),
-  network: text("MODE", "Network of commands: default or none"),
+  network: text("MODE", "Network of commands: default, none, host or a network's name"),
   "no-cache": toggle("Do every step anew"),
   platform: text("OS/ARCH", "Platform of the image"),
   pull: toggle("Pull images although they are here"),

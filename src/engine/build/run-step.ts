@@ -110,7 +110,7 @@ function networkOf(word: string, template: RunRequest): RunRequest["network"] {
   throw new HullError("unsupported", {
     what: "RUN --network=host",
     where: "",
-    why: "a workload has a network of its own, whichever wall it is behind",
+    why: "a Dockerfile does not choose the host's network by itself: build with --network=host",
   });
 }
 
