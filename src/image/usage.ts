@@ -33,7 +33,7 @@ export async function storeUsage(content: ContentStore, records: ImageRecords): 
   return { totalBytes, images };
 }
 
-async function bytesOnDisk(path: string): Promise<number> {
+export async function bytesOnDisk(path: string): Promise<number> {
   return stat(path).then(
     ({ blocks }) => blocks * 512,
     () => 0,

@@ -63,7 +63,25 @@ class Verifier {
       this.#options.signal.throwIfAborted();
       await this.#verifyLayer(diffId, layer, images);
     }
+    await this.#verifyCache();
     return this.#whole;
+  }
+
+  /** What only the build cache has: damaged, it is forgotten, and the next build makes it anew. */
+  async #verifyCache(): Promise<void> {
+    const steps = this.#records.buildCache.all();
+    const layers = new Map(steps.flatMap((step) => step.layers).map((layer) => [layer.diffId, layer]));
+    for (const [diffId, layer] of layers) {
+      if (this.#layers.has(diffId)) continue;
+      this.#options.signal.throwIfAborted();
+      const damage = await this.#blobDamage(layer.blob);
+      await this.#tell("blob", layer.blob, [], damage, async () => {
+        for (const step of steps)
+          if (step.layers.some((each) => each.diffId === diffId)) this.#records.buildCache.delete(step.key);
+        return "forgotten by the build cache";
+      });
+      if (damage === "") await this.#verifyLayer(diffId, layer, []);
+    }
   }
 
   async #tell(

@@ -191,6 +191,6 @@ async function diskUsage(engine: Engine, exchange: Exchange): Promise<void> {
     Images: summariesOf(engine, images, usage),
     Containers: containers,
     Volumes: [],
-    BuildCache: buildCacheItems(engine.buildCache.usage()),
+    BuildCache: buildCacheItems(await engine.buildCache.usage()),
   } satisfies SystemDiskUsage);
 }

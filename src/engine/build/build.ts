@@ -51,6 +51,7 @@ export function buildImage(
       ...{ context, session, request, output, signal: ending, files, plan, escapeToken, automatic },
       cacheFrom,
     });
+    await warnOfWall(context, request, plan, output);
     const state = await run.all();
     await warnOfArguments(request, run, output);
     return await finish(context, session, state, request, output);
@@ -172,6 +173,20 @@ async function cacheFromOf(
     if (image !== undefined && image.artifactType === undefined) states.push(session.from(image));
   }
   return states.length === 0 ? undefined : new CacheFrom(session, states);
+}
+
+/** What a wall has to say is said with every build that runs something behind it, as with every create. */
+async function warnOfWall(
+  context: EngineContext,
+  request: BuildRequest,
+  plan: StagePlan,
+  output: BuildOutput,
+): Promise<void> {
+  const runs = plan.needed.some((index) =>
+    plan.stages[index]?.instructions.some((each) => each.do === "RUN"),
+  );
+  const { warning } = runs ? await context.walls[request.template.wall].features() : {};
+  if (warning !== undefined) await output.text(`[Warning] ${warning}\n`);
 }
 
 async function warnOfArguments(request: BuildRequest, run: BuildRun, output: BuildOutput): Promise<void> {

@@ -44,7 +44,7 @@ export function imageWith(config: Partial<ImageConfig> = {}): Image {
 /** Builds are tried with the real store: this one has none. */
 export const noBuilds: BuildStore = {
   run: () => Promise.reject(new Error("the fake image store builds nothing")),
-  usage: () => [],
+  usage: () => Promise.resolve([]),
   prune: () => Promise.resolve({ keys: [], bytes: 0 }),
 };
 

@@ -24,7 +24,7 @@ export interface StageState {
 export interface BuildStore {
   run<T>(work: (session: BuildSession) => Promise<T>): Promise<T>;
   /** Least recently used first. */
-  usage(): CacheUsage[];
+  usage(): Promise<CacheUsage[]>;
   /** Forgets steps that `select` chooses, and resolves when what only they had is gone, or is left to work in progress. */
   prune(select: (usage: readonly CacheUsage[]) => readonly string[]): Promise<PrunedCache>;
 }
@@ -55,7 +55,7 @@ export interface BuildSession {
 
 export interface CacheUsage {
   readonly step: CachedStep;
-  /** Bytes of the layer that the step made, counted once when several steps made the same. */
+  /** What the layer that the step made takes on the disk, counted once when several steps made the same. */
   readonly sizeBytes: number;
   /** An image has the layer, too, so forgetting the step frees nothing. */
   readonly shared: boolean;

@@ -8,6 +8,7 @@ import { tagReference } from "../import.ts";
 import { ingestLayer, type LayerRecord } from "../layer/ingest.ts";
 import type { ImageRecord, ImageRecords } from "../records.ts";
 import { prepareImage } from "../registration.ts";
+import { bytesOnDisk } from "../usage.ts";
 import type { BuildSession, BuildStore, CacheUsage, PrunedCache, StageState } from "./build-store.ts";
 import type { CachedStep } from "./cache-records.ts";
 import { BuildContext } from "./context.ts";
@@ -32,26 +33,28 @@ export class DiskBuildStore implements BuildStore {
     return this.#parts.gate.run(() => work(new DiskBuildSession(this.#parts)));
   }
 
-  usage(): CacheUsage[] {
+  async usage(): Promise<CacheUsage[]> {
     const { records } = this.#parts;
     const ofImages = new Set(records.all().flatMap((image) => image.layers.map((layer) => layer.diffId)));
     const counted = new Set<Digest>();
-    return records.buildCache.all().map((step) => {
-      const own = step.madeLayer ? step.layers.at(-1) : undefined;
+    const usage: CacheUsage[] = [];
+    for (const step of records.buildCache.all()) {
+      const own = ownLayer(step);
       const first = own !== undefined && !counted.has(own.diffId);
       if (own !== undefined) counted.add(own.diffId);
-      return {
+      usage.push({
         step,
-        sizeBytes: first ? own.layerBytes : 0,
+        sizeBytes: first ? await this.#bytesOf(own) : 0,
         shared: own !== undefined && ofImages.has(own.diffId),
-      };
-    });
+      });
+    }
+    return usage;
   }
 
   async prune(select: (usage: readonly CacheUsage[]) => readonly string[]): Promise<PrunedCache> {
     const { records, gate } = this.#parts;
-    const before = this.usage();
-    const keys = select(before);
+    const before = await this.usage();
+    const keys = new Set(select(before));
     records.transaction(() => {
       for (const key of keys) records.buildCache.delete(key);
     });
@@ -60,13 +63,24 @@ export class DiskBuildStore implements BuildStore {
     );
     const freed = new Map<Digest, number>();
     for (const { step, shared } of before) {
-      const own = step.madeLayer ? step.layers.at(-1) : undefined;
-      if (own !== undefined && keys.includes(step.key) && !shared && !left.has(own.diffId))
-        freed.set(own.diffId, own.layerBytes + own.blobBytes);
+      const own = ownLayer(step);
+      if (own === undefined || !keys.has(step.key) || shared || left.has(own.diffId)) continue;
+      freed.set(own.diffId, await this.#bytesOf(own));
     }
-    if (keys.length > 0) await gate.request();
-    return { keys, bytes: [...freed.values()].reduce((sum, bytes) => sum + bytes, 0) };
+    if (keys.size > 0) await gate.request();
+    return { keys: [...keys], bytes: [...freed.values()].reduce((sum, bytes) => sum + bytes, 0) };
   }
+
+  async #bytesOf(layer: LayerRecord): Promise<number> {
+    const { content } = this.#parts;
+    return (
+      (await bytesOnDisk(content.layerPath(layer.diffId))) + (await bytesOnDisk(content.blobPath(layer.blob)))
+    );
+  }
+}
+
+function ownLayer(step: CachedStep): LayerRecord | undefined {
+  return step.madeLayer ? step.layers.at(-1) : undefined;
 }
 
 class DiskBuildSession implements BuildSession {

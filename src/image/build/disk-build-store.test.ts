@@ -1,0 +1,124 @@
+/** The build cache on the disk: what it holds, what is shared, what goes with it. */
+import { expect, test } from "bun:test";
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type ImageStoreWithBuilds, openImageStore } from "../store.ts";
+import { smallTar, tarFile } from "../testing/store.ts";
+import { tempDirectory } from "../testing/temp.ts";
+import type { BuildSession, StageState } from "./build-store.ts";
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+async function step(session: BuildSession, state: StageState, name: string): Promise<StageState> {
+  const layer = await session.addLayer(once(smallTar(tarFile(name, name))), name);
+  const next = session.next(state, state.config, "2026-01-01T00:00:00Z", layer);
+  session.keep({ key: name, parent: state.id, createdBy: name, madeLayer: true }, next);
+  return next;
+}
+
+async function withStore(work: (store: ImageStoreWithBuilds, root: string) => Promise<void>): Promise<void> {
+  await using temp = await tempDirectory();
+  const root = join(temp.path, "root");
+  const store = await openImageStore(root);
+  try {
+    await work(store, root);
+  } finally {
+    await store.close();
+  }
+}
+
+test("what steps made outlives the build and the daemon, and goes when it is pruned", async () => {
+  await using temp = await tempDirectory();
+  const root = join(temp.path, "root");
+  const first = await openImageStore(root);
+  await first.builds.run(async (session) => {
+    const kept = await step(session, session.scratch(), "kept");
+    await step(session, kept, "loose");
+    await session.finish(kept, ["made:1"]);
+  });
+  await first.close();
+  const store = await openImageStore(root);
+  try {
+    const usage = await store.builds.usage();
+    expect(usage.map(({ step: { key }, shared }) => [key, shared])).toEqual([
+      ["kept", true],
+      ["loose", false],
+    ]);
+    expect(usage.every(({ sizeBytes }) => sizeBytes > 0)).toBe(true);
+    const layers = () => readdir(join(root, "layers"));
+    expect(await layers()).toHaveLength(2);
+    const pruned = await store.builds.prune(() => ["loose"]);
+    expect(pruned).toEqual({ keys: ["loose"], bytes: usage[1]?.sizeBytes ?? 0 });
+    expect(await layers()).toHaveLength(1);
+    // What the image has, too, frees nothing.
+    expect(await store.builds.prune((all) => all.map((each) => each.step.key))).toEqual({
+      keys: ["kept"],
+      bytes: 0,
+    });
+    expect(await layers()).toHaveLength(1);
+    await store.remove("made:1", { force: false, inUse: () => undefined });
+    expect(await layers()).toEqual([]);
+  } finally {
+    await store.close();
+  }
+});
+
+test("a build that fails leaves the steps that were done, and nothing half-made", async () => {
+  await withStore(async (store, root) => {
+    const failing = store.builds.run(async (session) => {
+      await step(session, session.scratch(), "done");
+      await session.addLayer(once(smallTar(tarFile("lost", "lost"))), "lost");
+      throw new Error("it failed");
+    });
+    expect(failing).rejects.toThrow("it failed");
+    await failing.catch(() => undefined);
+    expect(await readdir(join(root, "layers"))).toHaveLength(1);
+    expect(await readdir(join(root, "content/temp"))).toEqual([]);
+    expect(await store.list()).toEqual([]);
+  });
+});
+
+test("a step whose layer is damaged or gone is not taken, and verification forgets it", async () => {
+  await withStore(async (store, root) => {
+    await store.builds.run(async (session) => {
+      await step(session, session.scratch(), "one");
+      expect((await session.cached("one"))?.layers).toHaveLength(1);
+    });
+    const [blob = ""] = await readdir(join(root, "content/blobs/sha256"));
+    await writeFile(join(root, "content/blobs/sha256", blob), "damaged");
+    const parts: string[] = [];
+    const options = {
+      repair: true,
+      signal: new AbortController().signal,
+      authOf: () => undefined,
+      onPart: (part: { note: string }) => {
+        parts.push(part.note);
+        return Promise.resolve();
+      },
+    };
+    expect(await store.verify(options)).toBe(true);
+    expect(parts).toContain("forgotten by the build cache");
+    await store.builds.run(async (session) => {
+      expect(await session.cached("one")).toBeUndefined();
+    });
+  });
+});
+
+test("a hidden image is in no list and goes with its last lease", async () => {
+  await withStore(async (store) => {
+    let lease: Disposable | undefined;
+    await store.builds.run(async (session) => {
+      const state = await step(session, session.scratch(), "hidden");
+      const image = await session.hidden(state);
+      expect((await session.hidden(state)).id).toBe(image.id);
+      lease = store.lease(image.id);
+      expect(await store.list()).toEqual([]);
+      expect(store.resolve(image.id)).rejects.toThrow("No such image");
+    });
+    lease?.[Symbol.dispose]();
+    await store.builds.run(async () => undefined);
+    expect(await store.list()).toEqual([]);
+  });
+});
