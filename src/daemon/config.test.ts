@@ -42,6 +42,11 @@ describe("configuration", () => {
     [{ root: "x" }, "absolute path"],
     [{ container: { runtime: "" } }, "container.runtime"],
     [{ logLevel: "loud" }, "logLevel"],
+    [{ registries: { mirror: {} } }, "registries.mirror"],
+    [{ registries: { mirrors: { "docker.io": ["mirror.example.com"] } } }, "URL"],
+    [{ registries: { insecure: ["http://x"] } }, "HOST[:PORT]"],
+    [{ registries: { downloads: 0 } }, "registries.downloads"],
+    [{ registries: { certificates: ["certs.d"] } }, "absolute path"],
     [[], "corrupt"],
     ["text", "corrupt"],
   ])("%j is refused", async (config, words) => {

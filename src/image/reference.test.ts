@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { isHullError } from "../contract/errors.ts";
-import { formatReference, parseReference } from "./reference.ts";
+import { canonicalName, formatReference, parseReference, useDefaultRegistry } from "./reference.ts";
 
 const digest = `sha256:${"a".repeat(64)}` as const;
 
@@ -77,3 +77,21 @@ for (const text of bad) {
     throw new Error("it was taken");
   });
 }
+
+test("names without a host are of the registry that was chosen, and are written as they are read", () => {
+  useDefaultRegistry("registry.example.com:5000");
+  try {
+    expect(canonicalName(parseReference("alpine"))).toBe("registry.example.com:5000/alpine");
+    expect(canonicalName(parseReference("team/app:1"))).toBe("registry.example.com:5000/team/app");
+    expect(canonicalName(parseReference("docker.io/alpine"))).toBe("docker.io/library/alpine");
+    for (const name of ["alpine:1", "team/app:1", "docker.io/library/alpine:1", "other.example/x:1"])
+      expect(formatReference(parseReference(name))).toBe(name);
+    // Its first part would be read as a host.
+    const odd = "registry.example.com:5000/odd.name/x";
+    expect(formatReference(parseReference(`${odd}:1`))).toBe(`${odd}:1`);
+  } finally {
+    useDefaultRegistry("docker.io");
+  }
+  expect(formatReference(parseReference("docker.io/library/alpine:1"))).toBe("alpine:1");
+  for (const wrong of ["library", "a/b", "", "x y"]) expect(() => useDefaultRegistry(wrong)).toThrow();
+});

@@ -96,7 +96,9 @@ export interface NewArtifact {
 
 /** What is no container image, stored but not yet visible. */
 export function prepareArtifact(records: ImageRecords, artifact: NewArtifact): PreparedImage {
-  const { id, type, bytes } = artifact;
+  const { id, bytes } = artifact;
+  // Media types have 255 characters at most (RFC 6838); strangers may write what they like.
+  const type = artifact.type.slice(0, 255);
   const nowhere = { os: "", architecture: "", variant: "" };
   const config = formatConfig(emptyConfig(nowhere, artifact.created), nowhere, []);
   return {
