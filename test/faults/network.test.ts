@@ -1,0 +1,176 @@
+/** What goes wrong with networks: rules flushed, bridges deleted, daemons killed, addresses and ports used up. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { run } from "../../src/host/spawn.ts";
+import { startDaemon, type TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/until.ts";
+
+const timeout = 240_000;
+let daemon: TestDaemon;
+
+beforeAll(async () => {
+  daemon = await startDaemon();
+}, timeout);
+afterAll(async () => await daemon[Symbol.asyncDispose](), timeout);
+
+async function fromHost(address: string): Promise<string | undefined> {
+  try {
+    const answer = await fetch(`http://${address}/hostname`, {
+      signal: AbortSignal.timeout(2000),
+      keepalive: false,
+    });
+    return (await answer.text()).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+async function serve(name: string, ...flags: readonly string[]): Promise<void> {
+  const image = ["hull/tiny", "httpd", "-f", "-p", "80", "-h", "/etc"];
+  await daemon.hullOk(["run", "-d", "--name", name, "-h", name, ...flags, ...image]);
+}
+
+/** Names of the interfaces in the test's own name space. */
+async function links(): Promise<string[]> {
+  const { stdout } = await run(["ip", "-o", "link"]);
+  return [...stdout.matchAll(/^\d+: ([^:@]+)/gm)].map(([, name]) => name ?? "");
+}
+
+async function expectAnswer(address: string, expected: string | undefined): Promise<void> {
+  await until(`${address} answers ${expected}`, async () => (await fromHost(address)) === expected);
+}
+
+test(
+  "rules that a firewall flushed, and a bridge that somebody deleted, come back; other rules stay as they are",
+  async () => {
+    await serve("steady", "-p", "18100:80");
+    await expectAnswer("127.0.0.1:18100", "steady");
+    await run(["nft", "flush", "ruleset"]);
+    await run(["nft", "add", "table", "inet", "somebody"]);
+    await expectAnswer("127.0.0.1:18100", "steady");
+    expect((await run(["nft", "list", "tables"])).stdout).toContain("table inet somebody");
+    await run(["nft", "delete", "table", "inet", "somebody"]);
+    const bridge = (await links()).find((name) => name.startsWith("hull")) ?? "";
+    expect(await run(["ip", "link", "delete", bridge])).toMatchObject({ code: 0 });
+    await expectAnswer("127.0.0.1:18100", "steady");
+    expect(await daemon.hullOk(["run", "--rm", "hull/tiny", "nslookup", "steady"])).toContain(
+      "Name:\tsteady",
+    );
+    await daemon.hullOk(["rm", "-f", "steady"]);
+  },
+  timeout,
+);
+
+test(
+  "a daemon that is killed leaves the ways in open, and the next one has everything in hand again",
+  async () => {
+    await serve("lasting", "-p", "18101:80");
+    await serve("leaving", "-p", "18102:80");
+    const address = await daemon.hullOk(["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "lasting"]);
+    const pid = Number(await daemon.hullOk(["inspect", "-f", "{{.State.Pid}}", "leaving"]));
+    await daemon.kill9();
+    expect(await fromHost("127.0.0.1:18101")).toBe("lasting");
+    process.kill(pid, "SIGKILL");
+    await daemon.start();
+    expect(await fromHost("127.0.0.1:18101")).toBe("lasting");
+    expect(await daemon.hullOk(["port", "lasting", "80"])).toContain("0.0.0.0:18101");
+    const taken = await daemon.hull(["run", "--rm", "-p", "18101:80", "hull/tiny", "true"]);
+    expect(taken.stderr).toContain("already allocated");
+    // What ended meanwhile has nothing any more, and what comes does not get what is taken.
+    await serve("coming", "-p", "18102:80");
+    await expectAnswer("127.0.0.1:18102", "coming");
+    expect(await daemon.hullOk(["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "coming"])).not.toBe(
+      address,
+    );
+    expect(await daemon.hullOk(["run", "--rm", "hull/tiny", "nslookup", "lasting"])).toContain(address);
+    await daemon.hullOk(["rm", "-f", "lasting", "leaving", "coming"]);
+  },
+  timeout,
+);
+
+test(
+  "a daemon that ends while nobody is on a network leaves neither bridges nor rules",
+  async () => {
+    await daemon.hullOk(["run", "--rm", "-p", "18103:80", "hull/tiny", "true"]);
+    expect((await links()).filter((name) => name.startsWith("hull"))).toHaveLength(1);
+    // One that was killed leaves them to the next.
+    await daemon.kill9();
+    await daemon.start();
+    await daemon.stop();
+    expect(await links()).toEqual(["lo"]);
+    expect((await run(["nft", "list", "ruleset"])).stdout).toBe("");
+    await daemon.start();
+  },
+  timeout,
+);
+
+test(
+  "many starts at once get an address each, and those that find none say so",
+  async () => {
+    await daemon.hullOk(["network", "create", "--subnet", "10.98.0.0/28", "small"]);
+    // 14 addresses, one of which is the gateway's.
+    const starts = Array.from({ length: 16 }, (_, index) =>
+      daemon.hull([
+        "run",
+        "-d",
+        "--name",
+        `crowd-${index}`,
+        "--network",
+        "small",
+        "hull/tiny",
+        "sleep",
+        "1000",
+      ]),
+    );
+    const failed = (await Promise.all(starts)).filter(({ code }) => code !== 0);
+    expect(failed).toHaveLength(3);
+    for (const { stderr } of failed) expect(stderr).toContain("no more IPv4 addresses in network small");
+    const inspected = JSON.parse(await daemon.hullOk(["network", "inspect", "small"]));
+    const addresses = Object.values<{ IPv4Address: string }>(inspected[0].Containers).map(
+      (one) => one.IPv4Address,
+    );
+    expect(new Set(addresses).size).toBe(13);
+    await daemon.hullOk(["rm", "-f", ...Array.from({ length: 16 }, (_, index) => `crowd-${index}`)]);
+    await daemon.hullOk(["network", "rm", "small"]);
+  },
+  timeout,
+);
+
+test(
+  "a thousand published ports come and go with their workload",
+  async () => {
+    await serve("ports", "-p", "20000-20999:1000-1999", "-p", "18104:80");
+    await expectAnswer("127.0.0.1:18104", "ports");
+    expect((await daemon.hullOk(["port", "ports"])).split("\n").length).toBeGreaterThan(1000);
+    await daemon.hullOk(["rm", "-f", "ports"]);
+    await serve("ports", "-p", "20999:80");
+    await expectAnswer("127.0.0.1:20999", "ports");
+    await daemon.hullOk(["rm", "-f", "ports"]);
+  },
+  timeout,
+);
+
+test(
+  "a network moves out of the way of a route that came up, unless its place was asked for",
+  async () => {
+    const subnet = await daemon.hullOk([
+      "network",
+      "inspect",
+      "-f",
+      "{{(index .IPAM.Config 0).Subnet}}",
+      "bridge",
+    ]);
+    await daemon.restart();
+    await run(["ip", "route", "add", subnet, "dev", "lo"]);
+    await daemon.hullOk(["network", "create", "--subnet", "10.97.0.0/24", "asked"]);
+    await run(["ip", "route", "add", "10.97.0.0/16", "dev", "lo"]);
+    expect(await daemon.hullOk(["run", "--rm", "hull/tiny", "ip", "route"])).not.toContain(subnet);
+    const refused = await daemon.hull(["run", "--rm", "--network", "asked", "hull/tiny", "true"]);
+    expect(refused.stderr).toContain("overlap with a route of the host");
+    const colliding = await daemon.hull(["network", "create", "--subnet", "10.97.5.0/24", "other"]);
+    expect(colliding.stderr).toMatch(/overlap/i);
+    await run(["ip", "route", "del", subnet, "dev", "lo"]);
+    await run(["ip", "route", "del", "10.97.0.0/16", "dev", "lo"]);
+    await daemon.hullOk(["network", "rm", "asked"]);
+  },
+  timeout,
+);

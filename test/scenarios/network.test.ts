@@ -1,0 +1,223 @@
+/** Workloads of both walls as neighbours: names, ports, networks that come and go. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { WallKind } from "../../src/contract/isolation.ts";
+import { startDaemon, type TestDaemon } from "../support/daemon.ts";
+import { testTimeout, walls } from "../support/scenario.ts";
+import { until } from "../support/until.ts";
+
+let daemon: TestDaemon;
+
+beforeAll(async () => {
+  daemon = await startDaemon();
+  await daemon.hullOk(["network", "create", "front"]);
+  await daemon.hullOk(["network", "create", "back", "--internal", "--subnet", "10.99.0.0/24"]);
+}, testTimeout);
+afterAll(async () => await daemon[Symbol.asyncDispose](), testTimeout);
+
+/** A web server that says its host name. */
+async function serve(wall: WallKind, name: string, ...flags: readonly string[]): Promise<void> {
+  const command = ["httpd", "-f", "-p", "80", "-h", "/etc"];
+  await daemon.hullOk([
+    ...["run", "-d", "--isolation", wall, "--name", name, "-h", name, ...flags, "hull/tiny"],
+    ...command,
+  ]);
+  await until(`${name} listens`, async () => {
+    const { stdout } = await daemon.hull(["exec", name, "netstat", "-ltn"]);
+    return stdout.includes(":80 ");
+  });
+}
+
+const inside = (name: string, script: string): Promise<string> =>
+  daemon.hullOk(["exec", name, "sh", "-c", script]);
+
+/** What a published port of the host answers; undefined when nobody does. */
+async function fromHost(address: string): Promise<string | undefined> {
+  try {
+    const answer = await fetch(`http://${address}/hostname`, {
+      signal: AbortSignal.timeout(5000),
+      keepalive: false,
+    });
+    return (await answer.text()).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+for (const wall of walls) {
+  const other: WallKind = wall === "vm" ? "container" : "vm";
+  const name = (base: string): string => `${base}-${wall}`;
+
+  describe(`network, ${wall} wall`, () => {
+    test(
+      "neighbours of either wall know each other by name and reach each other's ports",
+      async () => {
+        await serve(wall, name("web"), "--network", "front", "--network-alias", name("alias"));
+        await serve(other, name("peer"), "--network", "front");
+        for (const [from, to] of [
+          [name("web"), name("peer")],
+          [name("peer"), name("web")],
+        ] as const)
+          expect(await inside(from, `wget -qO- http://${to}/hostname`)).toBe(to);
+        expect(await inside(name("peer"), `wget -qO- http://${name("alias")}/hostname`)).toBe(name("web"));
+        expect(await inside(name("web"), "nslookup host.docker.internal")).toContain("172.");
+        await daemon.hullOk(["rm", "-f", name("web"), name("peer")]);
+      },
+      testTimeout,
+    );
+
+    test(
+      "published ports are reached from the host, by a neighbour and by the workload itself",
+      async () => {
+        await serve(wall, name("port"), "-p", "18080:80", "-p", "127.0.0.1::80");
+        const ports = (await daemon.hullOk(["port", name("port"), "80"])).split("\n");
+        expect(ports).toContain("0.0.0.0:18080");
+        const local = ports.find((port) => port.startsWith("127.0.0.1:")) ?? "";
+        for (const address of ["127.0.0.1:18080", "[::1]:18080", local])
+          expect([address, await fromHost(address)]).toEqual([address, name("port")]);
+        const gateway = await inside(name("port"), "ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p'");
+        expect(await inside(name("port"), `wget -qO- http://${gateway}:18080/hostname`)).toBe(name("port"));
+        const neighbour = ["run", "--rm", "hull/tiny", "wget", "-qO-", `http://${gateway}:18080/hostname`];
+        expect(await daemon.hullOk(neighbour)).toBe(name("port"));
+        const taken = await daemon.hull(["run", "--rm", "-p", "18080:80", "hull/tiny", "true"]);
+        expect(taken.stderr).toContain("port 18080/tcp is already allocated");
+        await daemon.hullOk([
+          "update",
+          "--publish-add",
+          "18081:80",
+          "--publish-rm",
+          "18080:80",
+          name("port"),
+        ]);
+        expect(await fromHost("127.0.0.1:18081")).toBe(name("port"));
+        expect(await fromHost("127.0.0.1:18080")).toBeUndefined();
+        await daemon.hullOk(["rm", "-f", name("port")]);
+        expect(await fromHost("127.0.0.1:18081")).toBeUndefined();
+      },
+      testTimeout,
+    );
+
+    test(
+      "a running workload is connected to networks and disconnected from them",
+      async () => {
+        await serve(wall, name("moving"), "--network", "front");
+        await daemon.hullOk([
+          "network",
+          "connect",
+          "--alias",
+          name("inner"),
+          "--ip",
+          "10.99.0.77",
+          "back",
+          name("moving"),
+        ]);
+        const ask = [
+          "run",
+          "--rm",
+          "--network",
+          "back",
+          "hull/tiny",
+          "wget",
+          "-qO-",
+          `http://${name("inner")}/hostname`,
+        ];
+        expect(await daemon.hullOk(ask)).toBe(name("moving"));
+        expect(await inside(name("moving"), "cat /etc/hosts")).toContain(`10.99.0.77\t${name("moving")}`);
+        const inUse = await daemon.hull(["network", "rm", "back"]);
+        expect(inUse.stderr).toContain("has active endpoints");
+        await daemon.hullOk(["network", "disconnect", "front", name("moving")]);
+        expect(await inside(name("moving"), "ip route")).not.toContain("default");
+        expect(await daemon.hullOk(ask)).toBe(name("moving"));
+        await daemon.hullOk(["network", "connect", "front", name("moving")]);
+        expect(await inside(name("moving"), "ip route")).toContain("default via");
+        await daemon.hullOk(["rm", "-f", name("moving")]);
+      },
+      testTimeout,
+    );
+
+    test(
+      "a workload without a network has a loopback interface only, and keeps its addresses over a restart",
+      async () => {
+        const none = [
+          "run",
+          "--rm",
+          "--isolation",
+          wall,
+          "--network",
+          "none",
+          "hull/tiny",
+          "cat",
+          "/proc/net/dev",
+        ];
+        expect((await daemon.hullOk(none)).match(/^\s*\w+:/gm)?.map((word) => word.trim())).toEqual(["lo:"]);
+        await daemon.hullOk([
+          "run",
+          "-d",
+          "--isolation",
+          wall,
+          "--name",
+          name("steady"),
+          "hull/tiny",
+          "sleep",
+          "1000",
+        ]);
+        const address = (): Promise<string> =>
+          daemon.hullOk(["inspect", "-f", "{{.NetworkSettings.IPAddress}}", name("steady")]);
+        const before = await address();
+        await daemon.hullOk(["run", "-d", "--name", name("another"), "hull/tiny", "sleep", "1000"]);
+        await daemon.hullOk(["restart", "-t", "0", name("steady")]);
+        expect(await address()).toBe(before);
+        await daemon.hullOk(["rm", "-f", name("steady"), name("another")]);
+      },
+      testTimeout,
+    );
+  });
+}
+
+test(
+  "a container joins the host's network or another one's; a virtual machine is refused both with a reason",
+  async () => {
+    await daemon.hullOk(["run", "-d", "--name", "owner", "-h", "owner", "hull/tiny", "sleep", "1000"]);
+    const joined = ["run", "--rm", "--network", "container:owner", "hull/tiny", "sh", "-c"];
+    const address = await daemon.hullOk(["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "owner"]);
+    expect(await daemon.hullOk([...joined, "hostname; ip addr show eth0"])).toContain(`inet ${address}`);
+    expect(await daemon.hullOk(["run", "--rm", "--network", "host", "hull/tiny", "ip", "link"])).toContain(
+      "hull",
+    );
+    for (const mode of ["host", "container:owner"]) {
+      const { stderr, code } = await daemon.hull([
+        "run",
+        "--rm",
+        "--isolation",
+        "vm",
+        "--network",
+        mode,
+        "hull/tiny",
+        "true",
+      ]);
+      expect([code, stderr]).toEqual([125, expect.stringContaining("on the vm wall")]);
+    }
+    await daemon.hullOk(["rm", "-f", "owner"]);
+  },
+  testTimeout,
+);
+
+test(
+  "networks do not reach each other but through published ports, and an internal one reaches nothing else",
+  async () => {
+    await serve("container", "closed", "--network", "front", "-p", "18090:80");
+    const address = await daemon.hullOk([
+      ...["inspect", "-f", '{{(index .NetworkSettings.Networks "front").IPAddress}}', "closed"],
+    ]);
+    const gateway = address.replace(/\.\d+$/, ".1");
+    const from = (network: string, target: string): Promise<{ stdout: string }> =>
+      daemon.hull([
+        ...["run", "--rm", "--network", network, "hull/tiny", "sh", "-c"],
+        `printf 'GET /hostname HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${target}`,
+      ]);
+    expect((await from("bridge", `${address} 80`)).stdout).toBe("");
+    expect((await from("bridge", `${gateway} 18090`)).stdout).toContain("closed");
+    expect((await from("back", `${address} 80`)).stdout).toBe("");
+    await daemon.hullOk(["rm", "-f", "closed"]);
+  },
+  testTimeout,
+);
