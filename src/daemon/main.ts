@@ -72,7 +72,7 @@ async function serve(config: Config, log: Logger): Promise<void> {
   const server = createApiServer({
     routes: [
       ...dockerRoutes(engine, facts),
-      ...hullRoutes(engine, doctorOptions(config, walls), walls.vm.templates),
+      ...hullRoutes(engine, doctorOptions(config, walls, networks), walls.vm.templates),
     ],
     headers: commonHeaders(facts),
     log,

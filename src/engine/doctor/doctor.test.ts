@@ -43,6 +43,7 @@ test("what is missing is named with the command that mends it, and healthy is on
     seccompProfile: "",
     guestDirectory: "/no/guest",
     walls,
+    networksUnavailable: async () => undefined,
   };
   const report = await examine(options);
   const byName = Object.fromEntries(report.checks.map((check) => [check.name, check]));

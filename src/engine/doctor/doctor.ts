@@ -4,6 +4,7 @@ import { messageOf } from "../../contract/errors.ts";
 import type { WallKind } from "../../contract/isolation.ts";
 import type { Wall } from "../../wall/wall.ts";
 import { cgroupCheck, kernelChecks, privilegeCheck, seccompCheck } from "./host-checks.ts";
+import { networkCheck } from "./network-checks.ts";
 import { programCheck, runtimeCheck } from "./program-checks.ts";
 import { guestCheck, kvmCheck, wallCheck } from "./vm-checks.ts";
 
@@ -16,6 +17,8 @@ export interface DoctorOptions {
   readonly seccompProfile: string;
   readonly guestDirectory: string;
   readonly walls: Readonly<Record<WallKind, Wall>>;
+  /** Why networks cannot be made; undefined when they can. */
+  readonly networksUnavailable: () => Promise<string | undefined>;
 }
 
 export async function examine(options: DoctorOptions): Promise<DoctorReport> {
@@ -32,6 +35,7 @@ export async function examine(options: DoctorOptions): Promise<DoctorReport> {
         remedy: "apt-get install conmon",
       }),
       seccompCheck(options.seccompProfile),
+      networkCheck(options.networksUnavailable),
       privilegeCheck(),
       wallCheck("container wall", options.walls.container),
       programCheck({
