@@ -12,6 +12,7 @@ export async function networkCheck(unavailable: () => Promise<string | undefined
       why === undefined
         ? "workloads are connected to networks, and their ports published"
         : "a workload that asks for no network in particular gets a loopback interface only; others are refused",
-    remedy: why === undefined ? "" : "apt-get install nftables; modprobe -a bridge veth nf_tables nft_chain_nat",
+    remedy:
+      why === undefined ? "" : "apt-get install nftables; modprobe -a bridge veth nf_tables nft_chain_nat",
   };
 }
