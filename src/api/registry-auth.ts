@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { HullError } from "../contract/errors.ts";
 import type { RegistryAuth } from "../image/image-store.ts";
+import { defaultRegistry, parseReference } from "../image/reference.ts";
 import { type Exchange, parseWith } from "./exchange.ts";
 
 export const authSchema = v.looseObject({
@@ -13,11 +14,21 @@ export const authSchema = v.looseObject({
   registrytoken: v.nullish(v.string(), ""),
 });
 
-/** Of the header X-Registry-Auth; undefined: there are none. */
-export function registryAuth(exchange: Exchange): RegistryAuth | undefined {
+/** Of the header X-Registry-Auth, for an image's name; undefined: there are none for its registry. */
+export function registryAuth(exchange: Exchange, name: string): RegistryAuth | undefined {
   const header = exchange.request.headers["x-registry-auth"];
   if (header === undefined || header === "") return undefined;
-  return authOf(parseWith(authSchema, decoded(String(header), "X-Registry-Auth"), "X-Registry-Auth"));
+  const given = parseWith(authSchema, decoded(String(header), "X-Registry-Auth"), "X-Registry-Auth");
+  return isForHubAlone(given.serveraddress, name) ? undefined : authOf(given);
+}
+
+/**
+ * Docker's clients take a name without a host for Docker Hub's, and send its credentials along. Where such names
+ * are another registry's, that one must not see them.
+ */
+export function isForHubAlone(address: string, name: string): boolean {
+  const isHub = /^(https?:\/\/)?(index\.|registry-1\.)?docker\.io(\/|$)/.test(address);
+  return isHub && defaultRegistry() !== "docker.io" && parseReference(name).domain !== "docker.io";
 }
 
 const configSchema = v.record(v.string(), authSchema);

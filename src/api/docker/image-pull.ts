@@ -11,7 +11,7 @@ export async function pull(engine: Engine, exchange: Exchange): Promise<void> {
     throw new HullError("invalidParameter", { what: "fromImage", value: "", why: "name the image to pull" });
   const word = exchange.text("tag");
   const reference = word === "" ? name : word.includes(":") ? `${name}@${word}` : `${name}:${word}`;
-  const auth = registryAuth(exchange);
+  const auth = registryAuth(exchange, name);
   const progress = new ProgressStream(exchange);
   await progress.run(async () => {
     const options = {

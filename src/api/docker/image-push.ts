@@ -14,7 +14,7 @@ const platformSchema = v.looseObject({
 
 export async function push(engine: Engine, exchange: Exchange, name: string): Promise<void> {
   const tag = exchange.text("tag");
-  const auth = registryAuth(exchange);
+  const auth = registryAuth(exchange, name);
   const platform = platformOf(exchange);
   const progress = new ProgressStream(exchange);
   await progress.run(async () => {

@@ -37,7 +37,7 @@ async function inspect(engine: Engine, exchange: Exchange): Promise<void> {
   const name = /^(.+)\/json$/.exec(exchange.parameter("*"))?.[1];
   if (name === undefined)
     throw new HullError("noSuchRoute", { value: `GET /distribution/${exchange.parameter("*")}` });
-  const auth = registryAuth(exchange);
+  const auth = registryAuth(exchange, name);
   const found = await engine.images.inspectRemote(name, { auth, signal: exchange.gone });
   exchange.sendJson(200, {
     Descriptor: { mediaType: found.mediaType, digest: found.digest, size: found.size },
