@@ -52,6 +52,7 @@ test("what is missing is named with the command that mends it, and healthy is on
   expect(byName.conmon).toMatchObject({ status: "missing", remedy: "apt-get install conmon" });
   expect(byName.QEMU).toMatchObject({ status: "warning" });
   expect(byName["guest kernel"]).toMatchObject({ status: "warning", remedy: "./setup" });
+  expect(byName["hull-files"]).toMatchObject({ status: "warning", remedy: "./setup" });
   expect(byName["vm wall"]).toMatchObject({ remedy: "apt-get install qemu-system-x86" });
   expect(byName["seccomp profile"]).toMatchObject({ status: "warning" });
   for (const { name, found, meaning } of report.checks) {

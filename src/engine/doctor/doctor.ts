@@ -5,7 +5,7 @@ import type { WallKind } from "../../contract/isolation.ts";
 import type { Wall } from "../../wall/wall.ts";
 import { cgroupCheck, kernelChecks, privilegeCheck, seccompCheck } from "./host-checks.ts";
 import { networkCheck } from "./network-checks.ts";
-import { programCheck, runtimeCheck } from "./program-checks.ts";
+import { filesCheck, programCheck, runtimeCheck } from "./program-checks.ts";
 import { guestCheck, kvmCheck, wallCheck } from "./vm-checks.ts";
 
 export interface DoctorOptions {
@@ -38,6 +38,7 @@ export async function examine(options: DoctorOptions): Promise<DoctorReport> {
       networkCheck(options.networksUnavailable),
       privilegeCheck(),
       wallCheck("container wall", options.walls.container),
+      filesCheck(options.guestDirectory),
       programCheck({
         name: "QEMU",
         program: options.qemu,

@@ -1,4 +1,5 @@
 /** Programs that Hull starts: there or not, and of which version. */
+import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import type { DoctorCheck } from "../../contract/docker.ts";
 import { run } from "../../host/spawn.ts";
@@ -30,6 +31,19 @@ export async function programCheck(check: ProgramCheck): Promise<DoctorCheck> {
   const version = versionIn(stdout) ?? versionIn(stderr) ?? "of unknown version";
   const packaged = await packageOf(path);
   return { name, status: "ok", found: foundText(version, packaged), meaning, remedy: "" };
+}
+
+/** What copies files into and out of containers is built with the guest. */
+export async function filesCheck(directory: string): Promise<DoctorCheck> {
+  const path = `${directory}/hull-files`;
+  const there = existsSync(path);
+  return {
+    name: "hull-files",
+    status: there ? "ok" : "warning",
+    found: there ? path : `no ${path}`,
+    meaning: "cp, diff, export and commit need it for workloads of the container wall",
+    remedy: there ? "" : "./setup",
+  };
 }
 
 export async function runtimeCheck(runtime: string): Promise<DoctorCheck> {

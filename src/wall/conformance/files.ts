@@ -117,6 +117,24 @@ export function describeFiles(promise: DefinePromise, bench: Bench): void {
     expect((await bench.exec(sandbox, "stat -c %u:%g /t/q /t/q/owned")).stdout).toBe("12:13\n12:13\n");
   });
 
+  promise("a workload that exchanges directories and links meanwhile leads nothing outside", async () => {
+    const mark = `hull-race-${process.pid}`;
+    const climb = "../../../../../../../../tmp";
+    const script =
+      `mkdir -p /r/a; echo own > /r/a/f; echo ready; while :; do mv /r/a /r/b; ln -s ${climb} /r/a; ` +
+      "busybox usleep 200; rm /r/a; mv /r/b /r/a; done";
+    const { sandbox, text } = await bench.attached(script);
+    await text.until("ready");
+    for (let round = 0; round < 40; round++) {
+      await sandbox.files.write("/r/a", partsOf([fileEntry(mark), "1"]), put).catch(() => undefined);
+      await sandbox.files.write("/", partsOf([fileEntry(`r/a/${mark}`), "2"]), put).catch(() => undefined);
+      const found = await gather(sandbox.files.read("/r/a/.")).catch(() => undefined);
+      // It is the workload's own directory, or its own /tmp, and never this machine's.
+      expect([undefined, "own\n"]).toContain(found?.contents.get("f"));
+      expect(existsSync(`/tmp/${mark}`)).toBe(false);
+    }
+  });
+
   promise("the layer has what differs from the image, its marks included", async () => {
     const script =
       "rm /etc/os-release; mkdir -p /a/b; echo x > /a/b/c; rm -rf /home && mkdir /home && echo n > /home/n; " +
