@@ -181,3 +181,55 @@ test("a hostile context is refused, and nothing of it stays", async () => {
   const left = await runProgram(["find", join(daemon.root, "content/temp"), "-type", "f"]);
   expect(left.stdout).toBe("");
 });
+
+test("what a base image left for those who build upon it is done first, and is not passed on", async () => {
+  const base = await tree("base", {
+    Dockerfile:
+      "FROM hull/tiny\nARG WHO=base\nONBUILD COPY given /given\nONBUILD RUN cat /given > /ran\nONBUILD ENV BY=trigger\n",
+  });
+  await daemon.hullOk(["build", "-q", "-t", "t:base", base]);
+  const root = await tree("upon", { Dockerfile: "FROM t:base\nCMD cat /ran; echo $BY\n", given: "G\n" });
+  const built = await daemon.hullOk(["build", "-t", "t:upon", root]);
+  expect(built).toContain("# Executing 3 build triggers\n");
+  expect(await daemon.hullOk(["run", "--rm", "t:upon"])).toBe("G\ntrigger");
+  const again = await daemon.hullOk(["build", root]);
+  expect(again.match(/Using cache/g)).toHaveLength(4);
+  const next = await tree("next", { Dockerfile: "FROM t:upon\nENV A=b\n" });
+  expect(await daemon.hullOk(["build", next])).not.toContain("trigger");
+});
+
+test("the same files and the same clock give the same image", async () => {
+  const root = await tree("clock", {
+    Dockerfile: "FROM hull/tiny\nENV A=1\nWORKDIR /w/x\nCOPY a b/\nCMD true\n",
+    a: "A",
+  });
+  const args = ["build", "-q", "--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1000000000", root];
+  const first = await daemon.hullOk(args);
+  expect(await daemon.hullOk(args)).toBe(first);
+  const created = await daemon.hullOk(["image", "inspect", "-f", "{{.Created}}", first]);
+  expect(created).toBe("2001-09-09T01:46:40Z");
+});
+
+test("steps are taken from the history of an image that came from elsewhere", async () => {
+  const root = await tree("from", {
+    Dockerfile: "FROM hull/tiny\nRUN date +%N > /once\nCOPY a /a\nENV B=1\n",
+    a: "A",
+  });
+  const id = await daemon.hullOk(["build", "-q", "-t", "t:from", root]);
+  await daemon.hullOk(["builder", "prune", "-a"]);
+  const without = await daemon.hullOk(["build", root]);
+  expect(without).not.toContain("Using cache");
+  await daemon.hullOk(["builder", "prune", "-a"]);
+  const built = await daemon.hullOk([
+    "build",
+    "--cache-from",
+    "t:from",
+    "--cache-from",
+    "not/here",
+    "-t",
+    "t:from2",
+    root,
+  ]);
+  expect(built.match(/Using cache/g)).toHaveLength(3);
+  expect(await daemon.hullOk(["image", "inspect", "-f", "{{.Id}}", "t:from2"])).toBe(id);
+});
