@@ -5,6 +5,7 @@
 #   vmlinux         the kernel of Debian's linux-image-amd64, as an ELF file that QEMU starts without its decompressor
 #   initramfs.cpio  the agent and the modules it loads
 #   hull-files      reads and writes the files of workloads of the container wall
+#   discard.so      what QEMU is loaded with, so that freed memory of its guest goes back to the host (jail/discard.c)
 #   manifest.json   versions of both
 #
 # HULL_KERNEL_DEB names a kernel package to use instead of the one apt finds.
@@ -147,6 +148,10 @@ build_files() {
   ${CC:-cc} -std=gnu2x -D_GNU_SOURCE -static -Os -Wall -Wextra -Werror -ffunction-sections -Wl,--gc-sections -s \
     -o "$temporary/hull-files" "$guest"/host/main.c "$guest"/files/*.c "$guest"/agent/common.c "$guest"/agent/fields.c
   mv "$temporary/hull-files" "$out/hull-files"
+  # shellcheck disable=SC2086
+  ${CC:-cc} -std=gnu2x -D_GNU_SOURCE -shared -fPIC -Os -Wall -Wextra -Werror -s -o "$temporary/discard.so" "$guest"/jail/discard.c
+  chmod 755 "$temporary/discard.so"
+  mv "$temporary/discard.so" "$out/discard.so"
 }
 
 build_initramfs() {
@@ -167,9 +172,9 @@ build_initramfs() {
 }
 
 kernel_sum=$(sum_of "$guest/build.sh")
-agent_sum=$(sum_of "$guest/build.sh" "$guest"/agent/* "$guest"/files/* "$guest"/host/*)
+agent_sum=$(sum_of "$guest/build.sh" "$guest"/agent/* "$guest"/files/* "$guest"/host/* "$guest"/jail/*)
 kernel_done=$([ -s "$out/vmlinux" ] && cat "$out/kernel/stamp" 2>/dev/null || true)
-if [ "$kernel_done" = "$kernel_sum" ] && [ -s "$out/initramfs.cpio" ] && [ -s "$out/hull-files" ] &&
+if [ "$kernel_done" = "$kernel_sum" ] && [ -s "$out/initramfs.cpio" ] && [ -s "$out/hull-files" ] && [ -s "$out/discard.so" ] &&
   grep -qs "\"$agent_sum\"" "$out/manifest.json"; then
   exit 0
 fi

@@ -5,6 +5,7 @@
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 
+#include "balloon.h"
 #include "boot.h"
 #include "process.h"
 #include "protocol.h"
@@ -33,7 +34,8 @@ static void serve(int signals) {
     polls[1] = (struct pollfd){.fd = port_poll_fd(), .events = port_poll_events()};
     size_t count = processes_poll(polls + 2);
     // Looks at the port now and then even without a signal: one that came before the last poll is spent.
-    if (poll(polls, 2 + count, polls[1].fd < 0 ? 250 : -1) == 0) port_signalled();
+    int wait = balloon_wait(), look = polls[1].fd < 0 ? 250 : -1;
+    if (poll(polls, 2 + count, look < 0 || (wait >= 0 && wait < look) ? wait : look) == 0) port_signalled();
     if (polls[0].revents) read_signals(signals);
     processes_reap();
     processes_polled(polls + 2);
@@ -43,6 +45,7 @@ static void serve(int signals) {
     do port_flush();
     while (processes_send() && port_has_room());
     port_flush();
+    balloon_begin();
   }
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 #include "common.h"
 
-enum { VIRTIO_NETWORK = 1, VIRTIO_9P = 9, VIRTIO_NAME = 32 };
+enum { VIRTIO_NETWORK = 1, VIRTIO_BALLOON = 5, VIRTIO_9P = 9, VIRTIO_NAME = 32 };
 
 // The device of that kind at `place`, counted in the order of the bus. Returns -1 when there is none.
 int virtio_find(unsigned kind, unsigned place, char name[VIRTIO_NAME]);

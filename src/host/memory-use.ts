@@ -14,8 +14,10 @@ export async function proportionalBytes(pids: readonly number[]): Promise<number
   const rest = [...pids];
   let bytes = 0;
   const work = async (): Promise<void> => {
-    for (let pid = rest.pop(); pid !== undefined; pid = rest.pop())
-      bytes += pssOf(await readFile(`/proc/${pid}/smaps_rollup`, "utf8").catch(unlessGone));
+    for (let pid = rest.pop(); pid !== undefined; pid = rest.pop()) {
+      const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8").catch(unlessGone);
+      bytes += pssOf(rollup);
+    }
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, pids.length) }, work));
   return bytes;

@@ -61,6 +61,7 @@ export class QemusPlace implements Disposable {
     conmon: Bun.which("conmon") ?? "",
     kernel: "/no/kernel",
     initramfs: "/no/initramfs",
+    discard: join(import.meta.dir, "../../.cache/guest/discard.so"),
   };
   readonly #runtime = new OciRuntime({ ...this.#programs, runtimeRoot: join(this.directory, "oci") });
   #count = 0;

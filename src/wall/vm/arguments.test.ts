@@ -42,6 +42,7 @@ test("the arguments of a machine with two layers", () => {
     ],
     ...["-fsdev", "local,id=share,path=/share,security_model=none,multidevs=remap"],
     ...["-device", "virtio-9p-pci,fsdev=share,mount_tag=share,addr=0x1.2,multifunction=on"],
+    ...["-device", "virtio-balloon-pci,free-page-reporting=on,addr=0x1.7,multifunction=on"],
     ...["-netdev", "tap,id=card0,ifname=tap0,script=no,downscript=no,vnet_hdr=on"],
     ...["-device", "virtio-net-pci,id=card0,romfile=,addr=0x1.3,multifunction=on,netdev=card0"],
     ...["-device", "virtio-net-pci,id=card1,romfile=,addr=0x1.4,multifunction=on"],
@@ -74,8 +75,8 @@ test("every layer of the largest image has a place of its own on the bus", () =>
   const places = qemuArguments({ ...machine, layers }).flatMap(
     (arg) => /addr=(0x[0-9a-f]+\.\d)/.exec(arg)?.[1] ?? [],
   );
-  // The port, the writable disk, the share and the cards are there, too.
-  expect(places.length).toBe(maximumLayers + 3 + networkCards);
+  // The port, the writable disk, the share, the balloon and the cards are there, too.
+  expect(places.length).toBe(maximumLayers + 4 + networkCards);
   expect(new Set(places).size).toBe(places.length);
   const slots = places.map((place) => Number.parseInt(place, 16));
   // The chipset has the slots 0 and 31.

@@ -58,7 +58,7 @@ const translationMebibytes = 128;
 export const networkCards = 4;
 
 /** Functions of the first slot; what comes after the cards has the slot's last one. */
-const functions = { port: 0, disk: 1, share: 2, card: (index: number) => 3 + index } as const;
+const functions = { port: 0, disk: 1, share: 2, card: (index: number) => 3 + index, balloon: 7 } as const;
 
 /** Most layers that find a place on the machine's bus. */
 export const maximumLayers = (slots - firstSlot - 1) * functionsPerSlot;
@@ -91,6 +91,8 @@ export function qemuArguments(machine: Machine): string[] {
     ...["-device", `virtserialport,chardev=agent,name=${portName}`],
     ...diskArguments(writableDisk(machine), functions.disk),
     ...shareArguments(machine),
+    // Only the guest's freed memory goes through it (free page reporting); it is never inflated.
+    ...["-device", `virtio-balloon-pci,free-page-reporting=on,${placeOf(functions.balloon)}`],
     ...Array.from({ length: networkCards }, (_, index) => cardArguments(index, machine.taps[index])).flat(),
     ...layerDisks(machine).flatMap((disk, index) => diskArguments(disk, functionsPerSlot + index)),
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],

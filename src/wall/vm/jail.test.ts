@@ -15,6 +15,7 @@ const facts: JailFacts = {
   processors: 2,
   kernel: "/lib/hull/guest/vmlinux",
   initramfs: "/lib/hull/guest/initramfs.cpio",
+  discard: "/lib/hull/guest/discard.so",
   programs: ["/usr/lib/x", "/usr/bin/qemu-system-x86_64"],
   canLimitSwap: true,
   disks: ["0.raw"],
@@ -87,7 +88,7 @@ test("a jail of a template's copy has neither kernel nor template in it, one tha
   );
   const shown = ({ mounts }: typeof copy): string[] =>
     mounts.filter(({ type }) => type === "bind").map(({ destination }) => destination);
-  expect(shown(copy)).toEqual([...facts.programs, "/layers/0", "/layers/1", "/disks", "/vm"]);
+  expect(shown(copy)).toEqual([...facts.programs, "/discard.so", "/layers/0", "/layers/1", "/disks", "/vm"]);
   expect(shown(made)).toEqual([...facts.programs, "/boot/vmlinux", "/boot/initramfs.cpio", "/vm"]);
   const limit = (config: typeof copy): number => config.linux.resources.memory?.limit ?? 0;
   expect(limit(copy) - limit(made)).toBe(places.emptyBytes);

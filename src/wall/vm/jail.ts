@@ -21,6 +21,7 @@ export interface JailFacts {
   readonly processors: number;
   readonly kernel: string;
   readonly initramfs: string;
+  readonly discard: string;
   /** What the host has of QEMU: its program, the directories of its libraries and of its firmware. */
   readonly programs: readonly string[];
   readonly canLimitSwap: boolean;
@@ -82,7 +83,8 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
         taps: facts.network?.taps ?? [],
         ...(template === undefined ? {} : { template }),
       }),
-      env: [],
+      // For a machine whose memory is a file that is everybody's (guest/jail/discard.c).
+      env: boots ? [] : [`LD_PRELOAD=${jailed.discard}`],
       cwd: "/",
       capabilities: { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] },
       noNewPrivileges: true,
@@ -111,7 +113,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
             bind(facts.kernel, jailed.kernel, "noexec", "ro"),
             bind(facts.initramfs, jailed.initramfs, "noexec", "ro"),
           ]
-        : []),
+        : [bind(facts.discard, jailed.discard, "ro")]),
       ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "noexec", "ro")),
       ...(hasDisk ? [bind(facts.layout.disks, jailed.disks, "noexec", "rw")] : []),
       // Read-only here, too: the guest's word is not relied on.

@@ -68,6 +68,7 @@ export const jailed = {
   sockets: "/vm",
   layer: (index: number): string => `/layers/${index}`,
   disks: "/disks",
+  discard: "/discard.so",
   /** Volumes and binds are mounted below it, as `0`, `1`… */
   share: "/share",
 } as const;

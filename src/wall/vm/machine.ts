@@ -49,6 +49,7 @@ export async function configOf(parts: MachineParts, disks: readonly string[]): P
     processors: processorsOf(spec.resources),
     kernel: programs.kernel,
     initramfs: programs.initramfs,
+    discard: programs.discard,
     programs: await placesOfProgram(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
     ...jailNetwork(spec.network),

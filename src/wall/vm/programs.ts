@@ -12,6 +12,8 @@ export interface VmPrograms {
   readonly conmon: string;
   readonly kernel: string;
   readonly initramfs: string;
+  /** Loaded into QEMU (guest/jail/discard.c). */
+  readonly discard: string;
 }
 
 export interface Missing {
@@ -44,7 +46,8 @@ export function findPrograms(names: Names): VmPrograms | Missing {
       };
   const kernel = `${names.guestDirectory}/vmlinux`;
   const initramfs = `${names.guestDirectory}/initramfs.cpio`;
-  const guest = checkGuest(names.guestDirectory, [kernel, initramfs]);
+  const discard = `${names.guestDirectory}/discard.so`;
+  const guest = checkGuest(names.guestDirectory, [kernel, initramfs, discard]);
   if (guest !== undefined) return guest;
   return {
     qemu: Bun.which(names.qemu) ?? names.qemu,
@@ -52,6 +55,7 @@ export function findPrograms(names: Names): VmPrograms | Missing {
     conmon: Bun.which(names.conmon) ?? names.conmon,
     kernel,
     initramfs,
+    discard,
   };
 }
 

@@ -109,6 +109,7 @@ async function configOf({ size, runtime, programs, facts }: BuildParts, layout: 
     processors: size.processors,
     kernel: programs.kernel,
     initramfs: programs.initramfs,
+    discard: programs.discard,
     programs: await placesOf(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
     template: { step: "save", memory: jailed.memory, layerPlaces: size.layerPlaces, emptyBytes: 0 },

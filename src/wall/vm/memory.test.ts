@@ -1,0 +1,96 @@
+/** What a guest frees goes back to the host, although its memory is a private copy of a template's sealed file. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
+import { until } from "../../../test/support/until.ts";
+import type { Sandbox, SandboxSpec } from "../wall.ts";
+import { consoleTail } from "./console.ts";
+import { layoutOf } from "./layout.ts";
+import { createVmWall, type VmWall } from "./vm-wall.ts";
+
+const patience = 180_000;
+const mebibyte = 1024 * 1024;
+const directory = mkdtempSync(join(tmpdir(), "free-"));
+let layer: TinyLayer;
+let wall: VmWall;
+beforeAll(async () => {
+  layer = await makeTinyLayer();
+  mkdirSync(join(directory, "s"));
+  mkdirSync(join(directory, "w"));
+  wall = createVmWall({
+    guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
+    stateDirectory: join(directory, "s"),
+    templateDirectory: join(directory, "templates"),
+    requireKvm: false,
+    runtime: "crun",
+    conmon: "conmon",
+    qemu: "qemu-system-x86_64",
+  });
+});
+afterAll(async () => {
+  await wall.close();
+  await layer[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function spec(): SandboxSpec {
+  return {
+    id: Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex"),
+    name: "free",
+    directory: join(directory, "w"),
+    runtimeDirectory: join(directory, "r"),
+    layers: [layer.path],
+    process: {
+      args: ["sleep", "1000"],
+      env: ["PATH=/bin"],
+      cwd: "/",
+      user: "",
+      capabilities: [],
+      terminal: false,
+      stdin: false,
+      stdinOnce: false,
+    },
+    hostname: "vm",
+    readOnlyRoot: false,
+    resources: { memoryBytes: 200 * mebibyte, cpus: 0, pids: 0 },
+    logPath: join(directory, "log"),
+  };
+}
+
+/** Takes 100 MiB, writes to all of it, and is gone. */
+async function takeAndFree(sandbox: Sandbox): Promise<number> {
+  const process = {
+    ...sandbox.spec.process,
+    args: ["dd", "if=/dev/zero", "of=/dev/null", "bs=100M", "count=2"],
+  };
+  const session = await sandbox.exec({ id: sandbox.spec.id, attach: false, process });
+  return (await session.wait()).code;
+}
+
+test(
+  "100 MiB that a guest has used and freed are the host's again",
+  async () => {
+    const sandbox = await wall.create(spec());
+    try {
+      await sandbox.start();
+      const cost = async () => (await sandbox.stats()).memoryBytes / mebibyte;
+      const before = await cost();
+      let most = before;
+      let done = false;
+      const working = takeAndFree(sandbox).finally(() => {
+        done = true;
+      });
+      while (!done) most = Math.max(most, await cost());
+      expect(await working).toBe(0);
+      expect(most - before).toBeGreaterThan(80);
+      // What stays is what it left in pieces, and code that QEMU has translated.
+      await until("freed memory is the host's again", async () => (await cost()) < most - 60);
+      expect(consoleTail(layoutOf(sandbox.spec).console)).toBe("");
+    } finally {
+      await sandbox.remove();
+    }
+  },
+  patience,
+);
