@@ -13,10 +13,8 @@ import type { Stopwatch } from "./stopwatch.ts";
 import { loadState } from "./template/state.ts";
 import type { TemplateLease } from "./template/store.ts";
 
-/** Milliseconds from QEMU's start to the agent's welcome. */
-const bootTimeout = 120_000;
-/** The same to the welcome of a machine that starts from a template. */
-const restoreTimeout = 30_000;
+/** Milliseconds from QEMU's start to the agent's welcome, of a machine that boots and of one from a template. */
+const usualTimeouts = { boot: 120_000, restore: 30_000 };
 
 /** Milliseconds in which the end of QEMU becomes known. */
 const endPatience = 500;
@@ -29,6 +27,7 @@ export class RestoreFailure extends Error {
 interface GreetOptions {
   readonly template?: TemplateLease | undefined;
   readonly watch?: Stopwatch;
+  readonly timeouts?: typeof usualTimeouts;
 }
 
 /**
@@ -38,8 +37,8 @@ interface GreetOptions {
 export async function greet(
   spec: SandboxSpec,
   layout: VmLayout,
-  container: OciContainer,
-  { template, watch }: GreetOptions = {},
+  container: Pick<OciContainer, "wait">,
+  { template, watch, timeouts = usualTimeouts }: GreetOptions = {},
 ): Promise<AgentConnection> {
   const { name } = spec;
   const gone = new AbortController();
@@ -50,8 +49,8 @@ export async function greet(
   const { signal } = gone;
   let restoring = template !== undefined;
   try {
-    if (template !== undefined) await loadState(layout, { timeout: restoreTimeout, signal, watch });
-    const timeout = template === undefined ? bootTimeout : restoreTimeout;
+    const timeout = template === undefined ? timeouts.boot : timeouts.restore;
+    if (template !== undefined) await loadState(layout, { timeout, signal, watch });
     const connection = await AgentConnection.open(layout.agentSocket, { timeout, signal });
     restoring = false;
     watch?.lap("agent");
