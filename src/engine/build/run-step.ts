@@ -133,11 +133,9 @@ async function runToEnd(stage: StageView, plan: RunPlan, workload: Workload): Pr
   const { context } = run;
   const { signal } = run;
   const attachment = await attachWorkload(context, workload, { stdin: plan.script !== undefined });
-  const kill = (): void => {
-    removeWorkload(context, workload, { force: true }).catch(() => undefined);
-    attachment.detach();
-  };
-  signal.addEventListener("abort", kill, { once: true });
+  // The workload itself goes with the step's resources.
+  const leave = (): void => attachment.detach();
+  signal.addEventListener("abort", leave, { once: true });
   try {
     const ended = workload.waiting.until("not-running", signal);
     const starting = startWorkload(context, workload);
@@ -160,7 +158,7 @@ async function runToEnd(stage: StageView, plan: RunPlan, workload: Workload): Pr
     if (outcome.code !== 0)
       throw new HullError("buildStepFailed", { command: plan.args.join(" "), code: outcome.code });
   } finally {
-    signal.removeEventListener("abort", kill);
+    signal.removeEventListener("abort", leave);
     attachment.detach();
   }
 }
