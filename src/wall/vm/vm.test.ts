@@ -321,6 +321,22 @@ describe("the vm wall", () => {
   );
 
   test(
+    "a guest that fills the host's disk is told so, and goes on",
+    async () => {
+      await using made = new AsyncDisposableStack();
+      const small = mkdtempSync(join(directory, "small-"));
+      mount({ source: "tmpfs", target: small, type: "tmpfs", data: "size=40m" });
+      made.defer(() => unmount(small));
+      const script = "dd if=/dev/zero of=/fill bs=1M count=100 conv=fsync; echo wrote $?; echo on";
+      const sandbox = await wall.create(specOf(script, { directory: small }));
+      made.defer(() => sandbox.remove());
+      expect(await outputOf(sandbox)).toMatch(/wrote 1\non\n$/);
+      expect((await sandbox.wait()).code).toBe(0);
+    },
+    patience,
+  );
+
+  test(
     "layers that only the daemon could read are readable to QEMU",
     async () => {
       await using made = new AsyncDisposableStack();
