@@ -1,9 +1,7 @@
 import { ApiError, type Hull } from "../sdk/main.ts";
+import { inspectEach } from "./inspect-each.ts";
 import { text, toggle } from "./parse/options.ts";
 import { choiceOf } from "./parse/values.ts";
-import { unescapeBlanks } from "./print/table.ts";
-import { renderTemplate } from "./print/template.ts";
-import { complaint } from "./print/visible.ts";
 import { defineVerb } from "./verb.ts";
 
 type Kind = "any" | "container" | "image";
@@ -20,20 +18,9 @@ export default defineVerb({
   async action(context, { options, args }) {
     const kind =
       options.type === undefined ? "any" : choiceOf("--type", options.type, ["container", "image"]);
-    const hull = await context.hull();
-    const found: unknown[] = [];
-    const problems: string[] = [];
-    for (const name of args) {
-      try {
-        found.push(await inspect(hull, name, kind, options.size));
-      } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-        problems.push(complaint(error));
-      }
-    }
-    await context.stdout.write(textOf(found, options.format));
-    for (const problem of problems) await context.stderr.line(problem);
-    return problems.length === 0 ? 0 : 1;
+    return inspectEach(context, args, options.format, (hull, name) =>
+      inspect(hull, name, kind, options.size),
+    );
   },
 });
 
@@ -56,10 +43,4 @@ async function inspect(hull: Hull, name: string, kind: Kind, size: boolean): Pro
 
 function isNotFound(error: unknown): boolean {
   return error instanceof ApiError && error.status === 404;
-}
-
-function textOf(found: readonly unknown[], format: string | undefined): string {
-  if (format === undefined || format === "") return `${JSON.stringify(found, undefined, 4)}\n`;
-  if (format === "json") return `${JSON.stringify(found)}\n`;
-  return found.map((value) => `${renderTemplate(unescapeBlanks(format), value)}\n`).join("");
 }

@@ -90,6 +90,14 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
   },
   "network-rm": { summary: "Remove networks", load: () => import("./network-rm.ts") },
   "network-prune": { summary: "Remove networks that nobody uses", load: () => import("./network-prune.ts") },
+  "volume-create": { summary: "Make a volume", load: () => import("./volume-create.ts") },
+  "volume-ls": { summary: "List volumes", load: () => import("./volume-ls.ts") },
+  "volume-inspect": {
+    summary: "Show all that is known of volumes",
+    load: () => import("./volume-inspect.ts"),
+  },
+  "volume-rm": { summary: "Remove volumes", load: () => import("./volume-rm.ts") },
+  "volume-prune": { summary: "Remove volumes of no use", load: () => import("./volume-prune.ts") },
   doctor: { summary: "Check all that Hull needs of this host", load: () => import("./doctor.ts") },
   compare: { summary: "Measure what each wall costs on this host", load: () => import("./compare.ts") },
   daemon: { summary: "Run the daemon in the foreground", load: () => import("./daemon.ts") },
@@ -144,6 +152,15 @@ const twoWords: Readonly<Record<string, Readonly<Record<string, readonly string[
     prune: ["template-prune"],
     remove: ["template-rm"],
     rm: ["template-rm"],
+  },
+  volume: {
+    create: ["volume-create"],
+    inspect: ["volume-inspect"],
+    list: ["volume-ls"],
+    ls: ["volume-ls"],
+    prune: ["volume-prune"],
+    remove: ["volume-rm"],
+    rm: ["volume-rm"],
   },
 };
 

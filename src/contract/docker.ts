@@ -16,3 +16,4 @@ export * from "./docker/images.ts";
 export * from "./docker/networks.ts";
 export * from "./docker/stream.ts";
 export * from "./docker/system.ts";
+export * from "./docker/volumes.ts";

@@ -17,6 +17,8 @@ import { enterPrivateMountNamespace } from "../host/mount-namespace.ts";
 import { notifyServiceManager } from "../host/notify.ts";
 import { openImageStore } from "../image/store.ts";
 import { NetworkRoom } from "../network/room.ts";
+import { openVolumeStore } from "../volume/volume-store.ts";
+import { directoryFiles } from "../wall/files/host-files.ts";
 import { type Config, type DaemonOptions, loadConfig } from "./config.ts";
 import { doctorOptions } from "./doctor.ts";
 import { installationId, version } from "./identity.ts";
@@ -24,7 +26,7 @@ import { createLogger } from "./logger.ts";
 import { claimDirectory, claimSocket, prepareDirectory, protectSocket } from "./places.ts";
 import { useRegistries } from "./registries.ts";
 import { tidyAtRest } from "./rest.ts";
-import { createWalls } from "./walls.ts";
+import { createWalls, filesProgram } from "./walls.ts";
 
 /** Runs until it is told to end (SIGTERM, SIGINT). Resolves to the exit code. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
@@ -56,6 +58,7 @@ async function serve(config: Config, log: Logger): Promise<void> {
   const registries = useRegistries(config.registries);
   const images = await openImageStore(config.root, registries);
   resources.defer(() => images.close());
+  const volumes = resources.use(await openVolumeStore(config.root));
   const walls = createWalls(config, log, failpoint);
   resources.defer(async () => {
     await Promise.all(Object.values(walls).map((wall) => wall.close()));
@@ -65,7 +68,10 @@ async function serve(config: Config, log: Logger): Promise<void> {
   const networks = resources.use(new NetworkRoom({ root, log, ...networkOptions(config) }));
   const { builds } = images;
   const engine = resources.use(
-    await openEngine({ root, state, images, builds, walls, networks, log, failpoint }),
+    await openEngine({
+      ...{ root, state, images, builds, volumes, walls, networks, log, failpoint },
+      filesOf: (directory) => directoryFiles(filesProgram(config), directory),
+    }),
   );
 
   const facts = { version, id: installationId(config.root), registries };

@@ -21,7 +21,7 @@ export function createWalls(
       runtime: container.runtime,
       conmon: container.conmon,
       seccompProfile: container.seccompProfile,
-      filesProgram: join(guestDirectory(vm.guest), "hull-files"),
+      filesProgram: filesProgram(config),
     }),
     vm: createVmWall({
       stateDirectory: config.state,
@@ -36,6 +36,11 @@ export function createWalls(
       ...(step === undefined ? {} : { step }),
     }),
   };
+}
+
+/** What reads and writes files on the host for the daemon (guest/host). */
+export function filesProgram({ vm }: Config): string {
+  return join(guestDirectory(vm.guest), "hull-files");
 }
 
 /** Where the guest's kernel and initramfs are: configured, beside the program, in the checkout, or installed. */

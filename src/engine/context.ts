@@ -4,9 +4,12 @@ import type { Logger } from "../contract/logger.ts";
 import type { BuildStore } from "../image/build/build-store.ts";
 import type { ImageStore } from "../image/image-store.ts";
 import type { WorkloadNetworks } from "../network/room.ts";
+import type { VolumeStore } from "../volume/volume-store.ts";
+import type { Files } from "../wall/files.ts";
 import type { Sandbox, Wall } from "../wall/wall.ts";
 import type { Events } from "./events.ts";
 import type { Failpoint } from "./failpoint.ts";
+import type { Mutex } from "./lock.ts";
 import type { Life, State } from "./record.ts";
 import type { Records } from "./records.ts";
 import type { Workload } from "./workload.ts";
@@ -17,6 +20,11 @@ export interface EngineContext {
   readonly state: string;
   readonly images: ImageStore;
   readonly builds: BuildStore;
+  readonly volumes: VolumeStore;
+  /** The files of a directory of the host, as a wall gives access to those of a workload. */
+  readonly filesOf: (directory: string) => Files;
+  /** Held while an image's files are copied into a volume. */
+  readonly copyingUp: Mutex;
   readonly walls: Readonly<Record<WallKind, Wall>>;
   readonly networks: WorkloadNetworks;
   readonly records: Records;

@@ -132,7 +132,7 @@ export async function restartWorkload(
 export async function removeWorkload(
   context: EngineContext,
   workload: Workload,
-  options: { force: boolean },
+  options: { force: boolean; volumes?: boolean },
 ): Promise<void> {
   // One that is being started is found running only once its lock is free: it is then killed in the second round.
   for (const round of ["first", "second", "last"]) {
@@ -145,7 +145,8 @@ export async function removeWorkload(
     if (!context.workloads.has(workload.id)) return;
     if (workload.live && (!options.force || round !== "last")) continue;
     cancelRestart(context, workload);
-    return await removeLocked(context, workload);
+    const volumes = options.volumes ?? workload.record.request.autoRemove;
+    return await removeLocked(context, workload, { volumes });
   }
   throw stillRunning(workload);
 }

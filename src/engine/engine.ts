@@ -3,14 +3,17 @@
  *
  * `openEngine` puts in order what an earlier daemon left before it resolves.
  */
-import { mkdir, readdir, stat } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError } from "../contract/errors.ts";
 import type { WallKind } from "../contract/isolation.ts";
 import type { Logger } from "../contract/logger.ts";
+import { bytesBelow } from "../host/disk-usage.ts";
 import type { BuildStore } from "../image/build/build-store.ts";
 import type { Image, ImageStore } from "../image/image-store.ts";
 import type { WorkloadNetworks } from "../network/room.ts";
+import type { VolumeStore } from "../volume/volume-store.ts";
+import type { Files } from "../wall/files.ts";
 import type {
   Attachment,
   AttachOptions,
@@ -35,12 +38,14 @@ import { WorkloadFiles } from "./files/workload-files.ts";
 import { type ForkRequest, forkWorkload } from "./fork.ts";
 import { Images } from "./images.ts";
 import { createWorkload, requireMoving, startWorkload } from "./life-cycle.ts";
+import { Mutex } from "./lock.ts";
 import { type LogOptions, readLog } from "./logs.ts";
 import { Networks } from "./networks.ts";
 import { Records } from "./records.ts";
 import { recoverWorkloads } from "./recover.ts";
 import type { RunRequest } from "./request.ts";
 import { resumeWorkload, suspendWorkload } from "./suspend.ts";
+import { Volumes } from "./volumes.ts";
 import type { WaitCondition, WaitOutcome } from "./waiting.ts";
 import type { Workload } from "./workload.ts";
 import { Workloads } from "./workloads.ts";
@@ -50,6 +55,9 @@ interface EngineOptions {
   readonly state: string;
   readonly images: ImageStore;
   readonly builds: BuildStore;
+  readonly volumes: VolumeStore;
+  /** The files of a directory of the host, as a wall gives access to those of a workload. */
+  readonly filesOf: (directory: string) => Files;
   readonly walls: Readonly<Record<WallKind, Wall>>;
   readonly networks: WorkloadNetworks;
   readonly log: Logger;
@@ -66,10 +74,12 @@ export interface StopOptions {
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   await mkdir(join(options.root, "workloads"), { recursive: true, mode: 0o700 });
   await mkdir(join(options.state, "w"), { recursive: true, mode: 0o700 });
+  await mkdir(join(options.state, "m"), { recursive: true, mode: 0o700 });
   const closing = new AbortController();
   const context: EngineContext = {
     ...options,
     failpoint: options.failpoint ?? noFailpoint,
+    copyingUp: new Mutex(),
     records: new Records(join(options.root, "state.db")),
     workloads: new Workloads(),
     events: new Events(),
@@ -91,6 +101,7 @@ export class Engine implements AsyncDisposable {
   readonly #closing: AbortController;
   readonly execs: Execs;
   readonly images: Images;
+  readonly volumes: Volumes;
   readonly events: Events;
   readonly networks: Networks;
   readonly walls: Readonly<Record<WallKind, Wall>>;
@@ -101,6 +112,7 @@ export class Engine implements AsyncDisposable {
     this.execs = new Execs(context);
     this.images = new Images(context);
     this.networks = new Networks(context);
+    this.volumes = new Volumes(context);
     this.events = context.events;
     this.walls = context.walls;
   }
@@ -150,7 +162,7 @@ export class Engine implements AsyncDisposable {
     return killWorkload(this.#context, workload, signal);
   }
 
-  remove(workload: Workload, options: { force: boolean }): Promise<void> {
+  remove(workload: Workload, options: { force: boolean; volumes?: boolean }): Promise<void> {
     return removeWorkload(this.#context, workload, options);
   }
 
@@ -254,20 +266,4 @@ export class Engine implements AsyncDisposable {
       throw new HullError("workloadNotRunning", { name: workload.record.name });
     return sandbox;
   }
-}
-
-async function bytesBelow(directory: string, except: ReadonlySet<string>): Promise<number> {
-  let bytes = 0;
-  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
-  for (const entry of entries) {
-    const path = join(directory, entry.name);
-    if (except.has(path)) continue;
-    if (entry.isDirectory()) bytes += await bytesBelow(path, except);
-    else if (entry.isFile())
-      bytes += await stat(path).then(
-        (file) => file.blocks * 512,
-        () => 0,
-      );
-  }
-  return bytes;
 }

@@ -5,7 +5,7 @@
 import { nanosecondsOf, now } from "./clock.ts";
 
 export interface EngineEvent {
-  readonly type: "container" | "image" | "network";
+  readonly type: "container" | "image" | "network" | "volume";
   /** Docker's word, e.g. `die` or `exec_start: sh -c true`. */
   readonly action: string;
   readonly id: string;

@@ -8,9 +8,12 @@ import type { Image } from "../image/image-store.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, settle } from "./context.ts";
 import { execute } from "./execute.ts";
+import { requireSource } from "./mounts/hold-mounts.ts";
+import type { WorkloadMount } from "./mounts/mount-request.ts";
+import { resolveMounts } from "./mounts/resolve-mounts.ts";
 import { newId, parseName, randomName } from "./names.ts";
 import { performCreate, performOn } from "./perform.ts";
-import { planCreate, planRemove, planStart } from "./plan.ts";
+import { mountPlaces, planCreate, planRemove, planStart } from "./plan.ts";
 import type { RunRequest } from "./request.ts";
 import { clearSandbox } from "./resting.ts";
 import type { Workload } from "./workload.ts";
@@ -45,12 +48,13 @@ export async function createWorkload(
       root: context.root,
       state: context.state,
     };
+    const mounts = mountsOf(context, request, image, facts.id);
     let made: Workload | undefined;
     const perform = performCreate(context, (workload) => {
       made = workload;
     });
     try {
-      await execute(planCreate(wanted, image, facts), perform, context);
+      await execute(planCreate(wanted, image, { ...facts, mounts }), perform, context);
     } catch (error) {
       if (name === undefined && isHullError(error, "nameInUse") && attempt < 20) continue;
       throw error;
@@ -73,6 +77,18 @@ function withJoined(context: EngineContext, request: RunRequest): RunRequest {
   };
 }
 
+/** A build's step writes to the image's own directories: there is nothing that a volume would have to outlive. */
+function mountsOf(context: EngineContext, request: RunRequest, image: Image, id: string): WorkloadMount[] {
+  const mounts = resolveMounts(request.mounts, request.volumesFrom, {
+    imageVolumes: request.ofBuild ? [] : image.config.volumes,
+    mountsOf: (workload) => context.workloads.find(workload).record.mounts,
+    directoryOf: (volume) => context.volumes.directoryOf(volume),
+    places: mountPlaces(context.state, id),
+  });
+  for (const mount of mounts) if (mount.type === "bind") requireSource(mount);
+  return mounts;
+}
+
 export async function startWorkload(context: EngineContext, workload: Workload): Promise<void> {
   using _lock = await workload.lock.acquire();
   if (workload.live) throw new HullError("notModified", { what: "the container is running already" });
@@ -86,7 +102,7 @@ export async function startLocked(context: EngineContext, workload: Workload): P
   workload.restartPause = undefined;
   if (record.life.sandbox) await clearSandbox(context, workload);
   try {
-    await execute(planStart(), (step) => performOn(context, workload, step), context);
+    await execute(planStart(record), (step) => performOn(context, workload, step), context);
   } catch (error) {
     await startFailed(context, workload, error);
     throw error;
@@ -138,9 +154,17 @@ export function requirePresent(workload: Workload): void {
 }
 
 /** Takes everything of the workload away. What fails half-way leaves a `dead` workload that can be removed again. */
-export async function removeLocked(context: EngineContext, workload: Workload): Promise<void> {
+export async function removeLocked(
+  context: EngineContext,
+  workload: Workload,
+  options: { volumes: boolean } = { volumes: workload.record.request.autoRemove },
+): Promise<void> {
   try {
-    await execute(planRemove(workload.record), (step) => performOn(context, workload, step), context);
+    await execute(
+      planRemove(workload.record, options),
+      (step) => performOn(context, workload, step),
+      context,
+    );
   } catch (error) {
     const why = messageOf(error);
     if (context.workloads.has(workload.id)) settle(context, workload, "dead", { error: why });

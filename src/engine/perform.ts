@@ -5,8 +5,9 @@ import type { SandboxSpec } from "../wall/wall.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit, settle } from "./context.ts";
 import type { PerformStep, Undo } from "./execute.ts";
+import { holdMounts, removeAnonymousVolumes } from "./mounts/hold-mounts.ts";
 import type { Step } from "./plan.ts";
-import { removeSandbox } from "./resting.ts";
+import { releaseMounts, removeSandbox } from "./resting.ts";
 import { Workload } from "./workload.ts";
 
 /** Performs the steps of a workload's creation; the first one brings the workload into being. */
@@ -43,6 +44,12 @@ export async function performOn(
       workload.lease = lease;
       return () => lease[Symbol.dispose]();
     }
+    case "make-volumes":
+      return makeVolumes(context, workload);
+    case "hold-mounts": {
+      workload.heldMounts = await holdMounts(context, workload.record);
+      return () => releaseMounts(workload);
+    }
     case "make-directory":
       await makeDirectory(step.path, step.log);
       return () => rm(step.path, { recursive: true, force: true });
@@ -75,10 +82,29 @@ export async function performOn(
     case "remove-directory":
       await rm(step.path, { recursive: true, force: true });
       return undefined;
+    case "remove-volumes":
+      await removeAnonymousVolumes(context, workload.record);
+      return undefined;
     case "forget":
       forget(context, workload);
       return undefined;
   }
+}
+
+/** Undone by removing those that were not there before. */
+function makeVolumes(context: EngineContext, { record }: Workload): Undo {
+  const made: string[] = [];
+  const undo = async (): Promise<void> => {
+    for (const name of made) await context.volumes.remove(name);
+  };
+  for (const { type, source, anonymous, volume } of record.mounts) {
+    if (type !== "volume") continue;
+    const created = context.volumes.create({ ...volume, name: source, anonymous });
+    if (!created.made) continue;
+    made.push(source);
+    context.events.emit("volume", "create", source, { driver: "local" });
+  }
+  return undo;
 }
 
 /** The log is made with the directory, so that whoever follows it from the start has something to watch. */

@@ -11,6 +11,7 @@ const facts = {
   now: 1000.5,
   root: "/root",
   state: "/s",
+  mounts: [],
 };
 
 function recordOf(request: Partial<RunRequest>, image = imageWith({ cmd: ["sh"] })): WorkloadRecord {
@@ -30,7 +31,7 @@ describe("plan", () => {
       "create:directory",
       "create:settle",
     ]);
-    expect(namesOf(planStart())).toEqual([
+    expect(namesOf(planStart({ mounts: [] }))).toEqual([
       "start:record",
       "start:network",
       "start:create-sandbox",
@@ -38,7 +39,7 @@ describe("plan", () => {
       "start:start-sandbox",
       "start:settle",
     ]);
-    expect(namesOf(planRemove(recordOf({})))).toEqual([
+    expect(namesOf(planRemove(recordOf({}), { volumes: true }))).toEqual([
       "remove:record",
       "remove:sandbox",
       "remove:directory",

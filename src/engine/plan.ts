@@ -6,8 +6,9 @@
 import { HullError } from "../contract/errors.ts";
 import type { Image } from "../image/image-store.ts";
 import type { Registration } from "../network/register.ts";
-import type { ExecSpec, ProcessSpec, SandboxSpec } from "../wall/wall.ts";
+import type { ExecSpec, ProcessSpec, SandboxMount, SandboxSpec } from "../wall/wall.ts";
 import { capabilitiesOf } from "./capabilities.ts";
+import type { WorkloadMount } from "./mounts/mount-request.ts";
 import { shortId } from "./names.ts";
 import { newLife, type WorkloadRecord } from "./record.ts";
 import type { ExecRequest, RunRequest } from "./request.ts";
@@ -17,10 +18,12 @@ export type Step =
   | { readonly do: "record"; readonly name: string; readonly record: WorkloadRecord }
   | { readonly do: "make-directory"; readonly name: string; readonly path: string; readonly log: string }
   | { readonly do: "lease-image"; readonly name: string }
+  | { readonly do: "make-volumes"; readonly name: string }
   | { readonly do: "settle-created"; readonly name: string }
   | { readonly do: "settle-starting"; readonly name: string }
   | { readonly do: "register-network"; readonly name: string; readonly registration: Registration }
   | { readonly do: "attach-network"; readonly name: string }
+  | { readonly do: "hold-mounts"; readonly name: string }
   | { readonly do: "create-sandbox"; readonly name: string }
   | { readonly do: "connect-attachments"; readonly name: string }
   | { readonly do: "start-sandbox"; readonly name: string }
@@ -28,6 +31,7 @@ export type Step =
   | { readonly do: "settle-removing"; readonly name: string }
   | { readonly do: "remove-sandbox"; readonly name: string }
   | { readonly do: "remove-directory"; readonly name: string; readonly path: string }
+  | { readonly do: "remove-volumes"; readonly name: string }
   | { readonly do: "forget"; readonly name: string };
 
 /** What a plan needs besides the request and the image; nothing in a plan looks anything up itself. */
@@ -37,6 +41,7 @@ interface PlanFacts {
   readonly now: number;
   readonly root: string;
   readonly state: string;
+  readonly mounts: readonly WorkloadMount[];
 }
 
 export function planCreate(request: RunRequest, image: Image, facts: PlanFacts): Step[] {
@@ -45,15 +50,17 @@ export function planCreate(request: RunRequest, image: Image, facts: PlanFacts):
     { do: "record", name: "create:record", record },
     { do: "register-network", name: "create:network", registration: registrationOf(record, image) },
     { do: "lease-image", name: "create:lease" },
+    ...(facts.mounts.length === 0 ? [] : [{ do: "make-volumes", name: "create:volumes" } as const]),
     { do: "make-directory", name: "create:directory", path: record.spec.directory, log: record.spec.logPath },
     { do: "settle-created", name: "create:settle" },
   ];
 }
 
-export function planStart(): Step[] {
+export function planStart({ mounts }: Pick<WorkloadRecord, "mounts">): Step[] {
   return [
     { do: "settle-starting", name: "start:record" },
     { do: "attach-network", name: "start:network" },
+    ...(mounts.length === 0 ? [] : [{ do: "hold-mounts", name: "start:mounts" } as const]),
     { do: "create-sandbox", name: "start:create-sandbox" },
     { do: "connect-attachments", name: "start:attach" },
     { do: "start-sandbox", name: "start:start-sandbox" },
@@ -61,11 +68,15 @@ export function planStart(): Step[] {
   ];
 }
 
-export function planRemove(record: WorkloadRecord): Step[] {
+/** `volumes`: the anonymous ones go, too. */
+export function planRemove(record: WorkloadRecord, { volumes }: { volumes: boolean }): Step[] {
   return [
     { do: "settle-removing", name: "remove:record" },
     { do: "remove-sandbox", name: "remove:sandbox" },
     { do: "remove-directory", name: "remove:directory", path: record.spec.directory },
+    ...(volumes && record.mounts.some(({ anonymous }) => anonymous)
+      ? [{ do: "remove-volumes", name: "remove:volumes" } as const]
+      : []),
     { do: "forget", name: "remove:forget" },
   ];
 }
@@ -87,6 +98,7 @@ function planRecord(request: RunRequest, image: Image, facts: PlanFacts): Worklo
       cpus: request.nanoCpus / 1e9,
       pids: request.pidsLimit,
     },
+    ...(facts.mounts.length === 0 ? {} : { mounts: facts.mounts.map(sandboxMount) }),
     logPath: `${directory}/log`,
   };
   const stopSignal = request.stopSignal === "" ? image.config.stopSignal : request.stopSignal;
@@ -97,6 +109,7 @@ function planRecord(request: RunRequest, image: Image, facts: PlanFacts): Worklo
     image: image.id,
     request,
     spec,
+    mounts: facts.mounts,
     stopSignal: stopSignal === "" ? SIGTERM : parseSignal(stopSignal),
     labels: { ...image.config.labels, ...request.labels },
     createdAt: facts.now,
@@ -120,6 +133,16 @@ function registrationOf(record: WorkloadRecord, image: Image): Registration {
     exposed: [...new Set([...exposed, ...published])],
     links: request.links,
   };
+}
+
+function sandboxMount({ type, path, target, readOnly, propagation, options }: WorkloadMount): SandboxMount {
+  if (type === "tmpfs") return { type, source: "tmpfs", target, readOnly, options };
+  return { type: "bind", source: path, target, readOnly, options: propagation === "" ? [] : [propagation] };
+}
+
+/** Where parts of volumes are mounted for a workload. */
+export function mountPlaces(state: string, id: string): string {
+  return `${state}/m/${shortId(id)}`;
 }
 
 export function workloadDirectory(root: string, id: string): string {

@@ -17,6 +17,7 @@
 import type { WallKind } from "../contract/isolation.ts";
 import type { Digest } from "../image/image-store.ts";
 import type { SandboxSpec } from "../wall/wall.ts";
+import type { WorkloadMount } from "./mounts/mount-request.ts";
 import type { RunRequest } from "./request.ts";
 
 export const states = [
@@ -41,6 +42,8 @@ export interface WorkloadRecord {
   readonly image: Digest;
   readonly request: RunRequest;
   readonly spec: SandboxSpec;
+  /** Parents before what is in them. */
+  readonly mounts: readonly WorkloadMount[];
   /** Resolved against the image when the workload was created. */
   readonly stopSignal: number;
   readonly labels: Readonly<Record<string, string>>;

@@ -20,7 +20,7 @@ afterEach(() => rm(directory, { recursive: true }));
 
 function recordNamed(name: string, digit: string): WorkloadRecord {
   const request = requestOf("echo hi", { name, size: { columns: 1, rows: 2 }, stopTimeout: 3 });
-  const facts = { id: digit.repeat(64), name, now: 5.25, root: "/r", state: "/s" };
+  const facts = { id: digit.repeat(64), name, now: 5.25, root: "/r", state: "/s", mounts: [] };
   const [first] = planCreate(request, imageWith(), facts);
   if (first?.do !== "record") throw new Error("a creation begins with its record");
   return first.record;

@@ -57,7 +57,7 @@ export class Records implements Disposable {
 
   /** Adds a record and with it reserves the id and the name. Throws `nameInUse`. */
   insert(record: WorkloadRecord): void {
-    const { request, spec, stopSignal, labels } = record;
+    const { request, spec, mounts, stopSignal, labels } = record;
     this.#reserving(record.name, () =>
       this.#insert.run(
         record.id,
@@ -68,7 +68,7 @@ export class Records implements Disposable {
         record.createdAt,
         record.state,
         JSON.stringify(record.life),
-        JSON.stringify({ request, spec, stopSignal, labels }),
+        JSON.stringify({ request, spec, mounts, stopSignal, labels }),
       ),
     );
   }

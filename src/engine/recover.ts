@@ -10,6 +10,7 @@ import { messageOf } from "../contract/errors.ts";
 import { type EngineContext, settle } from "./context.ts";
 import { type End, exitLocked, restartLater } from "./exit.ts";
 import { removeLocked, startWorkload } from "./life-cycle.ts";
+import { holdAgain } from "./mounts/hold-mounts.ts";
 import { shortId } from "./names.ts";
 import { runtimeDirectory, workloadDirectory } from "./plan.ts";
 import type { WorkloadRecord } from "./record.ts";
@@ -40,6 +41,8 @@ export async function recoverWorkloads(context: EngineContext): Promise<void> {
   await Promise.all(Array.from({ length: atOnce }, worker));
   await sweep(context, join(context.root, "workloads"), known);
   await sweep(context, join(context.state, "w"), new Set([...known].map(shortId)));
+  // Mounts of parts of volumes went with the daemon that made them.
+  await sweep(context, join(context.state, "m"), new Set());
 }
 
 function adopt(context: EngineContext, record: WorkloadRecord): Workload {
@@ -103,6 +106,13 @@ async function recoverLive(context: EngineContext, workload: Workload): Promise<
     const sandbox = await context.walls[record.wall].recover(record.spec);
     if (sandbox !== undefined) {
       workload.sandbox = sandbox;
+      workload.heldMounts = await holdAgain(context, record).catch((error: unknown) => {
+        context.log.warn("the volumes of a workload cannot be held", {
+          id: workload.id,
+          why: messageOf(error),
+        });
+        return undefined;
+      });
       workload.stopping = record.life.stoppedByUser;
       // A crash may have come between the record and the freezing.
       if (record.state === "paused") await sandbox.pause().catch(() => {});

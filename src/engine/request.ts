@@ -2,6 +2,7 @@
 import type { WallKind } from "../contract/isolation.ts";
 import type { NetworkRequest } from "../network/types.ts";
 import type { TerminalSize } from "../wall/wall.ts";
+import type { MountRequest } from "./mounts/mount-request.ts";
 import type { RestartPolicy } from "./restart.ts";
 
 export interface RunRequest {
@@ -47,6 +48,9 @@ export interface RunRequest {
   readonly network: NetworkRequest;
   /** `NAME:ALIAS`: what the workload calls others of its first network. */
   readonly links: readonly string[];
+  readonly mounts: readonly MountRequest[];
+  /** Workloads whose volumes and binds it has, too: `NAME`, `NAME:ro`. */
+  readonly volumesFrom: readonly string[];
   /** It runs a step of a build, so it goes with the daemon that builds. */
   readonly ofBuild: boolean;
 }

@@ -13,6 +13,14 @@ export async function removeSandbox(context: EngineContext, workload: Workload):
   workload.sandbox = undefined;
   await context.networks.detach(workload.id);
   await rm(record.spec.runtimeDirectory, { recursive: true, force: true });
+  await releaseMounts(workload);
+}
+
+/** Lets go of the volumes that the sandbox had. */
+export async function releaseMounts(workload: Workload): Promise<void> {
+  const held = workload.heldMounts;
+  workload.heldMounts = undefined;
+  await held?.[Symbol.asyncDispose]();
 }
 
 /** Takes the ended sandbox away. What cannot be removed now is tried again at the next start or removal. */

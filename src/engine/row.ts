@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { defaultNetworkRequest } from "../network/default-request.ts";
 import { networkRequestSchema } from "../network/records.ts";
+import { mountRequestSchema, workloadMountSchema } from "./mounts/mount-request.ts";
 import { states, type WorkloadRecord } from "./record.ts";
 
 export interface Row {
@@ -56,6 +57,8 @@ const requestSchema = v.object({
     maximumRetryCount: count,
   }),
   autoRemove: v.boolean(),
+  mounts: v.optional(v.array(mountRequestSchema), []),
+  volumesFrom: v.optional(texts, []),
   ofBuild: v.optional(v.boolean(), false),
   network: v.optional(networkRequestSchema),
   links: v.optional(texts, []),
@@ -81,6 +84,17 @@ const specSchema = v.object({
   hostname: text,
   readOnlyRoot: v.boolean(),
   resources: v.object({ memoryBytes: count, cpus: count, pids: count }),
+  mounts: v.exactOptional(
+    v.array(
+      v.object({
+        type: v.picklist(["bind", "tmpfs"]),
+        source: text,
+        target: text,
+        readOnly: v.boolean(),
+        options: texts,
+      }),
+    ),
+  ),
   logPath: text,
 });
 
@@ -100,6 +114,7 @@ const lifeSchema = v.object({
 const planSchema = v.object({
   request: requestSchema,
   spec: specSchema,
+  mounts: v.optional(v.array(workloadMountSchema), []),
   stopSignal: count,
   labels: v.record(text, text),
 });

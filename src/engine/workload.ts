@@ -17,6 +17,8 @@ export class Workload {
   lease: Disposable | undefined;
   /** Between the making of its network and that of its sandbox. */
   connection: Connection | undefined;
+  /** Keeps its volumes in place while there is a sandbox. */
+  heldMounts: AsyncDisposable | undefined;
   /** Cuts the pause before a restart short. */
   restartPause: AbortController | undefined;
   restartDelay = 0;

@@ -84,6 +84,29 @@ function openUnlessLeased(path: string): number | undefined {
   }
 }
 
+/** Gives `use` a descriptor of the file or directory at a path, which tells where it is and opens nothing. */
+export function withPathInRoot<T>(
+  root: string,
+  path: string,
+  use: (descriptor: number, isDirectory: boolean) => T,
+): T | undefined {
+  const directory = openSync(root, constants.O_DIRECTORY | constants.O_RDONLY);
+  let found: number;
+  try {
+    found = openInRoot(directory, path, pathOnly);
+  } catch (error) {
+    if (nothingThere.includes(errnoNameOf(error) ?? "")) return undefined;
+    throw error;
+  } finally {
+    closeSync(directory);
+  }
+  try {
+    return use(found, fstatSync(found).isDirectory());
+  } finally {
+    closeSync(found);
+  }
+}
+
 /** Reads a regular file of at most `limit` bytes; undefined when there is none at that path. */
 export function readFileInRoot(root: string, path: string, limit: number): Buffer | undefined {
   return withFileInRoot(root, path, (file) => {

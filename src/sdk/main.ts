@@ -12,6 +12,7 @@ import { Registries } from "./registries.ts";
 import { System } from "./system.ts";
 import { Templates } from "./templates.ts";
 import { Transport } from "./transport.ts";
+import { Volumes } from "./volumes.ts";
 
 export { ApiError, ConnectionError, ProtocolError } from "./api-error.ts";
 export type { Box, ExecOptions, ExecResult, RunOptions } from "./box.ts";
@@ -36,6 +37,7 @@ export { encodeFrame, type OutputChunk, StreamError } from "./stdcopy.ts";
 export type { StandardStreams } from "./streams.ts";
 export type { EventsOptions, System } from "./system.ts";
 export type { Templates } from "./templates.ts";
+export type { Volumes } from "./volumes.ts";
 
 export interface ConnectOptions {
   /** Path of the daemon's unix socket. */
@@ -52,6 +54,7 @@ export interface Hull extends Disposable {
   readonly system: System;
   readonly networks: Networks;
   readonly templates: Templates;
+  readonly volumes: Volumes;
   /** Makes and starts a workload; when starting fails, nothing of it is left. */
   run(options: RunOptions): Promise<Box>;
   /** Connects, so that a daemon that is not there shows before the first request; the connection is used for it. */
@@ -80,6 +83,7 @@ export function connect(options: ConnectOptions = {}): Hull {
     system: new System(transport, unversioned),
     networks: new Networks(transport),
     templates: new Templates(unversioned),
+    volumes: new Volumes(transport),
     run: (request) => run(containers, request),
     open: () => transport.open(),
     close,

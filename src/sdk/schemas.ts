@@ -30,6 +30,8 @@ import type {
   SystemInfo,
   SystemVersion,
   TemplateSummary,
+  VolumePruneResponse,
+  VolumeView,
 } from "../contract/docker.ts";
 import { ProtocolError } from "./api-error.ts";
 
@@ -56,6 +58,16 @@ const network = v.looseObject({
   EnableIPv6: v.boolean(),
   Internal: v.boolean(),
   Labels: labels,
+});
+
+const volume = v.looseObject({
+  Name: v.string(),
+  Driver: v.string(),
+  Mountpoint: v.string(),
+  CreatedAt: v.string(),
+  Labels: labels,
+  Options: labels,
+  Scope: v.string(),
 });
 
 const containerState = v.looseObject({
@@ -171,6 +183,11 @@ const schemas = {
     LayersSize: v.number(),
     Images: v.nullish(v.array(imageSummary)),
     Containers: v.nullish(v.array(containerSummary)),
+    Volumes: v.nullish(
+      v.array(
+        v.looseObject({ Name: v.string(), UsageData: v.object({ Size: v.number(), RefCount: v.number() }) }),
+      ),
+    ),
     BuildCache: v.nullish(
       v.array(
         v.looseObject({ ID: v.string(), Description: v.string(), Size: v.number(), Shared: v.boolean() }),
@@ -216,6 +233,9 @@ const schemas = {
   networksPruned: v.looseObject({ NetworksDeleted: v.nullish(strings) }),
   template,
   templates: v.array(template),
+  volume,
+  volumeList: v.looseObject({ Volumes: v.nullish(v.array(volume)) }),
+  volumePrune: v.looseObject({ VolumesDeleted: v.nullish(strings), SpaceReclaimed: v.number() }),
   doctor: v.looseObject({
     healthy: v.boolean(),
     checks: v.array(
@@ -260,6 +280,9 @@ interface Answers {
   networksPruned: NetworkPruneReport;
   template: TemplateSummary;
   templates: TemplateSummary[];
+  volume: VolumeView;
+  volumeList: { readonly Volumes: VolumeView[] | null };
+  volumePrune: VolumePruneResponse;
   doctor: DoctorReport;
 }
 

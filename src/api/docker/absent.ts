@@ -4,7 +4,6 @@
  */
 import type { HTTPMethod } from "find-my-way";
 import { HullError } from "../../contract/errors.ts";
-import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 
 const later = "it comes with a later version of Hull";
@@ -22,7 +21,6 @@ const refused: readonly (readonly [
   [["GET", "POST", "DELETE"], "/containers/:id/checkpoints", "checkpoint", later],
   [["POST"], "/session", "BuildKit", building],
   [["POST"], "/grpc", "BuildKit", building],
-  [["POST"], "/volumes/create", "volume create", later],
   [["GET", "POST"], "/plugins/*", "plugin", "Hull has no plugins"],
   [["GET", "POST"], "/swarm", "swarm", single],
   [["GET", "POST"], "/swarm/*", "swarm", single],
@@ -54,16 +52,6 @@ export function absentRoutes(): Route[] {
         }),
       ),
     ),
-    answer("GET", "/volumes", { Volumes: [], Warnings: [] }),
-    answer("POST", "/volumes/prune", { VolumesDeleted: [], SpaceReclaimed: 0 }),
-    { method: "GET", path: "/volumes/:name", handle: noSuch("volume") },
-    { method: "DELETE", path: "/volumes/:name", handle: noSuch("volume") },
     answer("GET", "/plugins", []),
   ];
-}
-
-function noSuch(kind: "volume"): (exchange: Exchange) => never {
-  return (exchange) => {
-    throw new HullError("noSuchObject", { kind, name: exchange.parameter("name") });
-  };
 }

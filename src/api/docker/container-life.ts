@@ -54,7 +54,8 @@ export function containerLifeRoutes(engine: Engine): Route[] {
       async handle(exchange) {
         if (exchange.flag("link"))
           throw new HullError("unsupported", { what: "link", where: "", why: "there are no links" });
-        await engine.remove(engine.find(exchange.parameter("id")), { force: exchange.flag("force") });
+        const workload = engine.find(exchange.parameter("id"));
+        await engine.remove(workload, { force: exchange.flag("force"), volumes: exchange.flag("v") });
         exchange.sendEmpty(204);
       },
     },

@@ -9,6 +9,7 @@ import type { WallLabel } from "../../contract/isolation.ts";
 import { rfc3339 } from "../../engine/clock.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Workload } from "../../engine/workload.ts";
+import { mountMembers, mountPointOf, volumesOf } from "./mount-views.ts";
 import { endpointsOf, hostNetworkOf, networkSettingsOf, portSummariesOf } from "./network-views.ts";
 import { stateOf, statusOf, statusText } from "./status.ts";
 
@@ -43,7 +44,7 @@ export function summaryOf(
     Status: statusText(workload, now),
     HostConfig: { NetworkMode: request.network.mode },
     NetworkSettings: { Networks: endpointsOf(engine, workload) },
-    Mounts: [],
+    Mounts: record.mounts.map(mountPointOf),
     Hull: { Wall: options.label, Suspended: workload.state === "suspended" },
   };
 }
@@ -75,9 +76,9 @@ export function inspectOf(engine: Engine, workload: Workload, options: ViewOptio
       Data: { Layers: [...record.spec.layers].reverse().join(":"), Directory: record.spec.directory },
     },
     ...sizesOf(options),
-    Mounts: [],
     Config: configOf(workload, engine.networks.of(workload)?.exposed ?? []),
     NetworkSettings: networkSettingsOf(engine, workload),
+    Mounts: record.mounts.map(mountPointOf),
     Hull: { Wall: options.label, Suspended: workload.state === "suspended" },
   };
 }
@@ -122,7 +123,7 @@ function configOf(workload: Workload, exposed: readonly string[]): ContainerConf
     Env: spec.process.env,
     Cmd: shown.length === 0 ? null : shown,
     Image: request.image,
-    Volumes: null,
+    Volumes: volumesOf(record.mounts),
     WorkingDir: spec.process.cwd === "/" ? request.workingDirectory : spec.process.cwd,
     Entrypoint: entrypoint.length === 0 ? null : entrypoint,
     OnBuild: null,
@@ -136,7 +137,7 @@ function configOf(workload: Workload, exposed: readonly string[]): ContainerConf
 function hostConfigOf(engine: Engine, workload: Workload): HostConfig {
   const { request } = workload.record;
   return {
-    Binds: null,
+    ...mountMembers(request),
     ContainerIDFile: "",
     LogConfig: { Type: "json-file", Config: {} },
     ...hostNetworkOf(workload, engine.networks.of(workload)),
@@ -144,7 +145,7 @@ function hostConfigOf(engine: Engine, workload: Workload): HostConfig {
     RestartPolicy: { Name: request.restart.name, MaximumRetryCount: request.restart.maximumRetryCount },
     AutoRemove: request.autoRemove,
     VolumeDriver: "",
-    VolumesFrom: null,
+    VolumesFrom: request.volumesFrom.length === 0 ? null : request.volumesFrom,
     ConsoleSize: [request.size?.rows ?? 0, request.size?.columns ?? 0],
     CapAdd: request.capAdd.length === 0 ? null : request.capAdd,
     CapDrop: request.capDrop.length === 0 ? null : request.capDrop,

@@ -8,6 +8,7 @@ import type { RunRequest } from "../../engine/request.ts";
 import { parseRestartPolicy } from "../../engine/restart.ts";
 import { parseSignal } from "../../engine/signals.ts";
 import type { TerminalSize } from "../../wall/wall.ts";
+import { mountBody, translateMounts } from "./mount-request.ts";
 import { networkEntries, parsePort, translateNetwork } from "./network-request.ts";
 import { isEmpty, isEmptyStructure, refuseOthers } from "./options.ts";
 
@@ -31,6 +32,7 @@ export const consoleSize = v.nullish(
 
 const hostConfig = v.looseObject({
   AutoRemove: flag,
+  Binds: texts,
   CapAdd: texts,
   CapDrop: texts,
   ConsoleSize: consoleSize,
@@ -39,6 +41,7 @@ const hostConfig = v.looseObject({
   Isolation: text,
   LogConfig: v.nullish(v.object({ Type: text, Config: members }), { Type: "", Config: {} }),
   Memory: count,
+  Mounts: v.nullish(v.array(mountBody), []),
   NanoCpus: count,
   ...networkEntries,
   PidsLimit: count,
@@ -47,6 +50,9 @@ const hostConfig = v.looseObject({
     Name: "",
     MaximumRetryCount: 0,
   }),
+  Tmpfs: v.nullish(v.record(v.string(), v.string()), {}),
+  VolumeDriver: text,
+  VolumesFrom: texts,
 });
 
 const hostConfigMembers = Object.keys(hostConfig.entries);
@@ -74,6 +80,7 @@ export const createBody = v.looseObject({
   StopTimeout: v.nullish(v.pipe(v.number(), v.integer())),
   Tty: flag,
   User: text,
+  Volumes: members,
   WorkingDir: text,
 });
 
@@ -91,6 +98,12 @@ export function translateCreate(body: CreateBody, name: string, platform: string
   if (body.Image === "")
     throw new HullError("invalidParameter", { what: "Image", value: "", why: "no image specified" });
   if (body.StopSignal !== "") parseSignal(body.StopSignal);
+  if (!["", "local"].includes(host.VolumeDriver))
+    throw new HullError("invalidParameter", {
+      what: "VolumeDriver",
+      value: host.VolumeDriver,
+      why: "there is one driver, local",
+    });
   capabilitiesOf(host.CapAdd, host.CapDrop);
   const restart = parseRestartPolicy(host.RestartPolicy.Name, host.RestartPolicy.MaximumRetryCount);
   if (host.AutoRemove && restart.name !== "no")
@@ -132,6 +145,13 @@ export function translateCreate(body: CreateBody, name: string, platform: string
       endpoints: body.NetworkingConfig?.EndpointsConfig ?? {},
     }),
     links: host.Links.map((link) => link.replace(/^\//, "")),
+    mounts: translateMounts({
+      binds: host.Binds,
+      mounts: host.Mounts,
+      tmpfs: host.Tmpfs,
+      volumes: Object.keys(body.Volumes),
+    }),
+    volumesFrom: host.VolumesFrom,
     ofBuild: false,
   };
 }

@@ -55,7 +55,7 @@ function wanted(event: EngineEvent, filters: Filters): boolean {
     passes(filters, "scope", (scope) => scope === "local") &&
     passes(filters, "daemon", () => false) &&
     passes(filters, "network", isNetwork) &&
-    passes(filters, "volume", () => false) &&
+    passes(filters, "volume", (word) => event.type === "volume" && event.id === word) &&
     passesLabels(filters, "label", attributes)
   );
 }

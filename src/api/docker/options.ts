@@ -6,7 +6,6 @@ import { HullError } from "../../contract/errors.ts";
 
 type Members = Readonly<Record<string, unknown>>;
 
-const volume = "volumes and bind mounts come with a later version of Hull";
 const device = "devices of the host are not passed through a wall";
 const sharing = "a workload has namespaces of its own, whichever wall it is behind";
 const limit = "Hull limits memory, CPUs and the number of processes only";
@@ -27,12 +26,6 @@ const clientSide = new Set([
 ]);
 
 const reasons: Readonly<Record<string, string>> = {
-  Binds: volume,
-  Mounts: volume,
-  Tmpfs: volume,
-  Volumes: volume,
-  VolumesFrom: volume,
-  VolumeDriver: volume,
   Devices: device,
   DeviceRequests: device,
   DeviceCgroupRules: device,

@@ -18,6 +18,7 @@ import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
 import { registryRoutes } from "./registries.ts";
 import { type SystemFacts, systemRoutes } from "./system.ts";
+import { volumeRoutes } from "./volumes.ts";
 
 export function dockerRoutes(engine: Engine, facts: SystemFacts): Route[] {
   return [
@@ -37,6 +38,7 @@ export function dockerRoutes(engine: Engine, facts: SystemFacts): Route[] {
     ...buildRoutes(engine),
     ...networkRoutes(engine),
     ...registryRoutes(engine),
+    ...volumeRoutes(engine),
     ...absentRoutes(),
   ];
 }

@@ -20,6 +20,7 @@ import { hostArchitecture } from "./create-request.ts";
 import { summariesOf } from "./image-list.ts";
 import { wallLabels } from "./labels.ts";
 import { registryInfo } from "./registry-info.ts";
+import { volumeWithUsage } from "./volumes.ts";
 
 export interface SystemFacts {
   readonly version: string;
@@ -101,7 +102,7 @@ async function info(engine: Engine, facts: SystemFacts): Promise<SystemInfo> {
     Driver: storageDriver,
     DriverStatus: [],
     DockerRootDir: engine.root,
-    Plugins: { Volume: [], Network: ["none"], Authorization: null, Log: ["json-file"] },
+    Plugins: { Volume: ["local"], Network: ["none"], Authorization: null, Log: ["json-file"] },
     MemoryLimit: true,
     SwapLimit: false,
     CpuCfsPeriod: true,
@@ -190,7 +191,7 @@ async function diskUsage(engine: Engine, exchange: Exchange): Promise<void> {
     LayersSize: usage.totalBytes,
     Images: summariesOf(engine, images, usage),
     Containers: containers,
-    Volumes: [],
     BuildCache: buildCacheItems(await engine.buildCache.usage()),
+    Volumes: await Promise.all(engine.volumes.list().map((volume) => volumeWithUsage(engine, volume))),
   } satisfies SystemDiskUsage);
 }

@@ -91,14 +91,19 @@ export function labelsOf(flags: readonly string[], files: readonly string[] = []
       .split(/\r?\n/)
       .filter((line) => line.trim() !== "" && !line.trimStart().startsWith("#")),
   );
-  const labels: Record<string, string> = {};
-  for (const entry of [...fromFiles, ...flags]) {
+  return pairsOf("--label", [...fromFiles, ...flags]);
+}
+
+/** `NAME=VALUE`; a name alone has an empty value. Later ones win. */
+export function pairsOf(flag: string, entries: readonly string[]): Record<string, string> {
+  const pairs: Record<string, string> = {};
+  for (const entry of entries) {
     const equals = entry.indexOf("=");
     const name = equals < 0 ? entry : entry.slice(0, equals);
-    if (name === "") throw invalid("--label", entry, "the label has no name");
-    labels[name] = equals < 0 ? "" : entry.slice(equals + 1);
+    if (name === "") throw invalid(flag, entry, "it has no name");
+    pairs[name] = equals < 0 ? "" : entry.slice(equals + 1);
   }
-  return labels;
+  return pairs;
 }
 
 /** `name=value`, collected by name. */

@@ -2,6 +2,7 @@
 
 import type { ContainerCreateRequest } from "../../contract/docker.ts";
 import { acceptedIsolations, wallOfIsolation } from "../../contract/isolation.ts";
+import { mountMembers } from "./mounts.ts";
 import { endpointsOf, exposedPortsOf, hostNetworkOf, networkFlags } from "./network.ts";
 import { type Flags, list, type Options, text, toggle, UsageError } from "./options.ts";
 import { bytesOf, environmentOf, integerOf, labelsOf, nanoCpusOf } from "./values.ts";
@@ -23,6 +24,10 @@ export const workloadFlags = {
   hostname: text("NAME", "Host name", "h"),
   label: list("NAME=VALUE", "Set a label", "l"),
   "label-file": list("FILE", "Set the labels in a file"),
+  volume: list("SOURCE:TARGET[:OPTIONS]", "Mount a volume or a directory of the host", "v"),
+  mount: list("FIELDS", "Mount, said field by field: type=volume,source=NAME,target=/DIR"),
+  tmpfs: list("TARGET[:OPTIONS]", "Mount a file system in memory"),
+  "volumes-from": list("NAME[:ro]", "Mount what another workload has mounted"),
   "read-only": toggle("Refuse writes to the root file system"),
   "cap-add": list("CAPABILITY", "Add a Linux capability"),
   "cap-drop": list("CAPABILITY", "Drop a Linux capability"),
@@ -63,6 +68,7 @@ export function workloadRequest(
 ): ContainerCreateRequest {
   const [image = "", ...command] = args;
   const { entrypoint } = options;
+  const mounts = mountMembers(options);
   return {
     Image: image,
     Cmd: command.length === 0 ? undefined : command,
@@ -79,6 +85,7 @@ export function workloadRequest(
     AttachStdin: attached.stdin,
     AttachStdout: attached.stdout,
     AttachStderr: attached.stderr,
+    Volumes: mounts.volumes,
     StopSignal: options["stop-signal"],
     StopTimeout: number("--stop-timeout", options["stop-timeout"], -1),
     HostConfig: {
@@ -90,6 +97,7 @@ export function workloadRequest(
       ReadonlyRootfs: options["read-only"],
       CapAdd: options["cap-add"],
       CapDrop: options["cap-drop"],
+      ...mounts.host,
       ContainerIDFile: options.cidfile,
       ...hostNetworkOf(options),
     },

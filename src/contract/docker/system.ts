@@ -1,7 +1,9 @@
 /** Version, info, events, disk usage; and Hull's own: templates and the doctor. */
+
 import type { BuildCacheItem } from "./build.ts";
 import type { ContainerSummary } from "./containers.ts";
 import type { ImageSummary } from "./images.ts";
+import type { VolumeWithUsage } from "./volumes.ts";
 
 /** One line of GET /events?since=&until=&filters= */
 export interface EventMessage {
@@ -129,7 +131,7 @@ export interface SystemDiskUsage {
   readonly LayersSize: number;
   readonly Images: readonly ImageSummary[];
   readonly Containers: readonly ContainerSummary[];
-  readonly Volumes: readonly Readonly<Record<string, unknown>>[];
+  readonly Volumes: readonly VolumeWithUsage[];
   readonly BuildCache: readonly BuildCacheItem[];
 }
 

@@ -1,9 +1,11 @@
 /** An engine on fakes in a directory of its own, that can crash and come back. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "../../contract/logger.ts";
 import { defaultNetworkRequest } from "../../network/default-request.ts";
+import { openVolumeStore, type VolumeStore } from "../../volume/volume-store.ts";
+import { directoryFiles } from "../../wall/files/host-files.ts";
 import { type Engine, openEngine } from "../engine.ts";
 import { type Failpoint, noFailpoint } from "../failpoint.ts";
 import type { RunRequest } from "../request.ts";
@@ -40,6 +42,8 @@ export const plainRequest: RunRequest = {
   stopTimeout: undefined,
   restart: noRestart,
   autoRemove: false,
+  mounts: [],
+  volumesFrom: [],
   ofBuild: false,
   network: defaultNetworkRequest,
   links: [],
@@ -55,13 +59,17 @@ export class EngineBench implements AsyncDisposable {
   readonly images: FakeImages;
   readonly walls: { readonly container: FakeWall; readonly vm: FakeWall };
   engine: Engine;
+  volumes: VolumeStore;
 
-  private constructor(parts: Pick<EngineBench, "directory" | "world" | "images" | "walls" | "engine">) {
+  private constructor(
+    parts: Pick<EngineBench, "directory" | "world" | "images" | "walls" | "engine" | "volumes">,
+  ) {
     this.directory = parts.directory;
     this.world = parts.world;
     this.images = parts.images;
     this.walls = parts.walls;
     this.engine = parts.engine;
+    this.volumes = parts.volumes;
   }
 
   static async open(failpoint: Failpoint = noFailpoint): Promise<EngineBench> {
@@ -69,8 +77,13 @@ export class EngineBench implements AsyncDisposable {
     const world = new FakeWorld();
     const images = new FakeImages();
     const walls = { container: new FakeWall("container", world), vm: new FakeWall("vm", world) };
+    const { root } = placesOf(directory);
+    await mkdir(root, { recursive: true });
+    const volumes = await openVolumeStore(root);
     const engine = await openEngine({
       ...placesOf(directory),
+      volumes,
+      filesOf,
       images,
       builds: noBuilds,
       walls,
@@ -78,7 +91,7 @@ export class EngineBench implements AsyncDisposable {
       log: silentLogger,
       failpoint,
     });
-    return new EngineBench({ directory, engine, walls, world, images });
+    return new EngineBench({ directory, engine, volumes, walls, world, images });
   }
 
   get root(): string {
@@ -92,10 +105,14 @@ export class EngineBench implements AsyncDisposable {
   /** The daemon goes, as by a crash, and another one comes: records and sandboxes stay, memory does not. */
   async comeBack(): Promise<void> {
     await this.engine[Symbol.asyncDispose]();
+    this.volumes[Symbol.dispose]();
+    this.volumes = await openVolumeStore(this.root);
     this.images.leases = 0;
-    const { images, walls } = this;
+    const { images, walls, volumes } = this;
     this.engine = await openEngine({
       ...placesOf(this.directory),
+      volumes,
+      filesOf,
       images,
       builds: noBuilds,
       walls,
@@ -106,9 +123,13 @@ export class EngineBench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.engine[Symbol.asyncDispose]();
+    this.volumes[Symbol.dispose]();
     await rm(this.directory, { recursive: true, force: true });
   }
 }
+
+const filesOf = (directory: string) =>
+  directoryFiles(join(import.meta.dir, "../../../.cache/guest/hull-files"), directory);
 
 function placesOf(directory: string): { root: string; state: string } {
   return { root: join(directory, "root"), state: join(directory, "state") };

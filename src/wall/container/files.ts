@@ -1,9 +1,9 @@
 /** A container's files, through the program hull-files (guest/host): one process for each operation. */
-import { closeSync, existsSync, openSync, rmSync } from "node:fs";
+import { closeSync, openSync, rmSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
 import { unmount } from "../../host/mount.ts";
-import { exitCodeOf, start } from "../../host/spawn.ts";
 import { FilesByProcess, type FilesProcess } from "../files/files-by-process.ts";
+import { requireProgram, spawnFiles } from "../files/host-files.ts";
 import type { Files } from "../files.ts";
 import type { OpenFiles, SandboxSpec } from "../wall.ts";
 import type { LayerMounts } from "./layer-mounts.ts";
@@ -38,8 +38,7 @@ export async function openFiles(parts: FilesParts): Promise<OpenFiles> {
 
 async function startFiles(parts: FilesParts, root: Root): Promise<FilesProcess> {
   const { spec, program, layers } = parts;
-  if (!existsSync(program))
-    throw new HullError("hostMissing", { what: `the program ${program}`, remedy: "run `./setup`" });
+  requireProgram(program);
   const upper = `${spec.directory}/upper`;
   using acquired = new DisposableStack();
   const lease = acquired.use(await layers.lease(spec.layers));
@@ -65,56 +64,4 @@ function openNameSpace(runningPid: () => number): number {
   }
   closeSync(descriptor);
   throw new HullError("internal", { what: "a container's first process became another" });
-}
-
-/** Bytes of standard error that are kept. */
-const messageLimit = 8192;
-
-function spawnFiles(
-  command: readonly string[],
-  nameSpace: number | undefined,
-  acquired: Disposable,
-): FilesProcess {
-  const child = start(command, {
-    stdio: ["pipe", "pipe", "pipe", ...(nameSpace === undefined ? [] : [nameSpace])],
-  });
-  const { stdin, stdout, stderr } = child;
-  void child.exited.then(() => acquired[Symbol.dispose]());
-  if (
-    stdin === undefined ||
-    typeof stdin === "number" ||
-    typeof stdout === "number" ||
-    stdout === undefined ||
-    typeof stderr === "number"
-  )
-    throw new Error("the program was started with pipes");
-  const message = readMessage(stderr);
-  return {
-    output: stdout,
-    async write(data) {
-      try {
-        await stdin.write(data);
-        await stdin.flush();
-      } catch {
-        // It has ended, and its exit code says why.
-      }
-    },
-    async endInput() {
-      await Promise.resolve(stdin.end()).catch(() => undefined);
-    },
-    async wait() {
-      await child.exited;
-      return { code: exitCodeOf(child), message: await message };
-    },
-    kill() {
-      if (child.exitCode === null) child.kill("SIGKILL");
-    },
-  };
-}
-
-async function readMessage(stream: AsyncIterable<Uint8Array> | undefined): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of stream ?? []) if (text.length < messageLimit) text += decoder.decode(chunk);
-  return text;
 }

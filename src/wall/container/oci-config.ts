@@ -12,7 +12,7 @@ import type {
   OciSeccomp,
 } from "../oci/config.ts";
 import type { ResolvedUser } from "../user.ts";
-import type { ProcessSpec, SandboxNetwork, SandboxSpec } from "../wall.ts";
+import type { ProcessSpec, SandboxMount, SandboxNetwork, SandboxSpec } from "../wall.ts";
 
 export interface ConfigFacts {
   readonly user: ResolvedUser;
@@ -29,7 +29,7 @@ export function containerConfig(spec: SandboxSpec, facts: ConfigFacts): OciConfi
     process: ociProcess(spec.process, facts.user),
     root: { path: facts.rootPath, readonly: spec.readOnlyRoot },
     hostname: spec.hostname,
-    mounts: [...standardMounts, ...networkFileMounts(spec.runtimeDirectory)],
+    mounts: mountsOf(spec),
     linux: {
       cgroupsPath: facts.cgroup,
       namespaces: [
@@ -104,6 +104,23 @@ function ociResources(spec: SandboxSpec, canLimitSwap: boolean): OciResources {
       : {}),
     ...(pids > 0 ? { pids: { limit: pids } } : {}),
   };
+}
+
+/** The workload's own come last, in the place of standard ones with the same destination. */
+function mountsOf(spec: SandboxSpec): OciMount[] {
+  const own = (spec.mounts ?? []).map(ociMount);
+  const taken = new Set(own.map(({ destination }) => destination));
+  const standard = [...standardMounts, ...networkFileMounts(spec.runtimeDirectory)];
+  return [...standard.filter(({ destination }) => !taken.has(destination)), ...own];
+}
+
+/** A read-only bind is so with all that is mounted below it (`rro`: mount_setattr(2), recursive). */
+function ociMount({ type, source, target, readOnly, options }: SandboxMount): OciMount {
+  if (type === "tmpfs")
+    return { destination: target, type, source, options: [...options, ...(readOnly ? ["ro"] : [])] };
+  const propagation = options.some((word) => /private|slave/.test(word)) ? [] : ["rprivate"];
+  const flags = ["rbind", ...options, ...propagation, ...(readOnly ? ["ro", "rro"] : ["rw"])];
+  return { destination: target, type: "bind", source, options: flags };
 }
 
 function networkFileMounts(directory: string): OciMount[] {

@@ -1,0 +1,105 @@
+/**
+ * Before a workload's sandbox is made: its volumes are held, the directories of its binds are there, parts of
+ * volumes are mounted in places of their own, and empty volumes get what the image has.
+ */
+import { mkdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { HullError, isHullError } from "../../contract/errors.ts";
+import { mount, mountFlag, unmount } from "../../host/mount.ts";
+import { withPathInRoot } from "../../host/rooted.ts";
+import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
+import type { EngineContext } from "../context.ts";
+import type { WorkloadRecord } from "../record.ts";
+import { copyUp, isEmptyVolume } from "./copy-up.ts";
+import type { WorkloadMount } from "./mount-request.ts";
+
+/** Holds what the workload mounts until disposed of. */
+export async function holdMounts(context: EngineContext, record: WorkloadRecord): Promise<AsyncDisposable> {
+  await using held = new AsyncDisposableStack();
+  for (const each of record.mounts) {
+    if (each.type === "bind") requireSource(each);
+    if (each.type !== "volume") continue;
+    held.use(await context.volumes.hold(each.source));
+    const whole = context.volumes.get(each.source).mountpoint;
+    if (!each.noCopy && each.subpath === "" && (await isEmptyVolume(whole)))
+      await copyUp(context, record, each);
+    if (each.subpath !== "") held.use(mountPart(whole, each));
+  }
+  return held.move();
+}
+
+/** As after a restart of the daemon: the workload runs, so nothing is made but what keeps its volumes in place. */
+export async function holdAgain(context: EngineContext, record: WorkloadRecord): Promise<AsyncDisposable> {
+  await using held = new AsyncDisposableStack();
+  for (const { type, source } of record.mounts)
+    if (type === "volume") held.use(await context.volumes.hold(source));
+  return held.move();
+}
+
+export function requireSource({ source, makeSource }: WorkloadMount): void {
+  try {
+    statSync(source);
+    return;
+  } catch (error) {
+    if (errnoNameOf(error) !== "ENOENT" || !makeSource)
+      throw new HullError(
+        "invalidParameter",
+        {
+          what: "mount source",
+          value: source,
+          why: `bind source path does not exist, or cannot be looked at (${errnoNameOf(error)})`,
+        },
+        { cause: error },
+      );
+  }
+  try {
+    mkdirSync(source, { recursive: true });
+  } catch (error) {
+    throw explainWriteError(error, "the directory of a bind mount", source);
+  }
+}
+
+/** Binds a part of a volume to the workload's own place, so that nobody can move it away under the mount. */
+function mountPart(whole: string, { subpath, path, source }: WorkloadMount): Disposable {
+  const made = withPathInRoot(whole, subpath, (descriptor, isDirectory) => {
+    mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+    if (isDirectory) mkdirSync(path, { recursive: true });
+    else writeFileSync(path, "");
+    mount({
+      source: `/proc/self/fd/${descriptor}`,
+      target: path,
+      flags: mountFlag.bind | mountFlag.recursive,
+    });
+    return isDirectory;
+  });
+  if (made === undefined)
+    throw new HullError("invalidParameter", {
+      what: "volume subpath",
+      value: subpath,
+      why: `volume ${source} has nothing there`,
+    });
+  return {
+    [Symbol.dispose]() {
+      unmount(path);
+      if (made) rmdirSync(path);
+    },
+  };
+}
+
+/** The workload's volumes that were made for it alone; a volume that is gone, or that others use by now, is left. */
+export async function removeAnonymousVolumes(context: EngineContext, record: WorkloadRecord): Promise<void> {
+  for (const { anonymous, source } of record.mounts) {
+    if (!anonymous || context.volumes.find(source) === undefined) continue;
+    const others = context.workloads.all().filter(({ id }) => id !== record.id);
+    if (others.some((other) => other.record.mounts.some((mount) => usesVolume(mount, source)))) continue;
+    try {
+      await context.volumes.remove(source);
+    } catch (error) {
+      if (!isHullError(error, "noSuchObject")) throw error;
+    }
+  }
+}
+
+export function usesVolume(mount: WorkloadMount, name: string): boolean {
+  return mount.type === "volume" && mount.source === name;
+}
