@@ -15,6 +15,8 @@ export interface BenchImage {
   /** An OCI layout; the image's name in it is `image`. */
   readonly layout: string;
   readonly what: string;
+  /** There are programs in it. */
+  readonly runs: boolean;
 }
 
 const packages =
@@ -25,7 +27,7 @@ export async function largeImage(): Promise<BenchImage> {
   const layout = await once("bench-large", async (path) => {
     await layoutOf(path, await split(await debianTar(packages.split(",")), path, 6));
   });
-  return { layout, what: "Debian with tools, 6 layers" };
+  return { layout, what: "Debian with tools, 6 layers", runs: true };
 }
 
 /** The same files in `count` layers. */
@@ -33,7 +35,7 @@ export async function manyLayers(count: number): Promise<BenchImage> {
   const layout = await once(`bench-${count}-layers`, async (path) => {
     await layoutOf(path, await split(await debianTar(), path, count));
   });
-  return { layout, what: `Debian with python3, ${count} layers` };
+  return { layout, what: `Debian with python3, ${count} layers`, runs: true };
 }
 
 /** One layer of 5,000 files of 0 to 8 KiB. */
@@ -43,7 +45,7 @@ export async function smallFiles(): Promise<BenchImage> {
     await run(["python3", "-c", makeSmallFiles, tar]);
     await layoutOf(path, [tar]);
   });
-  return { layout, what: "5,000 small files, 1 layer" };
+  return { layout, what: "5,000 small files, 1 layer", runs: false };
 }
 
 /** One layer of one file of 256 MiB, half of which compresses. */
@@ -53,7 +55,7 @@ export async function oneBigFile(): Promise<BenchImage> {
     await run(["python3", "-c", makeBigFile, tar]);
     await layoutOf(path, [tar]);
   });
-  return { layout, what: "one file of 256 MiB, 1 layer" };
+  return { layout, what: "one file of 256 MiB, 1 layer", runs: false };
 }
 
 const makeSmallFiles = `

@@ -141,7 +141,8 @@ async function compare(which: string, image: BenchImage, reference: string): Pro
         disk.set(puller.name, (await diskOf(puller.store)) - before);
       }
       const { firstRun } = puller;
-      if (firstRun !== undefined) first.get(puller.name)?.push(await seconds(() => firstRun(reference)));
+      if (firstRun !== undefined && image.runs)
+        first.get(puller.name)?.push(await seconds(() => firstRun(reference)));
       await puller.remove(reference);
     }
   }
