@@ -6,9 +6,9 @@
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { startAgainInPrivateMounts } from "../src/host/mount-namespace.ts";
 import { projectRoot, runProgram, startDaemon } from "../test/support/daemon.ts";
 import { debianTar } from "../test/support/images.ts";
+import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { makeBundle } from "./bundle.ts";
 import { startDockerd } from "./dockerd.ts";
 import { measureLayerConversion } from "./layer-conversion.ts";
@@ -16,7 +16,7 @@ import { memoryOfProcesses, raceCommands, reportBound } from "./measure.ts";
 import { tinyTar } from "./tiny-tar.ts";
 
 // A bare crun needs what the daemon makes for itself: on hybrid hosts, a view of the control groups that crun accepts.
-startAgainInPrivateMounts([]);
+startAgainInOwnNamespaces();
 
 const { values } = parseArgs({ options: { runs: { type: "string", default: "20" } } });
 const runs = Number(values.runs);

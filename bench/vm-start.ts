@@ -8,13 +8,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type LogFields, silentLogger } from "../src/contract/logger.ts";
-import { startAgainInPrivateMounts } from "../src/host/mount-namespace.ts";
 import { createContainerWall } from "../src/wall/container/container-wall.ts";
 import { createVmWall } from "../src/wall/vm/vm-wall.ts";
 import type { SandboxSpec, Wall } from "../src/wall/wall.ts";
+import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { makeTinyLayer } from "../test/support/tiny-layer.ts";
 
-startAgainInPrivateMounts([]);
+startAgainInOwnNamespaces();
 
 const rounds = Number(process.argv[2] ?? 10);
 const directory = mkdtempSync(join(tmpdir(), "bench-"));

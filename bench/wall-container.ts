@@ -8,14 +8,14 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mount, mountFlag, unmount } from "../src/host/mount.ts";
-import { startAgainInPrivateMounts } from "../src/host/mount-namespace.ts";
 import { run } from "../src/host/spawn.ts";
 import { createContainerWall } from "../src/wall/container/container-wall.ts";
 import { containerConfig } from "../src/wall/container/oci-config.ts";
 import type { SandboxSpec } from "../src/wall/wall.ts";
+import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { makeTinyLayer } from "../test/support/tiny-layer.ts";
 
-startAgainInPrivateMounts([]);
+startAgainInOwnNamespaces();
 
 const rounds = Number(process.argv[2] ?? 30);
 const directory = mkdtempSync(join(tmpdir(), "bench-"));
