@@ -149,6 +149,12 @@ function joinOther(context: NetworkContext, record: WorkloadRecord): Connection 
     throw new HullError("conflict", {
       what: `cannot join network namespace of container ${target?.name ?? id}: it is not running`,
     });
+  if (target.wall === "vm")
+    throw new HullError("unsupported", {
+      what: `the network of container ${target.name}`,
+      where: " for a container",
+      why: "a virtual machine's network stack is in the machine: put both on one network",
+    });
   if (modeOf(target.request) === "host") return bare(undefined, filesOf(context, target));
   return bare(`/proc/${pid}/ns/net`, filesOf(context, target));
 }
