@@ -52,7 +52,6 @@ test("what Hull has none of is listed as empty, pruned without effect, and not m
   expect(await ok(["volume", "prune", "--force"])).toContain("0B");
   for (const args of [
     ["volume", "create", "x"],
-    ["save", "hull/tiny"],
     ["run", "--tmpfs", "/x", "hull/tiny"],
   ])
     expect((await docker(args)).stderr).toContain("is not supported");
