@@ -57,7 +57,6 @@ export const networkRequestSchema = v.object({
   dnsSearch: texts,
   dnsOptions: texts,
   extraHosts: texts,
-  egress: v.exactOptional(texts),
   domainname: text,
 });
 

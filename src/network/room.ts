@@ -93,7 +93,6 @@ export class NetworkRoom implements AsyncDisposable {
       resolvers: new Resolvers({
         directory: records,
         log,
-        answered: () => {},
         mayAsk: (workload) =>
           workload.endpoints.some(({ network }) => records.networks.get(network)?.internal === false),
       }),

@@ -94,8 +94,6 @@ export interface NetworkRequest {
   readonly dnsOptions: readonly string[];
   /** `NAME:ADDRESS`. */
   readonly extraHosts: readonly string[];
-  /** Names and addresses that may be reached; undefined: all. */
-  readonly egress?: readonly string[] | undefined;
   readonly domainname: string;
 }
 

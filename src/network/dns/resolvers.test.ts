@@ -52,13 +52,11 @@ let resolvers: Resolvers;
 let upstream: Socket;
 let upstreamTcp: Server;
 let asked = 0;
-const answered: string[] = [];
 
 beforeAll(async () => {
   resolvers = new Resolvers({
     directory: { workloads, networks: new Map([["n1", network]]) },
     log: silentLogger,
-    answered: (_, name) => void answered.push(name),
     mayAsk: (_, name) => name !== "forbidden.example",
   });
   await resolvers.open(network);
@@ -171,7 +169,6 @@ describe("a network's resolver", () => {
     expect(recordsOf(reply ?? Buffer.alloc(0))?.[0]?.data.toString()).toBe("\u0006passed");
     await overUdp(queryFor("text.example", 16));
     expect(asked - before).toBe(1);
-    expect(answered).toContain("text.example");
   });
 
   test("passes on that an answer is too long for UDP, and the whole by TCP", async () => {

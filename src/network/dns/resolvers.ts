@@ -46,8 +46,6 @@ interface Asker {
 export interface ResolverOptions {
   readonly directory: Directory;
   readonly log: Logger;
-  /** Told of what other resolvers answered, before the workload is. */
-  readonly answered: (workload: WorkloadRecord, name: string, message: Buffer) => void | Promise<void>;
   /** Whether a workload may ask about a name of the world's. */
   readonly mayAsk: (workload: WorkloadRecord, name: string) => boolean;
 }
@@ -225,7 +223,6 @@ export class Resolvers {
     const reply = kept ?? (await this.#upstream.ask(message, servers, transport));
     if (reply === undefined) return refuse(responseCode.serverFailure);
     if (kept === undefined) this.#cache.put(key, reply, Date.now());
-    await this.#options.answered(workload, query.name, reply);
     return reply;
   }
 }
