@@ -11,6 +11,7 @@
 
 #include "common.h"
 #include "files.h"
+#include "generation.h"
 
 static int load_module(const char *name) {
   char path[160];
@@ -71,6 +72,9 @@ int boot(void) {
   if (mount_at("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, NULL) < 0) return -1;
   if (mount_at("cgroup2", "/sys/fs/cgroup", safe, NULL) < 0) return -1;
   write_file("/proc/self/oom_score_adj", "-1000");
+  generation_hold();
+  // Nobody waits for large pieces of memory here; the kernel would wake up twice a second to make some.
+  write_file("/proc/sys/vm/compaction_proactiveness", "0");
   // As a container has it, whose network is its own: pings and low ports without privileges.
   write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
   write_file("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");

@@ -7,6 +7,9 @@
 
 #define GROUP "/sys/fs/cgroup/workload"
 
+// Bytes of the machine's memory that the workload cannot have, so that it is what runs out, not the agent.
+static const uint64_t memory_reserve = 8 * 1024 * 1024;
+
 // What /proc/meminfo calls MemAvailable: the most that can be given to the workload.
 static uint64_t memory_available(void) {
   cleanup_file FILE *file = fopen("/proc/meminfo", "re");
@@ -28,16 +31,18 @@ static uint64_t value_of(const char *path, const char *key) {
   return 0;
 }
 
-int cgroup_set_up(const struct cgroup_limits *limits, struct failure *failure) {
-  if (write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids +cpu") < 0)
-    return fail_errno(failure, "cannot enable control groups");
-  if (mkdir(GROUP, 0755) < 0 && errno != EEXIST) return fail_errno(failure, "cannot make a control group");
+int cgroup_prepare(void) {
+  if (write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids +cpu") < 0) return -1;
+  if (mkdir(GROUP, 0755) < 0) return -1;
   uint64_t available = memory_available();
+  if (available <= memory_reserve * 2) return 0;
   char value[64];
-  if (available > limits->memory_reserve * 2) {
-    snprintf(value, sizeof value, "%llu", (unsigned long long)(available - limits->memory_reserve));
-    if (write_file(GROUP "/memory.max", value) < 0) return fail_errno(failure, "cannot limit memory");
-  }
+  snprintf(value, sizeof value, "%llu", (unsigned long long)(available - memory_reserve));
+  return write_file(GROUP "/memory.max", value);
+}
+
+int cgroup_set_up(const struct cgroup_limits *limits, struct failure *failure) {
+  char value[64];
   if (limits->cpu_quota) {
     snprintf(value, sizeof value, "%u 100000", limits->cpu_quota);
     if (write_file(GROUP "/cpu.max", value) < 0) return fail_errno(failure, "cannot limit processor time");
@@ -52,7 +57,7 @@ int cgroup_set_up(const struct cgroup_limits *limits, struct failure *failure) {
 int cgroup_open(void) { return open(GROUP, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
 
 bool cgroup_out_of_memory(void) {
-  return value_of(GROUP "/memory.events", "oom_kill") > 0 || value_of("/proc/vmstat", "oom_kill") > 0;
+  return value_of(GROUP "/memory.events", "oom_kill") > 0;
 }
 
 bool cgroup_is_frozen(void) { return value_of(GROUP "/cgroup.events", "frozen") != 0; }

@@ -3,11 +3,12 @@
 #include "common.h"
 
 struct cgroup_limits {
-  uint64_t memory_reserve;  // bytes of the machine's memory that the workload must leave
-  uint32_t cpu_quota;       // microseconds of each 100000; 0: none
-  uint64_t pids;            // 0: no limit
+  uint32_t cpu_quota;  // microseconds of each 100000; 0: none
+  uint64_t pids;       // 0: no limit
 };
 
+// At boot: makes the group, with the limit of memory, which is the machine's.
+int cgroup_prepare(void);
 int cgroup_set_up(const struct cgroup_limits *limits, struct failure *failure);
 // A descriptor of the workload's group for clone3, or -1.
 int cgroup_open(void);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "files.h"
+#include "first.h"
 #include "protocol.h"
 #include "users.h"
 #include "workload.h"
@@ -136,12 +137,27 @@ static int execute_in_path(struct child_plan *plan, struct failure *failure) {
   return -1;
 }
 
+int child_read_plan(struct child_plan *plan, struct child_terms *terms, struct reader *fields, struct failure *failure) {
+  plan->fields = *fields;
+  plan->args = read_strings(fields);
+  plan->env = read_strings(fields);
+  plan->cwd = read_string(fields, NULL);
+  plan->user = read_string(fields, NULL);
+  plan->capabilities = read_number(fields, 8);
+  plan->terminal = read_number(fields, 1) != 0;
+  terms->has_input = read_number(fields, 1) != 0;
+  terms->columns = read_number(fields, 2);
+  terms->rows = read_number(fields, 2);
+  plan->fields.end = fields->at;
+  return fields->bad || !plan->args[0] ? fail(failure, RESULT_INVALID, "the start request is malformed") : 0;
+}
+
 static int run(struct child_plan *plan, struct failure *failure) {
   reset_signals();
   // The agent is the last to be killed for memory, what it starts is not.
   if (write_file("/proc/self/oom_score_adj", "0") < 0) return fail_errno(failure, "cannot set the memory score");
   if (set_standard_streams(plan, failure) < 0) return -1;
-  if ((plan->main ? workload_enter_first(plan->terminal, failure) : workload_join(failure)) < 0) return -1;
+  if ((plan->main ? first_enter(plan->terminal, failure) : workload_join(failure)) < 0) return -1;
   cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   static struct identity identity;
   if (users_resolve(root, plan->user, &identity, failure) < 0) return -1;

@@ -1,5 +1,8 @@
-// Block devices, found by the serial number the host gave them: their order says nothing.
+// The machine's disks by their serials.
 #pragma once
 #include "common.h"
 
-int disks_find(const char *serial, char *device, size_t size);
+// Looks at the disks that are there; no other comes.
+void disks_prepare(void);
+// The device's path, or NULL if there is no such disk.
+const char *disks_find(const char *serial);

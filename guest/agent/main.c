@@ -7,9 +7,11 @@
 
 #include "balloon.h"
 #include "boot.h"
+#include "generation.h"
 #include "process.h"
 #include "protocol.h"
 #include "requests.h"
+#include "workload.h"
 
 static int open_signals(void) {
   sigset_t signals;
@@ -27,6 +29,9 @@ static void read_signals(int fd) {
     if (signal.ssi_signo == SIGIO) port_signalled();
 }
 
+// Of two waits in milliseconds, where less than nothing is without end.
+static int sooner(int one, int other) { return one < 0 || (other >= 0 && other < one) ? other : one; }
+
 static void serve(int signals) {
   static struct pollfd polls[2 + LIMIT_PROCESSES * POLLS_PER_PROCESS];
   while (!requests_ending()) {
@@ -34,8 +39,8 @@ static void serve(int signals) {
     polls[1] = (struct pollfd){.fd = port_poll_fd(), .events = port_poll_events()};
     size_t count = processes_poll(polls + 2);
     // Looks at the port now and then even without a signal: one that came before the last poll is spent.
-    int wait = balloon_wait(), look = polls[1].fd < 0 ? 250 : -1;
-    if (poll(polls, 2 + count, look < 0 || (wait >= 0 && wait < look) ? wait : look) == 0) port_signalled();
+    int pause = sooner(balloon_wait(), generation_release(process_phase() >= PHASE_RUNNING));
+    if (poll(polls, 2 + count, polls[1].fd < 0 ? sooner(pause, 250) : pause) == 0) port_signalled();
     if (polls[0].revents) read_signals(signals);
     processes_reap();
     processes_polled(polls + 2);
@@ -45,6 +50,7 @@ static void serve(int signals) {
     do port_flush();
     while (processes_send() && port_has_room());
     port_flush();
+    processes_write_back();
     balloon_begin();
   }
 }
@@ -60,7 +66,7 @@ static void drain(void) {
 
 int main(void) {
   int signals = open_signals();
-  if (signals >= 0 && boot() == 0 && port_open() == 0) {
+  if (signals >= 0 && boot() == 0 && workload_prepare() == 0 && port_open() == 0) {
     serve(signals);
     drain();
   } else {

@@ -4,12 +4,15 @@
 
 #define MOUNTS_ROOT "/root"
 
-int mounts_root(unsigned layers, struct failure *failure);
+// At boot: everything that needs no image.
+int mounts_prepare(void);
+// `fresh`: the workload has nothing on its disk yet, which is then the one that was mounted at boot.
+int mounts_root(unsigned layers, bool fresh, struct failure *failure);
 // Opens a file in the image; links on the way stay in it.
 int mounts_open_file(int root, const char *path, int flags);
 // Opens the place for a mount in the image, which is made if it is missing; links on the way stay in it.
 int mounts_open_target(int root, const char *path, bool directory);
-// Gives the root a /dev; returns a descriptor of its terminals' directory.
+// Gives the root its /dev; returns a descriptor of its terminals' directory.
 int mounts_devices(int root, struct failure *failure);
 // Binds a file of the given content over the one at `path` in the image, which is made if it is missing.
 int mounts_bind_file(int root, size_t index, const char *path, const char *content, size_t length,
@@ -20,6 +23,14 @@ int mounts_rewrite_file(const char *path, const char *content, size_t length, st
 int mounts_open_upper(void);
 const int *mounts_open_layers(void);
 size_t mounts_layer_count(void);
-// In the main process's new name spaces: makes the root the only thing to be seen, and mounts what depends on them.
-int mounts_enter(bool read_only, bool terminal, struct failure *failure);
+// Mounts that depend on the name spaces of who makes them, and are nowhere yet.
+struct mounts_entry {
+  int proc, sys, groups, queues;
+};
+// In the first process's new name spaces.
+int mounts_prepare_entry(struct mounts_entry *entry);
+// The finished root with all that is mounted in it, as a tree for `mounts_enter`.
+int mounts_root_tree(void);
+// In the first process: makes the root the only thing to be seen, with the prepared mounts in it.
+int mounts_enter(const struct mounts_entry *entry, int root, bool read_only, bool terminal, struct failure *failure);
 void mounts_take_down(void);

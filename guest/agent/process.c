@@ -15,7 +15,7 @@
 
 static struct process table[LIMIT_PROCESSES];
 static uint32_t next_handle = 1;
-static bool main_started, main_ended;
+static bool main_started, main_ended, write_back_due;
 
 #define each_process(process)                                                                     \
   for (struct process *process = table; process < table + LIMIT_PROCESSES; process++) \
@@ -104,30 +104,22 @@ static int launch(struct process *process, struct child_plan *plan, struct failu
   cleanup_close int report_end = report[1];
   plan->report_fd = report_end;
   if (not_blocking(process->report_fd) < 0) return fail_errno(failure, "cannot set up a pipe");
-  pid_t pid = plan->files ? fork() : workload_clone(plan->main);
+  pid_t pid = plan->main ? workload_start_first(plan) : plan->files ? fork() : workload_clone();
   if (pid == 0) child_run(plan);
   if (pid < 0) return fail_errno(failure, "cannot make a process");
   process->pid = pid;
   process->state = PROCESS_STARTING;
   process->flowing = true;
-  if (plan->main) {
-    main_started = true;
-    workload_set_init(pid);
-  }
+  if (plan->main) main_started = true;
   return 0;
 }
 
 static int start(struct process *process, struct child_plan *plan, struct reader *fields, struct failure *failure) {
-  plan->args = read_strings(fields);
-  plan->env = read_strings(fields);
-  plan->cwd = read_string(fields, NULL);
-  plan->user = read_string(fields, NULL);
-  plan->capabilities = read_number(fields, 8);
-  plan->terminal = process->terminal = read_number(fields, 1) != 0;
-  process->has_input = read_number(fields, 1) != 0;
-  unsigned columns = read_number(fields, 2), rows = read_number(fields, 2);
-  if (fields->bad || !plan->args[0]) return fail(failure, RESULT_INVALID, "the start request is malformed");
-  int opened = plan->terminal ? open_terminal(process, plan, columns, rows, failure)
+  struct child_terms terms;
+  if (child_read_plan(plan, &terms, fields, failure) < 0) return -1;
+  process->terminal = plan->terminal;
+  process->has_input = terms.has_input;
+  int opened = plan->terminal ? open_terminal(process, plan, terms.columns, terms.rows, failure)
                               : open_pipes(process, plan, failure);
   return opened < 0 ? -1 : launch(process, plan, failure);
 }
@@ -250,11 +242,13 @@ static void ended(struct process *process, int status) {
   clock_gettime(CLOCK_REALTIME, &now);
   process->finished_at = now.tv_sec * 1000ull + now.tv_nsec / 1000000;
   input_close(&process->input);
-  if (process->handle == MAIN_HANDLE) {
-    main_ended = true;
-    // The daemon may not come before the host goes down.
-    sync();
-  }
+  if (process->handle == MAIN_HANDLE) main_ended = write_back_due = true;
+}
+
+void processes_write_back(void) {
+  if (!write_back_due || !port_queue_empty()) return;
+  write_back_due = false;
+  sync();
 }
 
 void processes_reap(void) {

@@ -48,6 +48,9 @@ uint64_t process_main_input(void);
 
 // A new connection: nothing flows until it resumes the main process; the others lost their daemon.
 void processes_disconnect(void);
+// Once the daemon knows that the workload has ended, writes to the disk what is not there yet: the daemon may not ask
+// for it before the host goes down.
+void processes_write_back(void);
 // Waits for every child that has ended.
 void processes_reap(void);
 // Adds what there is to poll; `processes_polled` gets the same array back.

@@ -17,7 +17,17 @@ static size_t ring_piece(const struct ring *ring, uint64_t offset, uint64_t limi
 }
 
 void output_open(struct output *output, int fd, size_t window) {
-  *output = (struct output){.fd = fd, .used = true, .ring = {.size = window, .data = must_allocate(window)}};
+  *output = (struct output){.fd = fd, .used = true, .ring = {.size = window}};
+}
+
+// Many a process writes nothing: its ring has no memory before the first byte.
+static ssize_t read_first(struct output *output) {
+  uint8_t some[512];
+  ssize_t got = read(output->fd, some, sizeof some);
+  if (got <= 0) return got;
+  output->ring.data = must_allocate(output->ring.size);
+  memcpy(output->ring.data, some, got);
+  return got;
 }
 
 bool output_wants_read(const struct output *output) {
@@ -29,13 +39,14 @@ void output_read(struct output *output) {
     uint8_t *at;
     struct ring *ring = &output->ring;
     size_t length = ring_piece(ring, ring->end, ring->start + ring->size, &at);
-    ssize_t got = read(output->fd, at, length);
+    bool first = !ring->data;
+    ssize_t got = first ? read_first(output) : read(output->fd, at, length);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return;
     // A terminal's master end reads EIO once no process holds the other end.
     if (got <= 0) return output_end(output);
     ring->end += got;
-    if ((size_t)got < length) return;
+    if (!first && (size_t)got < length) return;
   }
 }
 

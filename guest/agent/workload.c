@@ -15,6 +15,7 @@
 
 #include "../files/files.h"
 #include "cgroup.h"
+#include "first.h"
 #include "mounts.h"
 #include "network.h"
 #include "protocol.h"
@@ -22,17 +23,17 @@
 
 static bool ready, read_only_root;
 static char *hostname;
-static int root_fd = -1, terminals_fd = -1, group_fd = -1, init_fd = -1, own_pids_fd = -1;
+static int root_fd = -1, terminals_fd = -1, group_fd = -1, init_fd = -1, own_pids_fd = -1, random_fd = -1;
+static pid_t first_pid;
 
 int workload_seed(const char *seed, size_t length) {
-  cleanup_close int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
   cleanup_free struct rand_pool_info *pool = must_allocate(sizeof *pool + length);
   pool->entropy_count = length * 8;
   pool->buf_size = length;
   memcpy(pool->buf, seed, length);
-  if (fd < 0 || ioctl(fd, RNDADDENTROPY, pool) < 0) return -1;
+  if (ioctl(random_fd, RNDADDENTROPY, pool) < 0) return -1;
   // A copy of a template draws the same numbers as its siblings until the new entropy is taken up.
-  return ioctl(fd, RNDRESEEDCRNG, NULL);
+  return ioctl(random_fd, RNDRESEEDCRNG, NULL);
 }
 
 int workload_set_clock(uint64_t now) {
@@ -74,13 +75,24 @@ static int set_up_files(struct reader *fields, struct failure *failure) {
   return fields->bad ? fail(failure, RESULT_INVALID, "the set-up request is malformed") : 0;
 }
 
+int workload_prepare(void) {
+  if (mounts_prepare() < 0 || cgroup_prepare() < 0) return -1;
+  group_fd = cgroup_open();
+  own_pids_fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+  random_fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+  if (group_fd < 0 || own_pids_fd < 0 || random_fd < 0) return -1;
+  first_pid = first_make(group_fd);
+  init_fd = first_pid < 0 ? -1 : syscall(SYS_pidfd_open, first_pid, 0);
+  return init_fd < 0 ? -1 : 0;
+}
+
 int workload_set_up(struct reader *fields, struct failure *failure) {
   if (ready || hostname) return fail(failure, RESULT_INVALID, "the root file system is set up already");
   unsigned layers = read_number(fields, 4);
   hostname = read_string(fields, NULL);
   read_only_root = read_number(fields, 1) != 0;
-  struct cgroup_limits limits = {.memory_reserve = read_number(fields, 8)};
-  limits.cpu_quota = read_number(fields, 4);
+  bool fresh = read_number(fields, 1) != 0;
+  struct cgroup_limits limits = {.cpu_quota = read_number(fields, 4)};
   limits.pids = read_number(fields, 8);
   uint64_t now = read_number(fields, 8);
   size_t seed_length;
@@ -88,7 +100,7 @@ int workload_set_up(struct reader *fields, struct failure *failure) {
   if (fields->bad || seed_length > 4096) return fail(failure, RESULT_INVALID, "the set-up request is malformed");
   if (workload_set_clock(now) < 0) return fail_errno(failure, "cannot set the clock");
   if (workload_seed(seed, seed_length) < 0) return fail_errno(failure, "cannot seed the random numbers");
-  if (mounts_root(layers, failure) < 0) return -1;
+  if (mounts_root(layers, fresh, failure) < 0) return -1;
   root_fd = open(MOUNTS_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root_fd < 0) return fail_errno(failure, "cannot open the root file system");
   if (set_machine_id(failure) < 0) return -1;
@@ -96,9 +108,6 @@ int workload_set_up(struct reader *fields, struct failure *failure) {
   if (terminals_fd < 0 || shares_mount(root_fd, fields, failure) < 0 || set_up_files(fields, failure) < 0) return -1;
   if (network_apply(fields, failure) < 0 || network_parameters(fields, failure) < 0) return -1;
   if (cgroup_set_up(&limits, failure) < 0) return -1;
-  group_fd = cgroup_open();
-  own_pids_fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-  if (group_fd < 0 || own_pids_fd < 0) return fail_errno(failure, "cannot open a name space");
   ready = true;
   return 0;
 }
@@ -108,14 +117,18 @@ int workload_root(void) { return root_fd; }
 
 int workload_open_terminal(void) { return openat(terminals_fd, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC); }
 
-pid_t workload_clone(bool main) {
+pid_t workload_start_first(const struct child_plan *plan) {
+  cleanup_close int tree = mounts_root_tree();
+  return tree < 0 || first_start(plan, hostname, read_only_root, tree) < 0 ? -1 : first_pid;
+}
+
+pid_t workload_clone(void) {
   struct clone_args arguments = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = group_fd};
-  if (main) arguments.flags |= CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
   // Joining a PID name space concerns the children to come, so the agent joins and comes back.
-  if (!main && setns(init_fd, CLONE_NEWPID) < 0) return -1;
+  if (setns(init_fd, CLONE_NEWPID) < 0) return -1;
   pid_t pid = syscall(SYS_clone3, &arguments, sizeof arguments);
   int saved = errno;
-  if (!main && pid != 0 && setns(own_pids_fd, CLONE_NEWPID) < 0) {
+  if (pid != 0 && setns(own_pids_fd, CLONE_NEWPID) < 0) {
     console("cannot return to the agent's own name space: %s", strerror(errno));
     abort();
   }
@@ -123,9 +136,8 @@ pid_t workload_clone(bool main) {
   return pid;
 }
 
-void workload_set_init(pid_t pid) { init_fd = syscall(SYS_pidfd_open, pid, 0); }
-
 uint32_t workload_inner_pid(pid_t pid) {
+  if (pid == first_pid) return 1;
   char path[64], line[256];
   snprintf(path, sizeof path, "/proc/%d/status", pid);
   cleanup_file FILE *file = fopen(path, "re");
@@ -133,12 +145,6 @@ uint32_t workload_inner_pid(pid_t pid) {
   while (file && fgets(line, sizeof line, file))
     if (sscanf(line, "NSpid: %u %u", &outer, &inner) == 2) break;
   return inner;
-}
-
-int workload_enter_first(bool terminal, struct failure *failure) {
-  if (unshare(CLONE_NEWCGROUP) < 0) return fail_errno(failure, "cannot make a control group name space");
-  if (sethostname(hostname, strlen(hostname)) < 0) return fail_errno(failure, "cannot set the host name %s", hostname);
-  return mounts_enter(read_only_root, terminal, failure);
 }
 
 int workload_join(struct failure *failure) {

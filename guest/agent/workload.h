@@ -2,14 +2,18 @@
 #pragma once
 #include <sys/types.h>
 
+#include "child.h"
 #include "fields.h"
 
+// The end of the first phase: everything that a workload needs and no image decides.
+int workload_prepare(void);
 // The second phase: what a set-up request says about the image.
 int workload_set_up(struct reader *fields, struct failure *failure);
 bool workload_ready(void);
-// Starts a process like fork: the main one in new name spaces, the others in its PID name space.
-pid_t workload_clone(bool main);
-void workload_set_init(pid_t pid);
+// Has the first process go on as the workload's main one; returns its number, or -1.
+pid_t workload_start_first(const struct child_plan *plan);
+// Starts a process like fork, in the first one's PID name space.
+pid_t workload_clone(void);
 int workload_open_terminal(void);
 // The number that the process has behind the wall.
 uint32_t workload_inner_pid(pid_t pid);
@@ -17,7 +21,6 @@ uint32_t workload_inner_pid(pid_t pid);
 int workload_root(void);
 
 // In the child: enters the workload's name spaces and root.
-int workload_enter_first(bool terminal, struct failure *failure);
 int workload_join(struct failure *failure);
 // In the child: reads or writes files as its standard input says; never returns.
 void workload_serve_files(void) __attribute__((noreturn));

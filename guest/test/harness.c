@@ -12,6 +12,7 @@
 
 #include "../agent/cards.h"
 #include "../agent/cgroup.h"
+#include "../agent/first.h"
 #include "../agent/mounts.h"
 #include "../agent/netlink.h"
 #include "../agent/process.h"
@@ -26,15 +27,15 @@ int workload_set_up(struct reader *fields, struct failure *failure) {
   return fail(failure, RESULT_INVALID, "the root file system is set up already");
 }
 bool workload_ready(void) { return true; }
-pid_t workload_clone(bool main) {
-  (void)main;
+pid_t workload_clone(void) { return fork(); }
+pid_t workload_start_first(const struct child_plan *plan) {
+  (void)plan;
   return fork();
 }
-void workload_set_init(pid_t pid) { (void)pid; }
 int workload_open_terminal(void) { return open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC); }
 uint32_t workload_inner_pid(pid_t pid) { return pid; }
 int workload_root(void) { return root_fd; }
-int workload_enter_first(bool terminal, struct failure *failure) {
+int first_enter(bool terminal, struct failure *failure) {
   (void)terminal, (void)failure;
   return 0;
 }

@@ -15,11 +15,10 @@ import { parseLogLine } from "../../src/wall/log.ts";
 import type { OciConfig } from "../../src/wall/oci/config.ts";
 import { OciRuntime } from "../../src/wall/oci/runtime.ts";
 import { createJail } from "../../src/wall/vm/create-jail.ts";
-import { fileName } from "../../src/wall/vm/disk.ts";
+import { diskBytes, fileName } from "../../src/wall/vm/disk.ts";
 import { layoutOf } from "../../src/wall/vm/layout.ts";
 import {
   configOf,
-  diskBytes,
   jailOptions,
   jailUser,
   type MachineParts,
@@ -117,6 +116,7 @@ export class QemusPlace implements Disposable {
         memoryBytes: templateBytes,
         usedBytes: templateBytes,
         devices: Buffer.of(),
+        disk: this.memory,
       },
       openDevices: () => reopenMemoryFile(this.#devices),
       [Symbol.dispose]: () => undefined,
@@ -143,7 +143,7 @@ export class QemusPlace implements Disposable {
     await Bun.write(disk, "");
     expect((await run(["truncate", "-s", String(diskBytes), disk])).code).toBe(0);
     expect((await run(["chown", String(jailUser(spec.id)), disk])).code).toBe(0);
-    const config = await configOf(parts, [fileName(0)]);
+    const config = await configOf(parts, [fileName(0)], true);
     const replaced: OciConfig = {
       ...config,
       process: { ...config.process, args: [...config.process.args, ...words] },

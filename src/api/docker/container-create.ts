@@ -22,8 +22,10 @@ export function containerCreateRoutes(engine: Engine): Route[] {
         const body = await exchange.json(createBody);
         const request = translateCreate(body, exchange.text("name"), exchange.text("platform"));
         const workload = await engine.create(request);
-        const { warning } = await engine.walls[request.wall].features();
-        const warnings = [warning, await networkWarning(engine, request)];
+        const wall = engine.walls[request.wall];
+        const { warning } = await wall.features();
+        const delay = await wall.delay?.(workload.record.spec);
+        const warnings = [warning, delay, await networkWarning(engine, request)];
         exchange.sendJson(201, {
           Id: workload.id,
           Warnings: warnings.filter((text) => text !== undefined),

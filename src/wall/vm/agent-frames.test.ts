@@ -13,7 +13,19 @@ const directory = mkdtempSync(join(tmpdir(), "agent-frames-"));
 const program = join(directory, "harness");
 /** What only works in a guest, or what the harness has of its own. */
 const left = [
-  ...["boot", "cards", "cgroup", "disks", "identity", "main", "mounts", "port", "shares", "workload"],
+  ...[
+    "boot",
+    "cards",
+    "cgroup",
+    "disks",
+    "first",
+    "identity",
+    "main",
+    "mounts",
+    "port",
+    "shares",
+    "workload",
+  ],
 ];
 
 beforeAll(async () => {

@@ -18,6 +18,8 @@ export interface Machine {
   readonly layers: readonly string[];
   /** The writable disk: what it is based on, lowest first, and at last the file that is written to. */
   readonly disks?: readonly string[];
+  /** The disk is the template's as it was saved, and mounted by the guest already. */
+  readonly freshDisk?: boolean;
   /** Directory that the guest may mount through 9p. */
   readonly share: string;
   /** Taps in QEMU's network name space: what is behind the first network cards. The others have nothing behind. */
@@ -57,8 +59,20 @@ const translationMebibytes = 128;
  */
 export const networkCards = 4;
 
-/** Functions of the first slot; what comes after the cards has the slot's last one. */
-const functions = { port: 0, disk: 1, share: 2, card: (index: number) => 3 + index, balloon: 7 } as const;
+/**
+ * Functions of the first slots. A template has two places for the writable disk: one of a new workload is a copy of the
+ * template's own, which the guest mounted before it was saved, and cannot take for another that looks different.
+ */
+const functions = {
+  port: 0,
+  disk: 1,
+  share: 2,
+  card: (index: number) => 3 + index,
+  balloon: 7,
+  freshDisk: functionsPerSlot,
+  // A slot without a first function has none at all.
+  layer: (index: number, template: boolean) => functionsPerSlot + (template ? 1 : 0) + index,
+} as const;
 
 /** Most layers that find a place on the machine's bus. */
 export const maximumLayers = (slots - firstSlot - 1) * functionsPerSlot;
@@ -89,12 +103,14 @@ export function qemuArguments(machine: Machine): string[] {
     ...["-chardev", `socket,id=agent,${machine.agentSocket},server=on,wait=off`],
     ...["-device", `virtio-serial-pci,max_ports=2,${placeOf(functions.port)}`],
     ...["-device", `virtserialport,chardev=agent,name=${portName}`],
-    ...diskArguments(writableDisk(machine), functions.disk),
+    ...writableDisks(machine),
     ...shareArguments(machine),
     // Only the guest's freed memory goes through it (free page reporting); it is never inflated.
     ...["-device", `virtio-balloon-pci,free-page-reporting=on,${placeOf(functions.balloon)}`],
     ...Array.from({ length: networkCards }, (_, index) => cardArguments(index, machine.taps[index])).flat(),
-    ...layerDisks(machine).flatMap((disk, index) => diskArguments(disk, functionsPerSlot + index)),
+    ...layerDisks(machine).flatMap((disk, index) =>
+      diskArguments(disk, functions.layer(index, machine.template !== undefined)),
+    ),
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
   ];
 }
@@ -200,9 +216,15 @@ function layerDisks({ layers, template }: Machine): Disk[] {
   });
 }
 
-function writableDisk({ disks = [] }: Machine): Disk {
-  const serial = "writable";
-  return { serial, node: disks.length > 0 ? writableFiles(disks) : emptyDisk(writableNode(0), false) };
+function writableDisks({ disks = [], freshDisk = false, template }: Machine): string[] {
+  const place = (serial: string, isUsed: boolean): Disk => ({
+    serial,
+    node: isUsed && disks.length > 0 ? writableFiles(disks) : emptyDisk(`no-${serial}`, false),
+  });
+  return [
+    ...diskArguments(place("writable", !freshDisk), functions.disk),
+    ...(template === undefined ? [] : diskArguments(place("fresh", freshDisk), functions.freshDisk)),
+  ];
 }
 
 /** Stands for a disk in a template; large enough for any that takes its place, for the guest keeps the size. */
@@ -268,6 +290,10 @@ function kernelArguments({ acceleration }: Machine): string {
       "audit=0",
       "tsc=reliable",
       "no_timer_check",
+      // Each hook of a security module is code in the way of every call; the machine has one workload in it.
+      "lsm=landlock",
+      "psi=0",
+      "noautogroup",
     ],
     ...(acceleration === "tcg" ? ["mitigations=off"] : []),
   ].join(" ");

@@ -4,13 +4,17 @@
  * what is written from then on; those below are never written to again, and the siblings have links to them. So
  * whichever workload is removed last takes a file with it.
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { chmod, chown, link, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError } from "../../contract/errors.ts";
 import { isOpenForWriting } from "../../host/file-lease.ts";
+import { dataRanges } from "../../host/memory-file.ts";
 import { run } from "../../host/spawn.ts";
 import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
+
+/** What the guest sees of a workload's disk. */
+export const diskBytes = 10 * 1024 * 1024 * 1024;
 
 export interface DiskOptions {
   readonly directory: string;
@@ -42,8 +46,14 @@ export function fileName(index: number): string {
   return index === 0 ? "0.raw" : `${index}.qcow2`;
 }
 
-/** Makes the disk unless it is there; gives its files. A half-made one never has the disk's name. */
-export async function prepareDisk({ directory, bytes, owner }: DiskOptions): Promise<string[]> {
+/**
+ * Makes the disk unless it is there, with a new file system or as a copy of `original` (a file of that size); gives its
+ * files. A half-made one never has the disk's name.
+ */
+export async function prepareDisk(
+  { directory, bytes, owner }: DiskOptions,
+  original?: number,
+): Promise<string[]> {
   const files = await diskFiles(directory);
   const top = files.at(-1);
   if (top !== undefined) {
@@ -56,10 +66,12 @@ export async function prepareDisk({ directory, bytes, owner }: DiskOptions): Pro
     await makeDirectory(directory);
     const file = await open(draft, "w", 0o600);
     await file.truncate(bytes);
+    if (original !== undefined) copyData(original, file.fd, bytes);
     await file.close();
     // A sparse file is zero already, so nothing has to be zeroed, now or by the guest.
     const options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
-    await runTool(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", options, draft], path);
+    if (original === undefined)
+      await runTool(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", options, draft], path);
     await chmod(draft, 0o600);
     await chown(draft, owner, owner);
     await rename(draft, path);
@@ -131,4 +143,16 @@ async function runTool(command: readonly string[], path: string): Promise<void> 
   throw /no space left/i.test(stderr)
     ? new HullError("noSpace", { what: "the writable disk", path })
     : new HullError("internal", { what: `${command[0]} could not make ${path}: ${stderr.trim()}` });
+}
+
+/** Copies a file that is mostly zeros: a file system without files is two megabytes of data. */
+export function copyData(from: number, to: number, bytes: number): void {
+  const buffer = Buffer.alloc(256 * 1024);
+  for (const { start, end } of dataRanges(from, bytes))
+    for (let at = start; at < end; ) {
+      const length = readSync(from, buffer, 0, Math.min(buffer.length, end - at), at);
+      if (length === 0) throw new Error("the original is cut short");
+      for (let put = 0; put < length; ) put += writeSync(to, buffer, put, length - put, at + put);
+      at += length;
+    }
 }

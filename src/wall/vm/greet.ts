@@ -26,6 +26,7 @@ export class RestoreFailure extends Error {
 
 interface GreetOptions {
   readonly template?: TemplateLease | undefined;
+  readonly freshDisk?: boolean;
   readonly watch?: Stopwatch;
   readonly timeouts?: typeof usualTimeouts;
 }
@@ -38,7 +39,7 @@ export async function greet(
   spec: SandboxSpec,
   layout: VmLayout,
   container: Pick<OciContainer, "wait">,
-  { template, watch, timeouts = usualTimeouts }: GreetOptions = {},
+  { template, freshDisk = false, watch, timeouts = usualTimeouts }: GreetOptions = {},
 ): Promise<AgentConnection> {
   const { name } = spec;
   const gone = new AbortController();
@@ -56,7 +57,7 @@ export async function greet(
     watch?.lap("agent");
     if (connection.welcome.phase === phases.booted) {
       const hostResolver = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
-      await connection.request(verbs.setUp, setUpBody(spec, hostResolver), startTimeout);
+      await connection.request(verbs.setUp, setUpBody(spec, hostResolver, freshDisk), startTimeout);
       watch?.lap("root");
     }
     return connection;

@@ -79,7 +79,7 @@ test("the jail gives QEMU no right and bounds what it takes", () => {
   });
 });
 
-test("a jail of a template's copy has neither kernel nor template in it, one that makes a template no disk", () => {
+test("a jail of a template's copy has neither kernel nor template in it, one that makes one has both", () => {
   const places = { memory: "/proc/self/fd/3", layerPlaces: 6, emptyBytes: 32 * 1024 * 1024 };
   const copy = jailConfig(spec, { ...facts, template: { ...places, step: "restore" } });
   const made = jailConfig(
@@ -89,7 +89,7 @@ test("a jail of a template's copy has neither kernel nor template in it, one tha
   const shown = ({ mounts }: typeof copy): string[] =>
     mounts.filter(({ type }) => type === "bind").map(({ destination }) => destination);
   expect(shown(copy)).toEqual([...facts.programs, "/discard.so", "/layers/0", "/layers/1", "/disks", "/vm"]);
-  expect(shown(made)).toEqual([...facts.programs, "/boot/vmlinux", "/boot/initramfs.cpio", "/vm"]);
+  expect(shown(made)).toEqual([...facts.programs, "/boot/vmlinux", "/boot/initramfs.cpio", "/disks", "/vm"]);
   const limit = (config: typeof copy): number => config.linux.resources.memory?.limit ?? 0;
   expect(limit(copy) - limit(made)).toBe(places.emptyBytes);
 });

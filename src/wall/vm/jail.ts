@@ -18,6 +18,8 @@ export interface JailFacts {
   readonly memoryBytes: number;
   /** Size of the writable disk. */
   readonly diskBytes: number;
+  /** See arguments.ts. */
+  readonly freshDisk?: boolean;
   readonly processors: number;
   readonly kernel: string;
   readonly initramfs: string;
@@ -57,8 +59,6 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
   const limit = facts.memoryBytes + overheadBytes + emptyBytes;
   // One that booted has its kernel among its devices, too.
   const boots = template?.step !== "restore";
-  // A machine that is saved knows no workload.
-  const hasDisk = template?.step !== "save";
   const devices = devicesOf(facts);
   const shares = sharesOf(spec.mounts);
   return {
@@ -77,7 +77,8 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
         agentSocket: jailed.agentSocket,
         monitorSocket: jailed.monitorSocket,
         layers: spec.layers.map((_, index) => jailed.layer(index)),
-        ...(hasDisk ? { disks: disks.map((name) => `${jailed.disks}/${name}`) } : {}),
+        disks: disks.map((name) => `${jailed.disks}/${name}`),
+        freshDisk: facts.freshDisk ?? false,
         ...(facts.savedMemory === undefined ? {} : { savedMemory: facts.savedMemory.path }),
         share: jailed.share,
         taps: facts.network?.taps ?? [],
@@ -88,7 +89,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
       cwd: "/",
       capabilities: { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] },
       noNewPrivileges: true,
-      rlimits: limitsOf(shares.length > 0 ? undefined : hasDisk ? facts.diskBytes : 0),
+      rlimits: limitsOf(shares.length > 0 ? undefined : facts.diskBytes),
     },
     root: { path: facts.layout.root, readonly: true },
     // Of the host's name there is no need to know.
@@ -115,7 +116,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
           ]
         : [bind(facts.discard, jailed.discard, "ro")]),
       ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "noexec", "ro")),
-      ...(hasDisk ? [bind(facts.layout.disks, jailed.disks, "noexec", "rw")] : []),
+      bind(facts.layout.disks, jailed.disks, "noexec", "rw"),
       // Read-only here, too: the guest's word is not relied on.
       ...shares.map(({ source, readOnly }, index) =>
         bind(source, `${jailed.share}/${index}`, "noexec", readOnly ? "ro" : "rw"),

@@ -7,19 +7,18 @@ import type { OciConfig } from "../oci/config.ts";
 import type { ContainerOptions, OciRuntime } from "../oci/runtime.ts";
 import type { Resources, SandboxNetwork, SandboxSpec } from "../wall.ts";
 import type { AccelerationFacts } from "./acceleration.ts";
+import { diskBytes } from "./disk.ts";
 import { type JailFacts, jailConfig } from "./jail.ts";
 import { jailCgroup, jailed, jailId, type VmLayout } from "./layout.ts";
 import { placesOf as placesOfProgram, type VmPrograms } from "./programs.ts";
 import type { SavedImage } from "./saved/wake.ts";
-import type { TemplateImage } from "./template/files.ts";
+import type { MachineImage } from "./template/files.ts";
 import type { TemplateLease } from "./template/store.ts";
 
 const mebibyte = 1024 * 1024;
 const defaultMemory = 128 * mebibyte;
 /** Below this the guest's kernel does not come up. */
 const smallestMemory = 80 * mebibyte;
-/** What the guest sees as its writable disk. */
-export const diskBytes = 10 * 1024 * mebibyte;
 const consoleLimit = 256 * 1024;
 
 export interface MachineParts {
@@ -34,10 +33,15 @@ export interface MachineParts {
   readonly saved?: SavedImage;
 }
 
-export async function configOf(parts: MachineParts, disks: readonly string[]): Promise<OciConfig> {
+export async function configOf(
+  parts: MachineParts,
+  disks: readonly string[],
+  freshDisk: boolean,
+): Promise<OciConfig> {
   const { spec, layout, runtime, programs, facts, memoryBytes } = parts;
   return jailConfig(spec, {
     disks,
+    freshDisk,
     qemu: programs.qemu,
     acceleration: facts.acceleration,
     kvm: facts.kvm,
@@ -81,7 +85,7 @@ interface Origin {
   readonly saved?: SavedImage | undefined;
 }
 
-export function imageOf({ template, saved }: Origin): TemplateImage | undefined {
+export function imageOf({ template, saved }: Origin): MachineImage | undefined {
   return saved?.image ?? template?.image;
 }
 

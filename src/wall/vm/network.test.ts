@@ -13,7 +13,19 @@ import { frames, results, verbs } from "./protocol.ts";
 const guest = join(import.meta.dir, "../../../guest");
 const directory = mkdtempSync(join(tmpdir(), "net-"));
 const program = join(directory, "harness");
-const left = ["boot", "cards", "cgroup", "disks", "main", "mounts", "port", "shares", "workload"];
+const left = [
+  "boot",
+  "cards",
+  "cgroup",
+  "disks",
+  "first",
+  "identity",
+  "main",
+  "mounts",
+  "port",
+  "shares",
+  "workload",
+];
 
 beforeAll(async () => {
   const sources = globSync(`${guest}/agent/*.c`).filter(

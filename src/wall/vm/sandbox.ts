@@ -66,6 +66,8 @@ export interface MachineState {
   readonly logOffset: readonly [number, number];
   /** See `placesOf`. */
   readonly layerPlaces: number | null;
+  /** The writable disk began as a copy of the template's, and is in its place (arguments.ts). */
+  readonly freshDisk: boolean;
 }
 
 /** What the wall does for machines whose memory is saved. */

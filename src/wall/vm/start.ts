@@ -10,8 +10,6 @@ import { mountFields, networkFields, parameterFields } from "./network.ts";
 /** Milliseconds: the guest reads the program from its disks, on a host that may be busy. */
 export const startTimeout = 120_000;
 
-/** Bytes of the guest's memory that the workload cannot have, so that it is what runs out, not the agent. */
-const memoryReserve = 8 * 1024 * 1024;
 const cpuPeriod = 100_000;
 const defaultSize = { columns: 80, rows: 24 };
 
@@ -31,7 +29,8 @@ export function startBody(process: ProcessSpec): Buffer {
     .take();
 }
 
-export function setUpBody(spec: SandboxSpec, hostResolver: string): FieldWriter {
+/** `freshDisk`: the writable disk is the one that the template has mounted. */
+export function setUpBody(spec: SandboxSpec, hostResolver: string, freshDisk: boolean): FieldWriter {
   const { cpus, pids } = spec.resources;
   // A file that the user mounts is not written over.
   const mounted = new Set(spec.mounts?.map(({ target }) => target));
@@ -44,7 +43,7 @@ export function setUpBody(spec: SandboxSpec, hostResolver: string): FieldWriter 
     .u32(spec.layers.length)
     .string(spec.hostname)
     .u8(spec.readOnlyRoot ? 1 : 0)
-    .u64(memoryReserve)
+    .u8(freshDisk ? 1 : 0)
     // Whole processors are limited by their number.
     .u32(Number.isInteger(cpus) ? 0 : Math.max(1000, Math.round(cpus * cpuPeriod)))
     .u64(pids)

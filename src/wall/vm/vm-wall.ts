@@ -21,13 +21,12 @@ import type { AgentConnection } from "./agent.ts";
 import { maximumLayers } from "./arguments.ts";
 import { layCables } from "./cables.ts";
 import { createJail } from "./create-jail.ts";
-import { prepareDisk } from "./disk.ts";
+import { diskBytes, diskFiles, prepareDisk } from "./disk.ts";
 import { readExit } from "./exit-record.ts";
 import { greet, RestoreFailure } from "./greet.ts";
 import { layoutOf, type VmLayout } from "./layout.ts";
 import {
   configOf,
-  diskBytes,
   imageOf,
   jailOptions,
   jailUser,
@@ -47,7 +46,7 @@ import { goOn, release } from "./saved/hold.ts";
 import { Saver } from "./saved/saver.ts";
 import { type SavedImage, wake } from "./saved/wake.ts";
 import { Stopwatch } from "./stopwatch.ts";
-import { placesFor } from "./template/key.ts";
+import { type MachineSize, placesFor } from "./template/key.ts";
 import { TemplateManager } from "./template/manager.ts";
 import { type TemplateLease, TemplateStore } from "./template/store.ts";
 
@@ -76,6 +75,7 @@ const stateSchema = v.object({
   logOffset: v.tuple([v.number(), v.number()]),
   memoryBytes: v.number(),
   layerPlaces: v.nullable(v.number()),
+  freshDisk: v.boolean(),
 });
 
 export function createVmWall(options: VmWallOptions): VmWall {
@@ -127,6 +127,23 @@ export class VmWall implements Wall {
       sharesKernel: false,
       ...(facts.acceleration === "tcg" ? { warning: tcgWarning(facts) } : {}),
     };
+  }
+
+  async delay({ resources, layers }: SandboxSpec): Promise<string | undefined> {
+    const found = findPrograms(this.#options);
+    const layerPlaces = placesFor(layers.length);
+    if (this.#options.templates === false || "missing" in found || layerPlaces === undefined)
+      return undefined;
+    const facts = await this.#probe.look(found);
+    let size: MachineSize;
+    try {
+      size = { memoryBytes: memoryOf(resources), processors: processorsOf(resources), layerPlaces };
+    } catch {
+      // What is wrong with the size is for the start to say.
+      return undefined;
+    }
+    if (await this.#store.has(size, { programs: found, facts })) return undefined;
+    return `the first virtual machine of ${size.memoryBytes / 2 ** 20} MiB and ${size.processors} CPU waits until its template is made, once`;
   }
 
   create(spec: SandboxSpec): Promise<Sandbox> {
@@ -269,8 +286,9 @@ export class VmWall implements Wall {
     return sandbox;
   }
 
-  async #boot(parts: MachineParts, state: MachineState, undo: AsyncDisposableStack): Promise<VmSandbox> {
+  async #boot(parts: MachineParts, before: MachineState, undo: AsyncDisposableStack): Promise<VmSandbox> {
     const { spec, layout, runtime, template, saved } = parts;
+    let state = before;
     const saver = this.#saver;
     const options = jailOptions(spec, layout);
     const watch = new Stopwatch();
@@ -285,18 +303,22 @@ export class VmWall implements Wall {
     });
     for (const path of [...spec.layers, parts.programs.kernel, parts.programs.initramfs]) await letRead(path);
     const owner = jailUser(spec.id);
-    const disks = await prepareDisk({ directory: layout.disks, bytes: diskBytes, owner });
+    const isNew = (await diskFiles(layout.disks)).length === 0;
+    const disk = { directory: layout.disks, bytes: diskBytes, owner };
+    const disks = await prepareDisk(disk, template?.image.disk);
+    if (template !== undefined) state = { ...before, freshDisk: isNew };
+    const { freshDisk } = state;
     await writeFile(layout.state, JSON.stringify(state), { mode: 0o600 });
     // It stands still until it has all of its state.
     if (saved !== undefined) await writeFile(layout.held, "", { mode: 0o600 });
     watch.lap("files");
-    container = await this.#jail(parts, disks, options);
+    container = await this.#jail(parts, { disks, freshDisk }, options);
     watch.lap("jail");
     await container.start();
     sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
     const connection =
       saved === undefined
-        ? greet(spec, layout, container, { watch, template })
+        ? greet(spec, layout, container, { watch, template, freshDisk })
         : wake(spec, layout, container, saved);
     sandbox.connect(connection);
     await connection;
@@ -305,9 +327,13 @@ export class VmWall implements Wall {
     return sandbox;
   }
 
-  async #jail(parts: MachineParts, disks: readonly string[], options: ContainerOptions) {
+  async #jail(
+    parts: MachineParts,
+    { disks, freshDisk }: { readonly disks: readonly string[]; readonly freshDisk: boolean },
+    options: ContainerOptions,
+  ) {
     const { runtime, layout, template, saved } = parts;
-    const config = await configOf(parts, disks);
+    const config = await configOf(parts, disks, freshDisk);
     const image = imageOf(parts);
     if (image === undefined) return createJail(runtime, config, layout, options, []);
     const devices =
@@ -343,7 +369,7 @@ export class VmWall implements Wall {
 }
 
 function newState(spec: SandboxSpec, memoryBytes: number, layerPlaces: number | null): MachineState {
-  return { memoryBytes, layerPlaces, logStart: logSize(spec.logPath), logOffset: [0, 0] };
+  return { memoryBytes, layerPlaces, freshDisk: false, logStart: logSize(spec.logPath), logOffset: [0, 0] };
 }
 
 function checkLayers({ layers }: SandboxSpec): void {

@@ -16,9 +16,9 @@ import * as v from "valibot";
 import { HullError, messageOf } from "../../../contract/errors.ts";
 import { explainWriteError } from "../../../host/system-error.ts";
 import { suspendedPlace } from "../../wall.ts";
-import { loadMemory, saveMemory, type TemplateImage } from "../template/files.ts";
+import { loadMemory, type MachineImage, saveMemory } from "../template/files.ts";
 
-const format = 1;
+const format = 2;
 
 const descriptionSchema = v.object({
   format: v.literal(format, "another version of Hull saved it"),
@@ -27,6 +27,8 @@ const descriptionSchema = v.object({
   processors: v.number(),
   /** Null: the machine had booted by itself, rather than from a template. */
   layerPlaces: v.nullable(v.number()),
+  /** See `MachineState`. */
+  freshDisk: v.boolean(),
   acceleration: v.picklist(["kvm", "tcg"]),
   /** Sum of QEMU's program: another one may not understand the state. */
   qemu: v.string(),
@@ -46,7 +48,7 @@ export type SavedDescription = Omit<v.InferOutput<typeof descriptionSchema>, "fo
 
 export interface SavedMachine extends SavedDescription {
   /** Whoever has it closes its memory. */
-  readonly image: TemplateImage;
+  readonly image: MachineImage;
 }
 
 /** Called after each step, with its name, for tests that end the daemon there. */
@@ -56,7 +58,7 @@ export type StepTaken = (name: string) => void;
 export async function writeSaved(
   directory: string,
   description: SavedDescription,
-  image: TemplateImage,
+  image: MachineImage,
   step: StepTaken,
 ): Promise<void> {
   const place = suspendedPlace(directory);
@@ -122,7 +124,7 @@ export async function removeRests(directory: string): Promise<void> {
     await rm(`${suspendedPlace(directory)}.${end}`, { recursive: true, force: true });
 }
 
-export function closeImage(image: TemplateImage): void {
+export function closeImage(image: MachineImage): void {
   closeSync(image.memory);
 }
 

@@ -16,7 +16,7 @@ import { FieldWriter } from "../fields.ts";
 import { jailed, type VmLayout } from "../layout.ts";
 import { verbs } from "../protocol.ts";
 import { qmp } from "../qmp.ts";
-import type { TemplateImage } from "../template/files.ts";
+import type { MachineImage } from "../template/files.ts";
 import { closeImage, type SavedDescription, type StepTaken, writeSaved } from "./files.ts";
 import { takeImage } from "./take.ts";
 import { thaw } from "./wake.ts";
@@ -62,7 +62,7 @@ export async function suspendMachine(
 }
 
 export interface ForkedMachine {
-  readonly image: TemplateImage;
+  readonly image: MachineImage;
   /** Files of the writable disk that all have in common. */
   readonly base: readonly string[];
 }

@@ -2,9 +2,9 @@
 import { HullError } from "../../../contract/errors.ts";
 import type { Sandbox, SandboxSpec } from "../../wall.ts";
 import type { Acceleration } from "../arguments.ts";
-import { addDiskFile, diskFiles, linkDiskFiles } from "../disk.ts";
+import { addDiskFile, diskBytes, diskFiles, linkDiskFiles } from "../disk.ts";
 import { layoutOf } from "../layout.ts";
-import { diskBytes, jailUser, processorsOf } from "../machine.ts";
+import { jailUser, processorsOf } from "../machine.ts";
 import type { MachineSaver, MachineState } from "../sandbox.ts";
 import { closeImage, dropSaved, readSaved, type StepTaken } from "./files.ts";
 import { forkMachine, type LiveMachine, suspendMachine } from "./hold.ts";
@@ -36,13 +36,14 @@ export class Saver implements MachineSaver {
 
   async suspend(machine: LiveMachine, state: MachineState): Promise<void> {
     const { spec } = machine;
-    const { memoryBytes, layerPlaces, logStart, logOffset } = state;
+    const { memoryBytes, layerPlaces, freshDisk, logStart, logOffset } = state;
     const description = {
       ...(await this.#options.host()),
       id: spec.id,
       memoryBytes,
       processors: processorsOf(spec.resources),
       layerPlaces,
+      freshDisk,
       logStart,
       logOffset: [logOffset[0], logOffset[1]] satisfies [number, number],
     };
@@ -61,12 +62,12 @@ export class Saver implements MachineSaver {
         throw refuse(`it ran with ${saved.acceleration}, and this host now has ${acceleration}`);
       const files = await diskFiles(layoutOf(spec).disks);
       if (files.join() !== saved.disks.join()) throw refuse("its writable disk is not the one it had");
-      const { memoryBytes, logStart, logOffset, layerPlaces, image } = saved;
+      const { memoryBytes, logStart, logOffset, layerPlaces, freshDisk, image } = saved;
       const ready = async (): Promise<void> => {
         await dropSaved(directory);
         this.#options.step("resume:used");
       };
-      const state = { memoryBytes, logStart, logOffset, layerPlaces };
+      const state = { memoryBytes, logStart, logOffset, layerPlaces, freshDisk };
       return await this.#options.make(spec, { image, layerPlaces, another: false, ready }, state);
     } finally {
       closeImage(saved.image);
@@ -116,12 +117,13 @@ export class Saver implements MachineSaver {
     const directory = layoutOf(spec).disks;
     await linkDiskFiles(parent.from, parent.base, directory);
     await addDiskFile({ directory, bytes: diskBytes, owner: jailUser(spec.id) }, parent.base.length);
-    const { memoryBytes, layerPlaces } = parent.state;
+    const { memoryBytes, layerPlaces, freshDisk } = parent.state;
     const saved = { image: parent.image, layerPlaces, another: true, ready: () => Promise.resolve() };
     const [stdout, stderr] = parent.received;
     return await this.#options.make(spec, saved, {
       memoryBytes,
       layerPlaces,
+      freshDisk,
       logStart: 0,
       logOffset: [stdout, stderr],
     });

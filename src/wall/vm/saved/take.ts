@@ -7,7 +7,7 @@ import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memo
 import { memoryNames } from "../arguments.ts";
 import { jailed, type VmLayout } from "../layout.ts";
 import { qmp } from "../qmp.ts";
-import type { TemplateImage } from "../template/files.ts";
+import type { MachineImage } from "../template/files.ts";
 import { MemoryStream } from "./stream.ts";
 
 /** Milliseconds. */
@@ -28,7 +28,7 @@ export async function takeImage(
   layout: VmLayout,
   memoryBytes: number,
   signal: AbortSignal,
-): Promise<TemplateImage> {
+): Promise<MachineImage> {
   const memory = createMemoryFile("machine", memoryBytes);
   let done = false;
   try {

@@ -14,7 +14,7 @@ import { networkFields } from "../network.ts";
 import { verbs } from "../protocol.ts";
 import { qmp } from "../qmp.ts";
 import { clockNow, nameFiles, startTimeout } from "../start.ts";
-import type { TemplateImage } from "../template/files.ts";
+import type { MachineImage } from "../template/files.ts";
 import { loadState } from "../template/state.ts";
 
 /** Milliseconds until the machine has its state, and again until its agent answers. */
@@ -23,7 +23,7 @@ const pollInterval = 2;
 const statusSchema = v.looseObject({ status: v.string() });
 
 export interface SavedImage {
-  readonly image: TemplateImage;
+  readonly image: MachineImage;
   /** Null: the machine had booted by itself, rather than from a template. */
   readonly layerPlaces: number | null;
   /** Whether it goes on as one more machine. */

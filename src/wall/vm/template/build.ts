@@ -1,12 +1,13 @@
 /**
  * Makes a template: boots a machine whose disks are all empty up to its agent, in a jail like any other, and
- * takes its memory and the state of its devices. Nothing of an image or a workload is in it.
+ * takes its memory, the state of its devices, and the disk that new workloads get. Nothing of an image or a workload is in it.
  *
  * The jail's files are in STATE/builds/KEY, so that what a daemon that was killed left can be found.
  */
 import { randomBytes } from "node:crypto";
-import { closeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { HullError, messageOf } from "../../../contract/errors.ts";
 import { canLimitSwap } from "../../../host/cgroup.ts";
 import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
@@ -16,6 +17,7 @@ import type { AccelerationFacts } from "../acceleration.ts";
 import { AgentConnection } from "../agent.ts";
 import { consoleTail } from "../console.ts";
 import { createJail } from "../create-jail.ts";
+import { copyData, diskBytes, fileName, prepareDisk } from "../disk.ts";
 import { jailConfig } from "../jail.ts";
 import { jailCgroup, jailed, jailId, layoutOf, type VmLayout } from "../layout.ts";
 import { placesOf, type VmPrograms } from "../programs.ts";
@@ -53,17 +55,29 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
   undo.defer(() => {
     if (!done) closeSync(memory);
   });
+  let disk: number | undefined;
+  undo.defer(() => {
+    if (!done && disk !== undefined) closeSync(disk);
+  });
   undo.defer(() => removeBuild(runtime, stateDirectory, name));
   await mkdir(`${layout.root}${jailed.share}`, { recursive: true, mode: 0o755 });
   await mkdir(layout.sockets, { recursive: true, mode: 0o711 });
+  await prepareDisk({ directory: layout.disks, bytes: diskBytes, owner: jailUser(name) });
   const container = await createJail(runtime, await configOf(parts, layout, name), layout, options, [memory]);
   await container.start();
   const devices = await bootAndSave(container, layout, parts.signal);
   await runtime.delete(options);
   // Fails if QEMU were still there to change it.
   sealMemoryFile(memory);
+  disk = memoryFileOfDisk(join(layout.disks, fileName(0)));
   done = true;
-  return { memory, memoryBytes: size.memoryBytes, usedBytes: usedBytes(memory, size.memoryBytes), devices };
+  return {
+    disk,
+    memory,
+    memoryBytes: size.memoryBytes,
+    usedBytes: usedBytes(memory, size.memoryBytes),
+    devices,
+  };
 }
 
 /** Ends and takes away what daemons that were killed left of their builds. */
@@ -105,7 +119,9 @@ async function configOf({ size, runtime, programs, facts }: BuildParts, layout: 
     cgroup: jailCgroup(idOf(name)),
     user: jailUser(name),
     memoryBytes: size.memoryBytes,
-    diskBytes: 0,
+    diskBytes,
+    disks: [fileName(0)],
+    freshDisk: true,
     processors: size.processors,
     kernel: programs.kernel,
     initramfs: programs.initramfs,
@@ -165,4 +181,20 @@ function usedBytes(memory: number, bytes: number): number {
   let used = 0;
   for (const { start, end } of dataRanges(memory, bytes)) used += end - start;
   return used;
+}
+
+/** The caller closes it. */
+function memoryFileOfDisk(path: string): number {
+  const file = openSync(path, "r");
+  const memory = createMemoryFile("disk", diskBytes);
+  try {
+    copyData(file, memory, diskBytes);
+    sealMemoryFile(memory);
+    return memory;
+  } catch (error) {
+    closeSync(memory);
+    throw error;
+  } finally {
+    closeSync(file);
+  }
 }

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { isHullError } from "../../../contract/errors.ts";
 import { createMemoryFile } from "../../../host/memory-file.ts";
 import { mount, unmount } from "../../../host/mount.ts";
+import { diskBytes } from "../disk.ts";
 import {
   type Description,
   listTemplates,
@@ -46,15 +47,19 @@ const content = new Map([
 
 let directory = "";
 let memory = -1;
+let disk = -1;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "templates-"));
   memory = createMemoryFile("test", memoryBytes);
   for (const [at, data] of content) writeSync(memory, data, 0, data.length, at);
+  disk = createMemoryFile("test", diskBytes);
+  writeSync(disk, "file system", diskBytes - 64);
   // Memory that was used and is not any more.
   writeSync(memory, Buffer.alloc(mebibyte), 0, mebibyte, 40 * mebibyte);
 });
 afterEach(() => {
   closeSync(memory);
+  closeSync(disk);
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -65,7 +70,7 @@ async function whyNot(): Promise<string> {
 
 test("a template comes back from the disk as it was, and takes the place of what it holds", async () => {
   expect(await loadTemplate(directory, key)).toBeUndefined();
-  await saveTemplate(directory, description, { memory, devices });
+  await saveTemplate(directory, description, { memory, disk, devices });
   const image = await loadTemplate(directory, key);
   if (image === undefined) throw new Error("there is no template");
   try {
@@ -77,9 +82,12 @@ test("a template comes back from the disk as it was, and takes the place of what
       readSync(image.memory, other, 0, mebibyte, at);
       expect(other.equals(one)).toBe(true);
     }
-    expect(() => writeSync(image.memory, "x", 0)).toThrow();
+    readSync(image.disk, one, 0, 64, diskBytes - 64);
+    expect(one.subarray(0, 11).toString()).toBe("file system");
+    for (const file of [image.memory, image.disk]) expect(() => writeSync(file, "x", 0)).toThrow();
   } finally {
     closeSync(image.memory);
+    closeSync(image.disk);
   }
   const [entry] = await listTemplates(directory);
   expect(entry).toMatchObject({ key, manifest: { processors: 1, memoryBytes } });
@@ -99,6 +107,7 @@ test("every kind of damage is found", async () => {
     "the memory is cut short": () => truncateSync(join(place, "memory"), mebibyte),
     "the devices' state has another sum": () => truncateSync(join(place, "devices"), 3),
     "no such file": () => rmSync(join(place, "memory")),
+    "disk'": () => rmSync(join(place, "disk")),
     "it has no manifest": () => rmSync(join(place, "manifest.json")),
     JSON: () => truncateSync(join(place, "manifest.json"), 20),
     "its parts have no place": () => {
@@ -108,7 +117,7 @@ test("every kind of damage is found", async () => {
     },
   };
   for (const [why, damage] of Object.entries(damages)) {
-    await saveTemplate(directory, description, { memory, devices });
+    await saveTemplate(directory, description, { memory, disk, devices });
     damage();
     expect(await whyNot()).toContain(why);
   }
@@ -119,7 +128,7 @@ test("a full disk is named, and nothing is left on it", async () => {
   mkdirSync(full);
   mount({ source: "tmpfs", target: full, type: "tmpfs", data: "size=1m" });
   try {
-    const error = await saveTemplate(full, description, { memory, devices }).catch(
+    const error = await saveTemplate(full, description, { memory, disk, devices }).catch(
       (reason: unknown) => reason,
     );
     expect(isHullError(error, "noSpace")).toBe(true);
@@ -130,7 +139,7 @@ test("a full disk is named, and nothing is left on it", async () => {
 });
 
 test("half-written templates of a daemon that was killed go", async () => {
-  await saveTemplate(directory, description, { memory, devices });
+  await saveTemplate(directory, description, { memory, disk, devices });
   mkdirSync(join(directory, `${"cd".repeat(32)}.draft-123`));
   await removeDrafts(directory);
   expect(readdirSync(directory)).toEqual([key]);

@@ -2,6 +2,7 @@
  * A template on disk: DIRECTORY/KEY/ with
  *
  *   memory         the parts of the guest's memory that hold something, one after the other
+ *   disk           likewise of the writable disk of new workloads, which the guest has mounted
  *   devices        QEMU's state of the devices
  *   manifest.json  what it is, where the parts of the memory go, and the sums of both files
  *
@@ -15,6 +16,7 @@ import * as v from "valibot";
 import { HullError, messageOf } from "../../../contract/errors.ts";
 import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
 import { errnoNameOf, explainWriteError } from "../../../host/system-error.ts";
+import { diskBytes } from "../disk.ts";
 
 /** Bytes handled at once; a piece of zeros is left out. */
 const piece = 64 * 1024;
@@ -33,14 +35,16 @@ const manifestSchema = v.object({
   /** Where in the guest's memory the parts of the file go: start and end. */
   ranges: v.array(v.tuple([v.number(), v.number()])),
   memorySum: v.string(),
+  /** Likewise of the disk. */
+  disk: v.object({ ranges: v.array(v.tuple([v.number(), v.number()])), memorySum: v.string() }),
   devicesSum: v.string(),
 });
 export type SavedMemory = Pick<Manifest, "memoryBytes" | "ranges" | "memorySum">;
 export type Manifest = v.InferOutput<typeof manifestSchema>;
-export type Description = Omit<Manifest, "ranges" | "memorySum" | "devicesSum">;
+export type Description = Omit<Manifest, "ranges" | "memorySum" | "disk" | "devicesSum">;
 
-/** A template ready for use: its memory is sealed. */
-export interface TemplateImage {
+/** What a machine starts from: its memory is sealed. */
+export interface MachineImage {
   /** Descriptor of a memory file; whoever has the image closes it. */
   readonly memory: number;
   readonly memoryBytes: number;
@@ -49,13 +53,18 @@ export interface TemplateImage {
   readonly devices: Buffer;
 }
 
+export interface TemplateImage extends MachineImage {
+  /** Descriptor of a memory file as well: the writable disk. */
+  readonly disk: number;
+}
+
 const draftMark = ".draft-";
 
 /** Writes a template. Nothing is left of a failed attempt. Throws `noSpace` on a full disk. */
 export async function saveTemplate(
   directory: string,
   description: Description,
-  image: Pick<TemplateImage, "memory" | "devices">,
+  image: Pick<TemplateImage, "memory" | "devices" | "disk">,
 ): Promise<void> {
   const draft = `${directory}/${description.key}${draftMark}${process.pid}`;
   const target = `${directory}/${description.key}`;
@@ -65,7 +74,8 @@ export async function saveTemplate(
     await mkdir(draft, { mode: 0o700 });
     const memory = await saveMemory(`${draft}/memory`, image.memory, description.memoryBytes);
     await writeWhole(`${draft}/devices`, image.devices);
-    const manifest: Manifest = { ...description, ...memory, devicesSum: sumOf(image.devices) };
+    const disk = await saveMemory(`${draft}/disk`, image.disk, diskBytes);
+    const manifest: Manifest = { ...description, ...memory, disk, devicesSum: sumOf(image.devices) };
     await writeWhole(`${draft}/manifest.json`, Buffer.from(JSON.stringify(manifest)));
     await rm(target, { recursive: true, force: true });
     await rename(draft, target);
@@ -84,7 +94,14 @@ export async function loadTemplate(directory: string, key: string): Promise<Temp
     if (manifest.key !== key) throw new Error(`it is the template ${manifest.key}`);
     const devices = await readFile(`${place}/devices`);
     if (sumOf(devices) !== manifest.devicesSum) throw new Error("the devices' state has another sum");
-    return { ...(await loadMemory(`${place}/memory`, manifest)), devices };
+    const loaded = await loadMemory(`${place}/memory`, manifest);
+    try {
+      const disk = await loadMemory(`${place}/disk`, { memoryBytes: diskBytes, ...manifest.disk });
+      return { ...loaded, devices, disk: disk.memory };
+    } catch (error) {
+      closeSync(loaded.memory);
+      throw error;
+    }
   } catch (error) {
     throw new HullError(
       "corrupt",
@@ -117,7 +134,7 @@ export async function listTemplates(directory: string): Promise<TemplateEntry[]>
   return Promise.all(
     names.map(async (key) => {
       const place = `${directory}/${key}`;
-      const sizes = ["memory", "devices", "manifest.json"].map((name) =>
+      const sizes = ["memory", "disk", "devices", "manifest.json"].map((name) =>
         stat(`${place}/${name}`).then(
           ({ blocks }) => blocks * 512,
           () => 0,
@@ -187,7 +204,7 @@ export async function saveMemory(
 export async function loadMemory(
   path: string,
   manifest: SavedMemory,
-): Promise<Omit<TemplateImage, "devices">> {
+): Promise<Omit<MachineImage, "devices">> {
   const { memoryBytes, ranges, memorySum } = manifest;
   await using file = await open(path, "r");
   const memory = createMemoryFile("template", memoryBytes);

@@ -9,7 +9,7 @@ import { jailed } from "../layout.ts";
 import type { VmPrograms } from "../programs.ts";
 
 /** Changed when templates of an earlier Hull are no longer understood. */
-const format = 1;
+const format = 2;
 
 /** What the user chooses of a machine. */
 export interface MachineSize {
@@ -51,6 +51,8 @@ export function templateKey(size: MachineSize, parts: PartSums, facts: Accelerat
     agentSocket: jailed.agentSocket,
     monitorSocket: jailed.monitorSocket,
     layers: [],
+    disks: [jailed.disks],
+    freshDisk: true,
     share: jailed.share,
     taps: [],
     template: { step: "save", memory: jailed.memory, layerPlaces: size.layerPlaces },

@@ -9,7 +9,7 @@
  *   has it leased. Machines that run have their own mapping of it.
  * - One that cannot be written to the disk is used from memory, with a warning, until the daemon ends.
  */
-import { closeSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { HullError, isHullError, messageOf } from "../../../contract/errors.ts";
 import { type Logger, silentLogger } from "../../../contract/logger.ts";
 import { memoryFileOf, reopenMemoryFile } from "../../../host/memory-file.ts";
@@ -95,6 +95,7 @@ class Loaded {
     if (!this.#forgotten || this.#users > 0 || this.#closed) return;
     this.#closed = true;
     closeSync(this.image.memory);
+    closeSync(this.image.disk);
     closeSync(this.#devices);
   }
 }
@@ -129,6 +130,12 @@ export class TemplateStore {
   /** Sums of the parts that a machine is made of. */
   sums(programs: VmPrograms): Promise<PartSums> {
     return this.#sums.of(programs);
+  }
+
+  /** Whether a machine of that size starts without waiting for its template; a damaged one is taken for whole. */
+  async has(size: MachineSize, { programs, facts }: Pick<HostParts, "programs" | "facts">): Promise<boolean> {
+    const key = templateKey(size, await this.#sums.of(programs), facts);
+    return this.#loaded.has(key) || existsSync(`${this.#options.directory}/${key}`);
   }
 
   /** The template for machines of a size, made if there is none. Throws why it cannot be made. */
@@ -223,6 +230,7 @@ export class TemplateStore {
     } catch (error) {
       if (!(error instanceof HullError)) {
         closeSync(image.memory);
+        closeSync(image.disk);
         throw error;
       }
       this.#log.warn("a template stays in memory only: the next daemon has to make it again", {

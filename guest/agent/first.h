@@ -1,0 +1,14 @@
+// The workload's first process. It is made at boot, with its name spaces and what is mounted in each of them alike,
+// and waits to hear what it is to be: a copy of a template has it from the beginning.
+#pragma once
+#include <sys/types.h>
+
+#include "child.h"
+
+// Makes it, in the control group; returns its number, or -1.
+pid_t first_make(int group);
+// Tells it the plan, whose descriptors it gets copies of, and the tree of its root. 0, or -1.
+int first_start(const struct child_plan *plan, const char *hostname, bool read_only, int root);
+
+// In the first process: enters the root.
+int first_enter(bool terminal, struct failure *failure);
