@@ -67,7 +67,7 @@ const spec: SandboxSpec = {
 const template: TemplateLease = {
   key: "",
   size: { memoryBytes: 0, processors: 1, layerPlaces: 6 },
-  image: { memory: -1, memoryBytes: 0, usedBytes: 0, devices: Buffer.of() },
+  image: { memory: -1, memoryBytes: 0, usedBytes: 0, devices: Buffer.of(), disk: -1 },
   openDevices: () => -1,
   [Symbol.dispose]: () => undefined,
 };
