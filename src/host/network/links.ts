@@ -1,4 +1,5 @@
 /** Network links (rtnetlink(7), linux/if_link.h): messages that make, change and take away interfaces, and what there is. */
+import { existsSync } from "node:fs";
 import {
   type Answer,
   attribute,
@@ -111,7 +112,7 @@ export function setLink(target: number | string, settings: LinkSettings): Messag
     typeof target === "number" ? header(target, settings.up) : header(0, settings.up),
     ...(typeof target === "string" ? [attribute(link.name, zeroTerminated(target))] : []),
     ...settingsOf(settings),
-    ...(settings.noGeneratedAddress === true
+    ...(settings.noGeneratedAddress === true && hasVersion6()
       ? [
           nested(
             link.familySpec,
@@ -122,6 +123,14 @@ export function setLink(target: number | string, settings: LinkSettings): Messag
     ...portSettingsOf(settings),
   ];
   return { subject: `link ${target}`, type: type.newLink, flags: 0, body: Buffer.concat(body) };
+}
+
+let version6: boolean | undefined;
+
+/** A kernel without IPv6 refuses to be told anything about it. */
+function hasVersion6(): boolean {
+  version6 ??= existsSync("/proc/sys/net/ipv6");
+  return version6;
 }
 
 /** A veth's peer goes with it. */
