@@ -89,7 +89,7 @@ async function attachToBridges(context: NetworkContext, before: WorkloadRecord):
 function holdBound(context: NetworkContext, record: WorkloadRecord, requests: ReturnType<typeof bindings>) {
   const held = holdPorts(requests, targetOf(context, record));
   context.ports.set(record.id, held);
-  context.records.putWorkload({ ...record, bound: held.bound });
+  if (held.bound.length > 0) context.records.putWorkload({ ...record, bound: held.bound });
   return held;
 }
 

@@ -16,6 +16,8 @@ export interface NetworkContext {
   readonly firewall: Firewall;
   readonly forwarding: Forwarding;
   readonly resolvers: Resolvers;
+  /** Networks that are coming up; each is up once its promise has resolved. */
+  readonly raising: Map<string, Promise<void>>;
   /** By workload. */
   readonly ports: Map<string, HeldPorts>;
   readonly pools: readonly Pool[];

@@ -52,11 +52,6 @@ export class Firewall {
     await this.#submit(() => redirectChange(this.#table, change, redirects));
   }
 
-  /** Resolves when all that was handed over has been carried out. */
-  async settled(): Promise<void> {
-    while (this.#working !== undefined) await this.#working;
-  }
-
   /** Takes the table away. */
   async remove(): Promise<void> {
     await this.#submit(() => noTable(this.#table));

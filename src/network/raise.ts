@@ -10,24 +10,28 @@ import type { NetworkRecord, SubnetRecord } from "./types.ts";
 /** Makes sure that the network is up; its rules hold once the promise has resolved. */
 export async function raiseNetwork(context: NetworkContext, id: string): Promise<Bridge> {
   const network = settled(context, id);
-  const { bridges, resolvers, firewall } = context;
-  const { bridge, made } = bridges.raise(network);
-  if (!made) {
-    // Another start is bringing it up; what it waits for is waited for here, too.
-    await firewall.settled();
-    return bridge;
+  const { bridge, made } = context.bridges.raise(network);
+  if (made) {
+    const work = bringUp(context, network).finally(() => context.raising.delete(id));
+    context.raising.set(id, work);
   }
+  // Another start may be bringing it up.
+  await context.raising.get(id);
+  return bridge;
+}
+
+async function bringUp(context: NetworkContext, network: NetworkRecord): Promise<void> {
+  const { bridges, resolvers, firewall, forwarding } = context;
   try {
     turnForwardingOn(context, network);
-    context.forwarding.noteRules(true);
+    forwarding.noteRules(true);
     await resolvers.open(network);
     await firewall.establish();
   } catch (error) {
     bridges.lower(network);
-    resolvers.close(id);
+    resolvers.close(network.id);
     throw new HullError("networkUnavailable", { why: messageOf(error) }, { cause: error });
   }
-  return bridge;
 }
 
 /** A network whose subnets Hull chose moves out of the way of routes that came up since, while nobody is on it. */

@@ -97,6 +97,7 @@ export class NetworkRoom implements AsyncDisposable {
           workload.endpoints.some(({ network }) => records.networks.get(network)?.internal === false),
       }),
       ports: new Map(),
+      raising: new Map<string, Promise<void>>(),
     };
     const firewall = new Firewall(tag, () => ruleFacts(parts), log);
     const pools = options.pools ?? defaultPools;
