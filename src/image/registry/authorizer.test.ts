@@ -56,3 +56,25 @@ test("basic credentials are given when they are asked for; without or with wrong
   expect((await pull("right")).layers.length).toBe(1);
   expect(registry.requests.length).toBeLessThan(12);
 });
+
+test("who is redirected to cannot ask for the credentials", async () => {
+  const seen: string[] = [];
+  await using elsewhere = fakeRegistry(image, (request, url) => {
+    seen.push(`${url.pathname} ${request.headers.get("authorization")}`);
+    if (url.pathname === "/token") return Response.json({ token: "stolen" });
+    const scheme = url.pathname.startsWith("/basic/")
+      ? 'Basic realm="x"'
+      : `Bearer realm="http://${url.host}/token",service="x"`;
+    return challenge(scheme);
+  });
+  for (const scheme of ["basic", "bearer"]) {
+    await using registry = fakeRegistry(image, (_, url) =>
+      isLayer(url) ? Response.redirect(`http://${elsewhere.host}/${scheme}/blob`, 307) : undefined,
+    );
+    await using own = await testStore();
+    const auth = { username: "user", password: "secret" };
+    const error = await failure(own.store.pull(`${registry.host}/x:1`, { ...quiet, auth }));
+    expect(isHullError(error, "unauthorized")).toBe(true);
+  }
+  expect(seen).toEqual(["/basic/blob null", "/bearer/blob null"]);
+});

@@ -10,7 +10,7 @@ export interface Challenge {
 export function parseChallenges(header: string): Challenge[] {
   const challenges: { scheme: string; parameters: Map<string, string> }[] = [];
   const pattern =
-    /\s*,?\s*(?:([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))|([A-Za-z]+)(?=\s|,|$))/y;
+    /[\s,]*(?:([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))|([A-Za-z]+)(?=\s|,|$))/y;
   while (pattern.lastIndex < header.length) {
     const match = pattern.exec(header);
     if (match === null) break;

@@ -42,7 +42,8 @@ export class Connection {
     const url = typeof call.at === "string" ? new URL(call.at, this.endpoint.base) : this.allowed(call.at);
     const used = this.authorizer.header;
     const reply = await this.#redirected(url, call, used, signal);
-    if (reply.status !== 401) return reply;
+    // Whoever it redirects to may not ask for what belongs to the registry, nor say who is to be told of it.
+    if (reply.status !== 401 || reply.url.origin !== this.endpoint.base.origin) return reply;
     const challenges = parseChallenges(reply.header("www-authenticate") ?? "");
     await this.authorizer.answer(challenges, used, await explain(reply), signal);
     return this.#redirected(url, call, this.authorizer.header, signal);

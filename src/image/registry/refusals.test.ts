@@ -122,3 +122,14 @@ test("what is far too large is refused before it is fetched", async () => {
     /the config of .*x\/y:1 is too large: 1000000000 bytes/,
   );
 });
+
+test("pages of tags that bring nothing come to an end", async () => {
+  await using own = await testStore();
+  await using registry = fakeRegistry(image, (_, url) => {
+    if (!url.pathname.endsWith("/tags/list")) return undefined;
+    const tags = url.searchParams.has("last") ? [] : ["1"];
+    return Response.json({ tags }, { headers: { link: '</v2/x/y/tags/list?last=1>; rel="next"' } });
+  });
+  expect(await own.store.pullAll(`${registry.host}/x/y`, quiet)).toHaveLength(1);
+  expect(registry.requests.filter(({ url }) => url.includes("/tags/list"))).toHaveLength(2);
+});

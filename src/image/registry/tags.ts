@@ -20,10 +20,11 @@ export async function listTags(client: RegistryClient): Promise<string[]> {
     for (let page: string | undefined = "tags/list?n=1000"; page !== undefined; ) {
       const reply = await client.read(page, what);
       const json = await reply.text(maxPageBytes);
+      const before = tags.length;
       tags.push(...parseJson(pageSchema, json, what).tags.filter(isTag));
       if (tags.length > maxTags)
         throw new HullError("tooLarge", { what, value: `more than ${maxTags}`, limit: maxTags });
-      page = nextPage(reply.header("link"), tags.length);
+      page = nextPage(reply.header("link"), tags.length - before);
     }
   } catch (error) {
     if (!(error instanceof RegistryNotFound)) throw error;
@@ -33,8 +34,8 @@ export async function listTags(client: RegistryClient): Promise<string[]> {
 }
 
 /** Of `<…?last=b&n=2>; rel="next"` only the query is taken: the rest is known. */
-function nextPage(link: string | undefined, known: number): string | undefined {
+function nextPage(link: string | undefined, brought: number): string | undefined {
   const [, query] = /<[^>?]*\?([^>]*)>\s*;\s*rel="?next"?/.exec(link ?? "") ?? [];
   // A page that brought nothing has no next one.
-  return query === undefined || known === 0 ? undefined : `tags/list?${query}`;
+  return query === undefined || brought === 0 ? undefined : `tags/list?${query}`;
 }
