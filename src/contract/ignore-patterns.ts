@@ -3,6 +3,11 @@
  * leaves it out of whatever context it got, so both read them here.
  * Source: Docker's documentation, ".dockerignore files"; moby patternmatcher.
  */
+import { anyOfName, exactly, Glob, type GlobStep } from "./glob.ts";
+
+/** Of one pattern, and of patterns: every path is held against every pattern. */
+const maxPatternLength = 4096;
+const maxPatterns = 10_000;
 
 export interface IgnorePatterns {
   /** `path`: relative, with `/` between its parts. A directory that is ignored may have files that are not. */
@@ -13,7 +18,7 @@ export interface IgnorePatterns {
 
 interface Pattern {
   readonly exception: boolean;
-  readonly matches: RegExp;
+  readonly glob: Glob;
 }
 
 /** Throws `SyntaxError` for a pattern that is none. */
@@ -26,12 +31,15 @@ export function ignorePatterns(text: string): IgnorePatterns {
     .filter((line) => line !== "")
     .map(patternOf)
     .filter((pattern) => pattern !== undefined);
+  if (patterns.length > maxPatterns) throw new SyntaxError(`there are more than ${maxPatterns} patterns`);
   return {
     hasExceptions: patterns.some((pattern) => pattern.exception),
     ignores(path) {
       let ignored = false;
-      for (const pattern of patterns)
-        if (pattern.exception === ignored && matchesOrContains(pattern.matches, path)) ignored = !ignored;
+      const characters = [...path];
+      // A pattern that names a directory names all below it.
+      for (const { exception, glob } of patterns)
+        if (exception === ignored && glob.matchesPathOrParent(characters)) ignored = !ignored;
       return ignored;
     },
   };
@@ -44,14 +52,7 @@ function patternOf(line: string): Pattern | undefined {
     if (exception) throw new SyntaxError(`illegal exclusion pattern: ${JSON.stringify(line)}`);
     return undefined;
   }
-  return { exception, matches: globPattern(text, line) };
-}
-
-/** A pattern that names a directory names all below it. */
-function matchesOrContains(pattern: RegExp, path: string): boolean {
-  for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1))
-    if (pattern.test(path.slice(0, end))) return true;
-  return false;
+  return { exception, glob: pathGlob(text, line) };
 }
 
 /** Go's filepath.Clean, with the leading slash taken away: patterns are relative to the context's root. */
@@ -67,48 +68,66 @@ function cleanPath(path: string): string {
 
 /**
  * `*` and `?` stop at a slash, `**` does not, `[a-z]` is one character of a set, a backslash takes the next one as
- * it is. `shown` names the pattern in errors.
+ * it is. `shown` names the pattern in errors. Throws `SyntaxError`.
  */
-export function globPattern(pattern: string, shown = pattern): RegExp {
-  let source = "";
-  for (let at = 0; at < pattern.length; at++) {
-    const char = pattern[at] ?? "";
-    if (char === "*" && pattern[at + 1] === "*") {
-      while (pattern[at + 1] === "*") at++;
-      if (pattern[at + 1] === "/") at++;
-      source += at + 1 >= pattern.length ? ".*" : "(?:.*/)?";
-    } else if (char === "*") source += "[^/]*";
-    else if (char === "?") source += "[^/]";
+export function pathGlob(pattern: string, shown = pattern): Glob {
+  const wrong = (why: string) =>
+    new SyntaxError(`syntax error in pattern ${JSON.stringify(shown.slice(0, 200))}${why}`);
+  if (pattern.length > maxPatternLength) throw wrong(`: it has more than ${maxPatternLength} characters`);
+  const characters = [...pattern];
+  const steps: GlobStep[] = [];
+  for (let at = 0; at < characters.length; at++) {
+    const char = characters[at] ?? "";
+    if (char === "*" && characters[at + 1] === "*") {
+      while (characters[at + 1] === "*") at++;
+      if (characters[at + 1] === "/") at++;
+      steps.push({ is: at + 1 >= characters.length ? "run" : "directories" });
+    } else if (char === "*") steps.push({ is: "part" });
+    else if (char === "?") steps.push(anyOfName);
     else if (char === "[") {
-      const end = setEnd(pattern, at);
-      if (end < 0)
-        throw new SyntaxError(`syntax error in pattern ${JSON.stringify(shown)}: a [ is not closed`);
-      const inner = pattern.slice(at + 1, end).replace(/^[!^]/, "^");
-      const negated = inner.startsWith("^") ? "^" : "";
-      source += `[${negated}${inner.slice(negated.length).replaceAll(/[[\]]/g, "\\$&")}]`;
-      at = end;
+      const set = characterSet(characters, at);
+      if (set === undefined) throw wrong(": a [ is not closed");
+      if (set.ranges.some(([from, to]) => from > to)) throw wrong(": a range ends before it begins");
+      steps.push({ is: "character", accepts: (character) => isOneOf(set.ranges, character) !== set.negated });
+      at = set.end;
     } else if (char === "\\") {
       at++;
-      if (at >= pattern.length) throw new SyntaxError(`syntax error in pattern ${JSON.stringify(shown)}`);
-      source += escaped(pattern[at] ?? "");
-    } else source += escaped(char);
+      const next = characters[at];
+      if (next === undefined) throw wrong("");
+      steps.push(exactly(next));
+    } else steps.push(exactly(char));
   }
-  try {
-    return new RegExp(`^${source}$`, "s");
-  } catch {
-    throw new SyntaxError(`syntax error in pattern ${JSON.stringify(shown)}`);
-  }
+  return new Glob(steps);
 }
 
-function setEnd(pattern: string, start: number): number {
-  const first = pattern[start + 1] === "^" || pattern[start + 1] === "!" ? start + 3 : start + 2;
-  for (let at = first; at < pattern.length; at++) {
-    if (pattern[at] === "\\") at++;
-    else if (pattern[at] === "]") return at;
+type Range = readonly [from: string, to: string];
+
+/** The set whose bracket is at `start`; undefined when it is not closed. */
+function characterSet(
+  characters: readonly string[],
+  start: number,
+): { readonly ranges: readonly Range[]; readonly negated: boolean; readonly end: number } | undefined {
+  const negated = ["^", "!"].includes(characters[start + 1] ?? "");
+  const ranges: Range[] = [];
+  let at = start + (negated ? 2 : 1);
+  const one = (): string | undefined => {
+    if (characters[at] === "\\") at++;
+    return characters[at++];
+  };
+  // A bracket that comes first is one of the set.
+  for (let first = true; first || characters[at] !== "]"; first = false) {
+    const from = one();
+    if (from === undefined) return undefined;
+    const ranged = characters[at] === "-" && characters[at + 1] !== "]";
+    if (ranged) at++;
+    const to = ranged ? one() : from;
+    if (to === undefined) return undefined;
+    ranges.push([from, to]);
   }
-  return -1;
+  return { ranges, negated, end: at };
 }
 
-function escaped(char: string): string {
-  return char.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&");
+function isOneOf(ranges: readonly Range[], character: string): boolean {
+  const code = character.codePointAt(0) ?? 0;
+  return ranges.some(([from, to]) => code >= (from.codePointAt(0) ?? 0) && code <= (to.codePointAt(0) ?? 0));
 }

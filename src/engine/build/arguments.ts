@@ -25,6 +25,11 @@ export class StageArguments {
     this.#values = values;
   }
 
+  /** Characters of all values. */
+  get length(): number {
+    return [...this.#declared.values()].reduce((sum, value) => sum + (value?.length ?? 0), 0);
+  }
+
   /** `initial`: what is taken when the client gave nothing. */
   declare(name: string, initial: string | undefined): void {
     const { given, global, automatic } = this.#values;

@@ -33,7 +33,7 @@ export function buildImage(
   return context.builds.run(async (session) => {
     await using files = await receive(session, request, output, ending);
     const text = await dockerfileText(files, request.dockerfile);
-    await files.applyIgnoreFile(request.dockerfile);
+    await files.applyIgnoreFile(request.dockerfile, ending);
     const automatic = platformArguments();
     const { escapeToken, instructions } = parseDockerfile(text);
     const given = new Map(

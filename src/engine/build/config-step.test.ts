@@ -33,6 +33,14 @@ describe("config", () => {
     expect(told).toBe("ENV A=2 B=1 C=1 ");
   });
 
+  test("what doubles with every line is refused before it is large", () => {
+    const lines = ["ENV A=0123456789", ...Array.from({ length: 40 }, () => "ENV A=$A$A")];
+    expect(() => after(lines)).toThrow("more than 1048576 characters");
+    const many = `ENV ${Array.from({ length: 20 }, (_, index) => `N${index}=$A`).join(" ")}`;
+    expect(() => after([...lines.slice(0, 15), many])).toThrow("more than 1048576 characters");
+    expect(() => after(["LABEL a=b", ...lines.slice(0, 15), many.replace("ENV", "LABEL")])).toThrow("names");
+  });
+
   test("an entry point takes the base image's command away, and a command of the stage stays", () => {
     const base = { ...emptyStage(), cmd: ["base"] };
     expect(after(['ENTRYPOINT ["e"]'], base).config).toMatchObject({ entrypoint: ["e"], cmd: [] });

@@ -3,7 +3,7 @@ import { posix } from "node:path";
 import { HullError } from "../../contract/errors.ts";
 import type { CommandLine, Pairs, StageInstruction } from "../../image/build/dockerfile/instruction.ts";
 import { dockerfileError } from "../../image/build/dockerfile/syntax.ts";
-import { expandWord, expandWords, WordError } from "../../image/build/dockerfile/words.ts";
+import { expandWord, expandWords, maxExpanded, WordError } from "../../image/build/dockerfile/words.ts";
 import type { StageConfig } from "../../image/build/stage-config.ts";
 import { parseSignal } from "../signals.ts";
 import type { StageArguments } from "./arguments.ts";
@@ -31,11 +31,11 @@ export function configStep(instruction: StageInstruction, scope: StepScope): Con
   const expand = (text: string) => expandIn(text, instruction.line, scope);
   switch (instruction.do) {
     case "ENV": {
-      const pairs = expandPairs(instruction.pairs, expand);
+      const pairs = expandPairs(instruction.pairs, instruction.line, expand);
       return { config: { ...config, env: mergeEnv(config.env, pairs) }, told: `ENV ${shown(pairs)}` };
     }
     case "LABEL": {
-      const pairs = expandPairs(instruction.pairs, expand);
+      const pairs = expandPairs(instruction.pairs, instruction.line, expand);
       const labels = { ...config.labels, ...Object.fromEntries(pairs) };
       return { config: { ...config, labels }, told: `LABEL ${shown(pairs)}` };
     }
@@ -61,7 +61,12 @@ export function configStep(instruction: StageInstruction, scope: StepScope): Con
       return { config: { ...config, exposedPorts }, told: `EXPOSE ${words.toSorted().join(" ")}` };
     }
     case "VOLUME": {
-      const volumes = instruction.paths.map(expand).filter((path) => path !== "");
+      const expanded = expandPairs(
+        instruction.paths.map((path) => [path, ""]),
+        instruction.line,
+        expand,
+      );
+      const volumes = expanded.map(([path]) => path).filter((path) => path !== "");
       const all = [...new Set([...config.volumes, ...volumes])];
       return { config: { ...config, volumes: all }, told: `VOLUME [${volumes.join(" ")}]` };
     }
@@ -156,8 +161,15 @@ export function withoutCommand(told: string, config: StageConfig): string {
   return [...shellOf(config), "#(nop) ", told].join(" ");
 }
 
-function expandPairs(pairs: Pairs, expand: (text: string) => string): [string, string][] {
-  return pairs.map(([name, value]) => [expand(name), expand(value)]);
+function expandPairs(pairs: Pairs, line: number, expand: (text: string) => string): [string, string][] {
+  let length = 0;
+  return pairs.map(([name, value]): [string, string] => {
+    const pair: [string, string] = [expand(name), expand(value)];
+    length += pair[0].length + pair[1].length;
+    if (length > maxExpanded)
+      throw dockerfileError(line, `its names and values become more than ${maxExpanded} characters`);
+    return pair;
+  });
 }
 
 function mergeEnv(env: readonly string[], pairs: readonly (readonly [string, string])[]): string[] {

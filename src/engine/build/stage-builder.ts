@@ -4,6 +4,8 @@ import type { StageState } from "../../image/build/build-store.ts";
 import { directoryLayer } from "../../image/build/copy.ts";
 import type { StageInstruction } from "../../image/build/dockerfile/instruction.ts";
 import { parseTrigger } from "../../image/build/dockerfile/parse.ts";
+import { dockerfileError } from "../../image/build/dockerfile/syntax.ts";
+import { maxExpanded } from "../../image/build/dockerfile/words.ts";
 import { withHistory } from "../../image/build/stage-config.ts";
 import { rfc3339 } from "../clock.ts";
 import { StageArguments } from "./arguments.ts";
@@ -131,6 +133,9 @@ export class StageBuilder implements StageView {
       this.run.declared.add(name);
       this.args.declare(name, initial === undefined ? undefined : expandIn(initial, line, this.scope));
     }
+    // Every command is told with all of them.
+    if (this.args.length > maxExpanded)
+      throw dockerfileError(line, `its arguments have more than ${maxExpanded} characters together`);
   }
 }
 

@@ -7,21 +7,20 @@
 import { closeSync, openSync, read } from "node:fs";
 import { promisify } from "node:util";
 import { HullError } from "../../contract/errors.ts";
-import { type IgnorePatterns, ignorePatterns } from "../../contract/ignore-patterns.ts";
 import type { ContentStore, PendingFile } from "../content/content-store.ts";
 import { decompress } from "../layer/decompress.ts";
 import type { TarEntry } from "../tar/entry.ts";
 import { TarParser } from "../tar/parser.ts";
-import { bytesOf, readTreeFile, type TreeNode, textOf } from "./tree/node.ts";
+import { applyIgnoreFile } from "./context-ignore.ts";
+import { ContextNode, keptXattrs, plainAttributes } from "./context-node.ts";
+import { bytesOf, type TreeNode, textOf } from "./tree/node.ts";
 
 const readAsync = promisify(read);
-const chunkBytes = 256 * 1024;
 /** Rough bytes of memory that a member takes beside its name. */
 const memberCost = 600;
 const memoryLimit = 256 * 1024 * 1024;
 /** Of all files together: zeros cost no disk, so the disk alone would not stop them. */
 const maxContextBytes = 64 * 2 ** 30;
-const ignoreFileLimit = 1024 * 1024;
 
 export class BuildContext implements AsyncDisposable {
   readonly #what: string;
@@ -90,18 +89,8 @@ export class BuildContext implements AsyncDisposable {
   }
 
   /** Takes away what the context's own patterns name; those beside the Dockerfile count before `.dockerignore`. */
-  async applyIgnoreFile(dockerfile: string): Promise<void> {
-    const own = await readTreeFile(this.#root, bytesOf(`${dockerfile}.dockerignore`), ignoreFileLimit);
-    const text = own ?? (await readTreeFile(this.#root, ".dockerignore", ignoreFileLimit));
-    if (text === undefined) return;
-    let patterns: IgnorePatterns;
-    try {
-      patterns = ignorePatterns(text.toString("utf8"));
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      throw new HullError("invalidParameter", { what: ".dockerignore", value: "", why: error.message });
-    }
-    removeIgnored(this.#root, "", patterns);
+  applyIgnoreFile(dockerfile: string, signal: AbortSignal): Promise<void> {
+    return applyIgnoreFile(this.#root, dockerfile, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -259,99 +248,6 @@ export class BuildContext implements AsyncDisposable {
       why: `the member ${shown(entry.path)} at byte ${entry.offset}: ${why}`,
     });
   }
-}
-
-interface ContextAttributes {
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly mtimeSeconds: number;
-  readonly size: number;
-  readonly xattrs: ReadonlyMap<string, Uint8Array>;
-}
-
-interface Stored {
-  readonly position: number;
-  readonly hash: string;
-  readonly read: (at: number, bytes: number) => Promise<Uint8Array>;
-}
-
-class ContextNode implements TreeNode {
-  readonly kind: "file" | "directory" | "symlink";
-  readonly children = new Map<string, ContextNode>();
-  attributes: ContextAttributes;
-  target = "";
-  stored: Stored | undefined;
-  readonly major = 0;
-  readonly minor = 0;
-  readonly identity = "";
-
-  constructor(kind: ContextNode["kind"], attributes: ContextAttributes) {
-    this.kind = kind;
-    this.attributes = attributes;
-  }
-
-  get mode() {
-    return this.attributes.mode;
-  }
-  get uid() {
-    return this.attributes.uid;
-  }
-  get gid() {
-    return this.attributes.gid;
-  }
-  get mtimeSeconds() {
-    return this.attributes.mtimeSeconds;
-  }
-  get size() {
-    return this.attributes.size;
-  }
-  get xattrs() {
-    return this.attributes.xattrs;
-  }
-
-  child(name: string): ContextNode | undefined {
-    return this.children.get(name);
-  }
-
-  names(): string[] {
-    return [...this.children.keys()].sort((a, b) => (a < b ? -1 : 1));
-  }
-
-  async *content(): AsyncGenerator<Uint8Array> {
-    const { stored } = this;
-    if (stored === undefined) return;
-    for (let done = 0; done < this.size; done += chunkBytes)
-      yield await stored.read(stored.position + done, Math.min(chunkBytes, this.size - done));
-  }
-
-  digest(): Promise<string> {
-    if (this.stored === undefined) throw new Error("only a file that was stored has a digest");
-    return Promise.resolve(this.stored.hash);
-  }
-}
-
-/** File capabilities are the only attributes that Docker takes over from a context. */
-function keptXattrs(xattrs: ReadonlyMap<string, Uint8Array>): ReadonlyMap<string, Uint8Array> {
-  const name = "security.capability";
-  const value = xattrs.get(name);
-  return value === undefined ? new Map() : new Map([[name, value]]);
-}
-
-/** The directories that hold something wanted stay. */
-function removeIgnored(directory: ContextNode, path: string, patterns: IgnorePatterns): void {
-  for (const [name, child] of directory.children) {
-    const whole = path === "" ? name : `${path}/${name}`;
-    const ignored = patterns.ignores(textOf(whole));
-    if (child.kind === "directory" && (!ignored || patterns.hasExceptions)) {
-      removeIgnored(child, whole, patterns);
-      if (ignored && child.children.size === 0) directory.children.delete(name);
-    } else if (ignored) directory.children.delete(name);
-  }
-}
-
-function plainAttributes(mode: number): ContextAttributes {
-  return { mode, uid: 0, gid: 0, mtimeSeconds: 0, size: 0, xattrs: new Map() };
 }
 
 function shown(name: string): string {

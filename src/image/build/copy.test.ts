@@ -321,7 +321,7 @@ describe("a hostile context", () => {
         ),
         "the context",
       );
-      await context.applyIgnoreFile("Dockerfile");
+      await context.applyIgnoreFile("Dockerfile", new AbortController().signal);
       expect((await listing(context.root)).map((line) => line.split(":")[0])).toEqual([
         "/.dockerignore",
         "/a",

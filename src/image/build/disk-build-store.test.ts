@@ -122,3 +122,15 @@ test("a hidden image is in no list and goes with its last lease", async () => {
     expect(await store.list()).toEqual([]);
   });
 });
+
+test("a config that no registry would take is refused", async () => {
+  await withStore(async (store) => {
+    await store.builds.run(async (session) => {
+      const scratch = session.scratch();
+      const config = { ...scratch.config, env: Array.from({ length: 9 }, () => "x".repeat(2 ** 20)) };
+      const next = () => session.next(scratch, config, "2026-01-01T00:00:00Z", undefined);
+      expect(next).toThrow("the image's config is too large");
+      return Promise.resolve();
+    });
+  });
+});

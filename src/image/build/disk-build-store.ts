@@ -12,7 +12,7 @@ import { bytesOnDisk } from "../usage.ts";
 import type { BuildSession, BuildStore, CacheUsage, PrunedCache, StageState } from "./build-store.ts";
 import type { CachedStep } from "./cache-records.ts";
 import { BuildContext } from "./context.ts";
-import { emptyStage, formatStage, parseStage, type StageConfig } from "./stage-config.ts";
+import { checkStageSize, emptyStage, formatStage, parseStage, type StageConfig } from "./stage-config.ts";
 import { openImageTree } from "./tree/image-tree.ts";
 
 interface Parts {
@@ -131,6 +131,7 @@ class DiskBuildSession implements BuildSession {
       created,
       layers.map(({ diffId }) => diffId),
     );
+    checkStageSize(json);
     return { id: digestOf(Buffer.from(json)), json, config, layers };
   }
 

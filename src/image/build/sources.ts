@@ -1,6 +1,7 @@
 /** What a COPY or ADD names: found in a tree, and told apart from what it was the last time. */
 import { HullError } from "../../contract/errors.ts";
-import { globPattern } from "../../contract/ignore-patterns.ts";
+import type { Glob } from "../../contract/glob.ts";
+import { pathGlob } from "../../contract/ignore-patterns.ts";
 import { bytesOf, resolvePath, type TreeNode, textOf } from "./tree/node.ts";
 
 export interface CopySource {
@@ -34,9 +35,9 @@ function notFound(word: string, where: string): HullError {
 }
 
 function matching(root: TreeNode, word: string): CopySource[] {
-  let pattern: RegExp;
+  let pattern: Glob;
   try {
-    pattern = globPattern(
+    pattern = pathGlob(
       word
         .split("/")
         .filter((part) => part !== "" && part !== ".")
@@ -53,7 +54,7 @@ function matching(root: TreeNode, word: string): CopySource[] {
       const child = node.child(name);
       const whole = path === "" ? name : `${path}/${name}`;
       if (child === undefined) continue;
-      if (pattern.test(textOf(whole))) {
+      if (pattern.matches([...textOf(whole)])) {
         const target = child.kind === "symlink" ? resolvePath(root, whole).node : child;
         if (target !== undefined) found.push({ name, node: target });
       } else if (child.kind === "directory") visit(child, whole);

@@ -2,7 +2,9 @@
  * The config of a stage while it is being built: what the base image's says, changed by instructions. Members that
  * Hull does not know are kept. Sources: OCI image-spec, config.md; moby image/spec, "Image JSON", for OnBuild, Shell and Healthcheck.
  */
+
 import * as v from "valibot";
+import { HullError } from "../../contract/errors.ts";
 import { parseConfig, parseJson } from "../config.ts";
 import type { Digest } from "../image-store.ts";
 import { hostPlatform } from "../platform.ts";
@@ -101,6 +103,19 @@ export function parseStage(json: string, what: string): StageConfig {
     history: extra.history,
     others: Object.fromEntries(Object.entries(extra).filter(([name]) => !rewritten.has(name))),
   };
+}
+
+/** What no registry would take, and no pull would fetch again. */
+const maxConfigBytes = 8 * 1024 * 1024;
+
+/** Throws `tooLarge`. */
+export function checkStageSize(json: string): void {
+  if (json.length > maxConfigBytes)
+    throw new HullError("tooLarge", {
+      what: "the image's config",
+      value: `${json.length} bytes`,
+      limit: `${maxConfigBytes} bytes`,
+    });
 }
 
 /** The config's JSON, members in a fixed order: the same stage has the same id. */

@@ -91,6 +91,29 @@ describe("words", () => {
     expect(expand(text)).toBe(wanted);
   });
 
+  test.each([
+    ["${path//*.}", "gz"],
+    ["${path//./}", "x/ytargz"],
+    ["${path//?./<>}", "x/<>ta<>gz"],
+    ["${path/*/all}", "all"],
+    ["${path%.???.*}-${path%%[.]*}", "x/y-x/y.tar.gz"],
+    ["${path#*}|${path##*}|${path%*}|${path%%*}", "x/y.tar.gz||x/y.tar.gz|"],
+    ["${smile#?}${smile/😀/🙂}", "-a🙂-a"],
+  ])("%s", (text, wanted) => {
+    const more: Readonly<Record<string, string>> = { ...values, smile: "😀-a" };
+    expect(expandWord(text, "\\", (name) => more[name])).toBe(wanted);
+  });
+
+  test("patterns that could be tried in very many ways, and words that double, come to an end", () => {
+    const many = (name: string) => (name === "a" ? "a".repeat(16_000) : undefined);
+    for (const operator of ["##", "#", "%%", "%", "/", "//"])
+      expect(expandWord(`\${a${operator}${"*a".repeat(12)}b}`, "\\", many)).toHaveLength(16_000);
+    const big = (name: string) => (name === "a" ? "a".repeat(600_000) : undefined);
+    for (const text of ["$a$a", '"$a$a"', "${none:-$a$a}", "${none:-${none:-$a}$a}"])
+      expect(() => expandWord(text, "\\", big)).toThrow("it becomes more than 1048576 characters");
+    expect(() => expandWord("${a#b}", "\\", big)).toThrow("at most 16384 characters");
+  });
+
   test("a variable that must be set is an error that says so", () => {
     expect(() => expand("${none:?give it}")).toThrow("none: give it");
     expect(() => expand("${empty:?}")).toThrow("empty: is not allowed to be unset");

@@ -2,6 +2,7 @@
  * Words of a Dockerfile: quotes, escapes and variables. These rules are like a shell's and are not a shell's.
  * Source: Dockerfile reference, "Environment replacement"; BuildKit frontend/dockerfile/shell/lex.go.
  */
+import { anyCharacter, exactly, Glob, type GlobStep } from "../../../contract/glob.ts";
 
 export type Variables = (name: string) => string | undefined;
 
@@ -57,6 +58,11 @@ export function expandText(text: string, escapeToken: string, variables: Variabl
   return expandWord(quoted, escapeToken, variables);
 }
 
+/** Characters of what words become: a variable that holds itself twice doubles with every line. */
+export const maxExpanded = 1024 * 1024;
+/** Characters of a value that a pattern is held against. */
+const maxCut = 16 * 1024;
+
 const nameStart = /[A-Za-z_]/;
 const namePart = /[A-Za-z0-9_]/;
 
@@ -69,6 +75,7 @@ class Expansion {
   #word = "";
   #inWord = false;
   #at = 0;
+  #length = 0;
 
   constructor(text: string, escapeToken: string, variables: Variables, split = false) {
     this.#text = text;
@@ -99,6 +106,7 @@ class Expansion {
   }
 
   #add(text: string, whole: boolean): void {
+    this.#count(text);
     if (whole) {
       this.#word += text;
       this.#inWord = true;
@@ -111,6 +119,11 @@ class Expansion {
         this.#inWord = true;
       }
     }
+  }
+
+  #count(text: string): void {
+    this.#length += text.length;
+    if (this.#length > maxExpanded) throw new WordError(`it becomes more than ${maxExpanded} characters`);
   }
 
   #endWord(): void {
@@ -207,21 +220,19 @@ class Expansion {
   #cut(operator: string, value: string): string {
     const doubled = this.#text[this.#at] === operator;
     if (doubled) this.#at++;
+    if (value.length > maxCut) throw new WordError(`a pattern takes values of at most ${maxCut} characters`);
+    const characters = [...value];
     if (operator === "/") {
-      const pattern = this.#pattern("/");
+      const steps = this.#pattern("/");
       const replacement = this.#text[this.#at - 1] === "/" ? this.#inner() : "";
-      return value.replace(new RegExp(pattern, doubled ? "gu" : "u"), () => replacement);
+      return replaced(characters, new Glob(steps), replacement, doubled);
     }
-    const pattern = this.#pattern("}");
-    if (operator === "#") {
-      const greedy = new RegExp(`^${doubled ? pattern : pattern.replaceAll(".*", ".*?")}`, "su");
-      return value.replace(greedy, "");
-    }
-    // From the end: the shortest is found by trying the latest start first.
-    const whole = new RegExp(`^${pattern}$`, "su");
-    const starts = Array.from({ length: value.length + 1 }, (_, index) => index);
-    const start = (doubled ? starts : starts.reverse()).find((index) => whole.test(value.slice(index)));
-    return start === undefined ? value : value.slice(0, start);
+    const steps = this.#pattern("}");
+    const fromEnd = operator === "%";
+    const which = doubled ? "longest" : "shortest";
+    const seen = fromEnd ? characters.toReversed() : characters;
+    const length = new Glob(fromEnd ? steps.toReversed() : steps).lengthAtStart(seen, which) ?? 0;
+    return (fromEnd ? characters.slice(0, characters.length - length) : characters.slice(length)).join("");
   }
 
   /** What is between an operator and the closing brace, itself expanded. */
@@ -234,7 +245,9 @@ class Expansion {
         this.#at++;
         return result;
       }
-      result += this.#innerStep(char);
+      const step = this.#innerStep(char);
+      this.#count(step);
+      result += step;
     }
   }
 
@@ -255,27 +268,44 @@ class Expansion {
     return char;
   }
 
-  /** A pattern with `*` and `?` up to `end` or the closing brace, as a regular expression; the end is left behind. */
-  #pattern(end: string): string {
-    let pattern = "";
+  /** A pattern with `*` and `?` up to `end` or the closing brace; the end is left behind. */
+  #pattern(end: string): GlobStep[] {
+    const steps: GlobStep[] = [];
     for (;;) {
       const char = this.#text[this.#at];
       if (char === undefined) throw new WordError("syntax error: missing '}'");
       this.#at++;
-      if (char === "}" || char === end) return pattern;
-      if (char === "*") pattern += ".*";
-      else if (char === "?") pattern += ".";
+      if (char === "}" || char === end) return steps;
+      if (char === "*") steps.push({ is: "run" });
+      else if (char === "?") steps.push(anyCharacter);
       else if (char === "$") {
         this.#at--;
-        pattern += escapeRegExp(this.#dollar());
+        steps.push(...[...this.#dollar()].map(exactly));
       } else if (char === this.#escapeToken) {
-        pattern += escapeRegExp(this.#text[this.#at] ?? "");
-        this.#at++;
-      } else pattern += escapeRegExp(char);
+        steps.push(...[...this.#character()].map(exactly));
+      } else {
+        this.#at--;
+        steps.push(exactly(this.#character()));
+      }
     }
+  }
+
+  /** The whole character that comes next, which is left behind; nothing at the end. */
+  #character(): string {
+    const code = this.#text.codePointAt(this.#at);
+    const character = code === undefined ? "" : String.fromCodePoint(code);
+    this.#at += Math.max(1, character.length);
+    return character;
   }
 }
 
-function escapeRegExp(text: string): string {
-  return text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+function replaced(characters: readonly string[], glob: Glob, replacement: string, all: boolean): string {
+  let result = "";
+  let done = 0;
+  for (const [begin, end] of glob.all(characters)) {
+    result += characters.slice(done, begin).join("") + replacement;
+    done = end;
+    if (!all) break;
+  }
+  return result + characters.slice(done).join("");
 }
