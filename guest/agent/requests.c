@@ -7,6 +7,7 @@
 #include "network.h"
 #include "process.h"
 #include "protocol.h"
+#include "rehearse.h"
 #include "workload.h"
 
 static struct writer body;
@@ -78,6 +79,10 @@ static int perform(uint32_t id, struct reader *fields, struct writer *answer, st
       first = read_number(fields, 1);
       if (fields->bad) return fail(failure, RESULT_INVALID, "the request is malformed");
       return identity_freeze(first, failure);
+    case VERB_REHEARSE:
+      if (process_phase() != PHASE_BOOTED) return fail(failure, RESULT_INVALID, "it is too late for a rehearsal");
+      rehearse();
+      return 0;
     case VERB_THAW:
       return identity_thaw(fields, failure);
     case VERB_SHUT_DOWN:

@@ -31,6 +31,8 @@ const vmSchema = v.strictObject({
   requireKvm: v.optional(v.boolean(), false),
   /** Starts virtual machines as copies of one that was booted once. Otherwise each boots. */
   templates: v.optional(v.boolean(), true),
+  /** Machines of the default size that wait for an image, so that a workload finds one that is there already. */
+  pool: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(64)), 0),
 });
 
 const networkSchema = v.strictObject({

@@ -88,6 +88,7 @@ async function serve(config: Config, log: Logger): Promise<void> {
   resources.defer(() => closeServer(server, config.socket));
   protectSocket(config.socket, config.socketGroup);
   announce(config, log);
+  void walls.vm.fillPool();
   const signal = await ending.promise;
   log.info("the daemon ends; workloads go on", { signal });
 }

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { WallKind } from "../contract/isolation.ts";
 import type { Logger } from "../contract/logger.ts";
+import { runtimeDirectory, workloadDirectory } from "../engine/plan.ts";
 import { createContainerWall } from "../wall/container/container-wall.ts";
 import { createVmWall, type VmWall } from "../wall/vm/vm-wall.ts";
 import type { Wall } from "../wall/wall.ts";
@@ -33,6 +34,13 @@ export function createWalls(
       runtime: container.runtime,
       conmon: container.conmon,
       qemu: vm.qemu,
+      pool: {
+        size: vm.pool,
+        places: (id) => ({
+          directory: workloadDirectory(config.root, id),
+          runtimeDirectory: runtimeDirectory(config.state, id),
+        }),
+      },
       ...(step === undefined ? {} : { step }),
     }),
   };

@@ -41,8 +41,9 @@ export async function createWorkload(
     });
   const wanted = withJoined(context, request);
   for (let attempt = 0; ; attempt++) {
+    const prepared = preparedFor(context, request, image);
     const facts = {
-      id: newId(),
+      id: prepared?.id ?? newId(),
       name: name ?? randomName(attempt),
       now: now(),
       root: context.root,
@@ -52,6 +53,7 @@ export async function createWorkload(
     let made: Workload | undefined;
     const perform = performCreate(context, (workload) => {
       made = workload;
+      workload.preparedNamespace = prepared?.namespace;
     });
     try {
       await execute(planCreate(wanted, image, { ...facts, mounts }), perform, context);
@@ -87,6 +89,12 @@ function mountsOf(context: EngineContext, request: RunRequest, image: Image, id:
   });
   for (const mount of mounts) if (mount.type === "bind") requireSource(mount);
   return mounts;
+}
+
+function preparedFor({ walls }: EngineContext, request: RunRequest, image: Image) {
+  const { wall, memoryBytes, nanoCpus, pidsLimit } = request;
+  const resources = { memoryBytes, cpus: nanoCpus / 1e9, pids: pidsLimit };
+  return walls[wall].prepared?.(resources, image.layers.length);
 }
 
 export async function startWorkload(context: EngineContext, workload: Workload): Promise<void> {

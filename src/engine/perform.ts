@@ -129,7 +129,9 @@ function settleStarting(context: EngineContext, workload: Workload): Undo {
 }
 
 export async function attachNetwork(context: EngineContext, workload: Workload): Promise<Undo> {
-  workload.connection = await context.networks.attach(workload.id);
+  const prepared = workload.preparedNamespace;
+  workload.preparedNamespace = undefined;
+  workload.connection = await context.networks.attach(workload.id, prepared);
   return async () => {
     releaseConnection(workload);
     await context.networks.detach(workload.id);

@@ -19,6 +19,8 @@ export class Workload {
   connection: Connection | undefined;
   /** Keeps its volumes in place while there is a sandbox. */
   heldMounts: AsyncDisposable | undefined;
+  /** The network namespace of a sandbox that was prepared for its first start. */
+  preparedNamespace: string | undefined;
   /** Cuts the pause before a restart short. */
   restartPause: AbortController | undefined;
   restartDelay = 0;

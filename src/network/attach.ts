@@ -11,6 +11,7 @@ import { lowerIdleNetworks, raiseNetwork } from "./raise.ts";
 import { sweepLater } from "./sweep.ts";
 import type { EndpointRecord, WorkloadRecord } from "./types.ts";
 import {
+  adoptNamespace,
   type Interface,
   interfaceOf,
   newNamespace,
@@ -36,27 +37,34 @@ export async function attachWorkload(
   context: NetworkContext,
   id: string,
   unavailable: string | undefined,
+  prepared: string | undefined,
 ): Promise<Connection> {
+  const found = (): NetworkNamespace =>
+    (prepared === undefined ? undefined : adoptNamespace(prepared)) ?? newNamespace();
   const record = requireWorkload(context, id);
   switch (modeOf(record.request)) {
     case "host":
       return bare(undefined, filesOf(context, record));
     case "none":
-      return connectionOf(context, record, newNamespace());
+      return connectionOf(context, record, found());
     case "container":
       return joinOther(context, record);
     case "bridges":
       break;
   }
-  if (unavailable === undefined) return await attachToBridges(context, record);
+  if (unavailable === undefined) return await attachToBridges(context, record, found);
   // Nobody asked for a network: the client was told when the workload was created.
   const { mode, ports, publishAll } = record.request;
   if (mode !== "default" || ports.length > 0 || publishAll || record.endpoints.length > 1)
     throw new HullError("networkUnavailable", { why: unavailable });
-  return connectionOf(context, { ...record, endpoints: [] }, newNamespace());
+  return connectionOf(context, { ...record, endpoints: [] }, found());
 }
 
-async function attachToBridges(context: NetworkContext, before: WorkloadRecord): Promise<Connection> {
+async function attachToBridges(
+  context: NetworkContext,
+  before: WorkloadRecord,
+  found: () => NetworkNamespace,
+): Promise<Connection> {
   const { records } = context;
   await using undo = new AsyncDisposableStack();
   // From here on the networks are in use, so that nobody takes them down.
@@ -68,7 +76,7 @@ async function attachToBridges(context: NetworkContext, before: WorkloadRecord):
   const record: WorkloadRecord = { ...fresh, live: true, endpoints: allocate(context, fresh) };
   records.putWorkload(record);
   const held = holdBound(context, record, bindings(record));
-  const namespace = newNamespace();
+  const namespace = found();
   try {
     plugIn(namespace, plugsOf(context, record.endpoints), {
       host: context.socket,

@@ -159,9 +159,10 @@ export class NetworkRoom implements AsyncDisposable {
     if (record !== undefined) this.#context.records.putWorkload({ ...record, name });
   }
 
-  async attach(id: string): Promise<Connection> {
+  /** `prepared`: path of a namespace that its sandbox is in already. */
+  async attach(id: string, prepared?: string): Promise<Connection> {
     this.#watch();
-    return await attachWorkload(this.#context, id, await this.unavailable());
+    return await attachWorkload(this.#context, id, await this.unavailable(), prepared);
   }
 
   detach(id: string): Promise<void> {

@@ -9,6 +9,8 @@ import {
   makeNetworkNamespace,
   type NetworkNamespace,
   networkNamespaceOf,
+  openNetworkNamespace,
+  setParameters,
 } from "../host/network/namespace.ts";
 import type { Message, NetlinkSocket } from "../host/network/netlink.ts";
 import { readNetworkSetting } from "../host/network/sysctl.ts";
@@ -67,7 +69,18 @@ const loopback = 1;
 export const defaultMtu = 1500;
 
 export function newNamespace(): NetworkNamespace {
-  const namespace = makeNetworkNamespace(settings);
+  return prepareNamespace(makeNetworkNamespace(settings));
+}
+
+/** One that a sandbox is in already; undefined when that has ended. */
+export function adoptNamespace(path: string): NetworkNamespace | undefined {
+  const namespace = openNetworkNamespace(path);
+  if (namespace === undefined) return undefined;
+  namespace.within(() => setParameters(settings));
+  return prepareNamespace(namespace);
+}
+
+function prepareNamespace(namespace: NetworkNamespace): NetworkNamespace {
   try {
     using socket = namespace.openSocket();
     socket.request([setLink(loopback, { up: true })]);

@@ -50,6 +50,11 @@ export interface Wall {
   recover(spec: SandboxSpec): Promise<Sandbox | undefined>;
   /** The files of a workload that has no sandbox, until disposed of. */
   openFiles(spec: SandboxSpec): Promise<OpenFiles>;
+  /**
+   * A sandbox that is prepared for a workload of that size, if there is one: whoever gives a new workload its id has it
+   * start sooner. It is kept for a while.
+   */
+  prepared?(resources: Resources, layers: number): PreparedSandbox | undefined;
   /** Makes a suspended workload go on. A wall that can save the memory of its workloads has it, `suspend` and `fork`. */
   revive?: ((spec: SandboxSpec) => Promise<Sandbox>) | undefined;
   /** Lets go of what the wall holds for the daemon (sockets, watches, idle mounts); running sandboxes go on. */
@@ -58,6 +63,12 @@ export interface Wall {
 
 export interface OpenFiles extends AsyncDisposable {
   readonly files: Files;
+}
+
+export interface PreparedSandbox {
+  readonly id: string;
+  /** Path of the network name space that it has: the workload's network is to be made in it. */
+  readonly namespace: string;
 }
 
 export interface WallFeatures {

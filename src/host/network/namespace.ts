@@ -51,16 +51,26 @@ export function makeNetworkNamespace(sysctls: Readonly<Record<string, string>> =
     () => unshare(namespaceFlag.network),
     () => {
       const namespace = new NetworkNamespace(openSync("/proc/thread-self/ns/net", "r"));
-      for (const [name, value] of Object.entries(sysctls)) writeIfThere(`/proc/sys/net/${name}`, value);
+      setParameters(sysctls);
       return namespace;
     },
   );
 }
 
+/** Sets kernel parameters (below net/) of the namespace that the calling thread is in. */
+export function setParameters(sysctls: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(sysctls)) writeIfThere(`/proc/sys/net/${name}`, value);
+}
+
 /** The namespace that a process is in; undefined when the process is gone. */
 export function networkNamespaceOf(pid: number): NetworkNamespace | undefined {
+  return openNetworkNamespace(`/proc/${pid}/ns/net`);
+}
+
+/** The namespace at a path of /proc; undefined when its process is gone. */
+export function openNetworkNamespace(path: string): NetworkNamespace | undefined {
   try {
-    return new NetworkNamespace(openSync(`/proc/${pid}/ns/net`, "r"));
+    return new NetworkNamespace(openSync(path, "r"));
   } catch (error) {
     if (["ENOENT", "ESRCH"].includes(errnoNameOf(error) ?? "")) return undefined;
     throw error;

@@ -23,6 +23,7 @@ const left = [
     "main",
     "mounts",
     "port",
+    "rehearse",
     "shares",
     "workload",
   ],

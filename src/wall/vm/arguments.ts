@@ -26,6 +26,8 @@ export interface Machine {
   readonly taps: readonly string[];
   /** A machine that is saved as a template, or made of one. */
   readonly template?: TemplateStep;
+  /** A machine that waits for its layers: what stands for them can be exchanged. */
+  readonly waits?: boolean;
   /** A machine that had booted and was saved: file of its memory, copied on write. */
   readonly savedMemory?: string;
 }
@@ -192,9 +194,14 @@ function shareArguments({ share }: Machine): string[] {
   ];
 }
 
+interface Node {
+  readonly "node-name": string;
+  readonly [property: string]: unknown;
+}
+
 interface Disk {
   readonly serial: string;
-  readonly node: { readonly "node-name": string } & Readonly<Record<string, unknown>>;
+  readonly node: Node;
 }
 
 function diskArguments({ serial, node }: Disk, place: number): string[] {
@@ -208,11 +215,12 @@ function diskArguments({ serial, node }: Disk, place: number): string[] {
   ];
 }
 
-function layerDisks({ layers, template }: Machine): Disk[] {
+function layerDisks({ layers, template, waits }: Machine): Disk[] {
   return Array.from({ length: template?.layerPlaces ?? layers.length }, (_, index) => {
     const path = layers[index];
     const serial = `layer${index}`;
-    return { serial, node: path === undefined ? emptyDisk(serial, true) : layerDisk(serial, path) };
+    if (path !== undefined) return { serial, node: { ...layerNode(index), file: layerFile(path) } };
+    return { serial, node: waits ? { ...layerNode(index), file: nothing } : emptyDisk(serial, true) };
   });
 }
 
@@ -227,29 +235,30 @@ function writableDisks({ disks = [], freshDisk = false, template }: Machine): st
   ];
 }
 
-/** Stands for a disk in a template; large enough for any that takes its place, for the guest keeps the size. */
-function emptyDisk(name: string, readOnly: boolean) {
-  return { driver: "null-co", "node-name": name, "read-only": readOnly, size: 2 ** 40, "read-zeroes": true };
+/** Stands for what a disk will have; large enough for any that takes its place, for the guest keeps the size. */
+const nothing = { driver: "null-co", size: 2 ** 40, "read-zeroes": true };
+
+function emptyDisk(name: string, readOnly: boolean): Node {
+  return { ...nothing, "node-name": name, "read-only": readOnly };
 }
 
-function layerDisk(name: string, filename: string) {
-  return {
-    driver: "raw",
-    "node-name": name,
-    "read-only": true,
-    discard: "ignore",
-    file: { driver: "file", filename, locking: "off" },
-  };
+/** The place of a layer, without what is in it. */
+export function layerNode(index: number): Node {
+  return { driver: "raw", "node-name": `layer${index}`, "read-only": true, discard: "ignore" };
 }
 
-function writableFiles(files: readonly string[]): Disk["node"] {
+export function layerFile(filename: string) {
+  return { driver: "file", filename, locking: "off" };
+}
+
+function writableFiles(files: readonly string[]): Node {
   const last = files.length - 1;
   const node = writableFile(last, files[last] ?? "");
   return last === 0 ? node : { ...node, backing: baseDisk(files.slice(0, -1)) };
 }
 
 /** The file of the writable disk that is written to, the `index`-th of those that make it up. */
-export function writableFile(index: number, filename: string): Disk["node"] {
+export function writableFile(index: number, filename: string): Node & { readonly file: Node } {
   return {
     driver: index === 0 ? "raw" : "qcow2",
     "node-name": writableNode(index),
@@ -264,7 +273,7 @@ export function writableNode(index: number): string {
   return `writable${index}`;
 }
 
-function baseDisk(files: readonly string[]): Disk["node"] {
+function baseDisk(files: readonly string[]): Node {
   const last = files.length - 1;
   return {
     driver: last === 0 ? "raw" : "qcow2",

@@ -4,7 +4,7 @@
  */
 import { openSync } from "node:fs";
 import { findLink, setLink } from "../../host/network/links.ts";
-import { NetworkNamespace, networkNamespaceOf } from "../../host/network/namespace.ts";
+import { makeNetworkNamespace, NetworkNamespace, networkNamespaceOf } from "../../host/network/namespace.ts";
 import type { NetlinkSocket } from "../../host/network/netlink.ts";
 import { makeTap, splice, unsplice } from "../../host/network/tap.ts";
 import type { NetworkInterface, SandboxSpec } from "../wall.ts";
@@ -24,6 +24,20 @@ export function layCables(spec: SandboxSpec, owner: number): SandboxSpec {
   using inside = namespace.openSocket();
   for (const [index, each] of network.interfaces.entries()) spliceCard(inside, each, each.card ?? index);
   return { ...spec, network: { ...network, taps } };
+}
+
+/** A name space that a machine can wait in for its cables: it has the taps. */
+export function makeTaps(owner: number): { readonly namespace: NetworkNamespace; readonly taps: string[] } {
+  const namespace = makeNetworkNamespace();
+  try {
+    namespace.within(() => {
+      for (const name of taps) makeTap(name, owner);
+    });
+    return { namespace, taps };
+  } catch (error) {
+    namespace[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** Cables that came to a machine that runs; `pid` is QEMU's. */

@@ -56,8 +56,7 @@ export async function greet(
     restoring = false;
     watch?.lap("agent");
     if (connection.welcome.phase === phases.booted) {
-      const hostResolver = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
-      await connection.request(verbs.setUp, setUpBody(spec, hostResolver, freshDisk), startTimeout);
+      await setUp(spec, connection, freshDisk);
       watch?.lap("root");
     }
     return connection;
@@ -70,4 +69,14 @@ export async function greet(
     if (restoring) throw new RestoreFailure(whole, { cause: error });
     throw new HullError("startFailed", { wall: "vm", name, why: whole }, { cause: error });
   }
+}
+
+/** Tells the agent the image. */
+export async function setUp(
+  spec: SandboxSpec,
+  connection: AgentConnection,
+  freshDisk: boolean,
+): Promise<void> {
+  const hostResolver = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
+  await connection.request(verbs.setUp, setUpBody(spec, hostResolver, freshDisk), startTimeout);
 }

@@ -29,6 +29,8 @@ export interface JailFacts {
   readonly canLimitSwap: boolean;
   /** Names of the files in `layout.disks` that make up the writable disk. */
   readonly disks?: readonly string[];
+  /** It is given its layers later. */
+  readonly waits?: boolean;
   /** A machine that had booted and was saved. */
   readonly savedMemory?: { readonly path: string; readonly emptyBytes: number };
   /** Device number of /dev/kvm, if it is used. */
@@ -79,6 +81,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
         layers: spec.layers.map((_, index) => jailed.layer(index)),
         disks: disks.map((name) => `${jailed.disks}/${name}`),
         freshDisk: facts.freshDisk ?? false,
+        ...(facts.waits ? { waits: true } : {}),
         ...(facts.savedMemory === undefined ? {} : { savedMemory: facts.savedMemory.path }),
         share: jailed.share,
         taps: facts.network?.taps ?? [],
@@ -116,6 +119,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
           ]
         : [bind(facts.discard, jailed.discard, "ro")]),
       ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "noexec", "ro")),
+      ...(facts.waits ? [bind(facts.layout.layers, jailed.layers, "noexec", "ro")] : []),
       bind(facts.layout.disks, jailed.disks, "noexec", "rw"),
       // Read-only here, too: the guest's word is not relied on.
       ...shares.map(({ source, readOnly }, index) =>

@@ -23,6 +23,8 @@ export interface VmLayout {
   readonly held: string;
   /** What `recover` needs beside the spec. */
   readonly state: string;
+  /** Where a machine that waits for its image finds the layers, for a moment (pool/waiting.ts). */
+  readonly layers: string;
   /** Directory of the writable layer, see disk.ts. */
   readonly disks: string;
 }
@@ -43,6 +45,7 @@ export function layoutOf(spec: Pick<SandboxSpec, "runtimeDirectory" | "directory
     exit: `${runtime}/exit.json`,
     held: `${runtime}/held`,
     state: `${runtime}/state.json`,
+    layers: `${directory}/layers`,
     disks: `${directory}/disks`,
   };
   if (Buffer.byteLength(layout.agentSocket) > socketPathLimit)
@@ -66,6 +69,7 @@ export const jailed = {
   devices: "fd:6",
   stateSocket: "/vm/state",
   sockets: "/vm",
+  layers: "/layers",
   layer: (index: number): string => `/layers/${index}`,
   disks: "/disks",
   discard: "/discard.so",

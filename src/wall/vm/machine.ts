@@ -31,6 +31,8 @@ export interface MachineParts {
   /** What the machine starts from; without either, it boots. */
   readonly template?: TemplateLease;
   readonly saved?: SavedImage;
+  /** It is given its image later. */
+  readonly waits?: boolean;
 }
 
 export async function configOf(
@@ -42,6 +44,7 @@ export async function configOf(
   return jailConfig(spec, {
     disks,
     freshDisk,
+    ...(parts.waits ? { waits: true } : {}),
     qemu: programs.qemu,
     acceleration: facts.acceleration,
     kvm: facts.kvm,

@@ -54,6 +54,7 @@ export const verbs = {
   files: 11,
   freeze: 12,
   thaw: 13,
+  rehearse: 14,
 } as const;
 
 export const phases = { booted: 0, ready: 1, running: 2, ended: 3 } as const;

@@ -343,7 +343,8 @@ export class VmSandbox implements Sandbox {
       cgroup: jailCgroup(spec.id),
     };
     await runtime.delete(jail);
-    await rm(spec.runtimeDirectory, { recursive: true, force: true });
+    for (const path of [spec.runtimeDirectory, layout.layers])
+      await rm(path, { recursive: true, force: true });
   }
 
   /** Has the agent write everything to the disk and end, of a machine whose workload was never started. */

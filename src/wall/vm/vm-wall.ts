@@ -5,47 +5,42 @@
  * A sandbox's files: `disks/` (the writable layer, disk.ts) and `suspended/` (saved/files.ts) in its directory, which
  * outlives it; everything else in its runtime directory (layout.ts).
  */
-import { closeSync, existsSync, readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
 import * as v from "valibot";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { type Logger, silentLogger } from "../../contract/logger.ts";
-import { memoryFileOf } from "../../host/memory-file.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 import { removeIdleCgroupParent } from "../oci/cgroup-parent.ts";
-import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
+import { OciRuntime } from "../oci/runtime.ts";
 import type { Templates } from "../templates.ts";
-import type { OpenFiles, Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
+import type {
+  OpenFiles,
+  PreparedSandbox,
+  Resources,
+  Sandbox,
+  SandboxSpec,
+  Wall,
+  WallFeatures,
+} from "../wall.ts";
 import { type AccelerationFacts, AccelerationProbe } from "./acceleration.ts";
 import type { AgentConnection } from "./agent.ts";
 import { maximumLayers } from "./arguments.ts";
 import { layCables } from "./cables.ts";
-import { createJail } from "./create-jail.ts";
-import { diskBytes, diskFiles, prepareDisk } from "./disk.ts";
 import { readExit } from "./exit-record.ts";
 import { greet, RestoreFailure } from "./greet.ts";
 import { layoutOf, type VmLayout } from "./layout.ts";
-import {
-  configOf,
-  imageOf,
-  jailOptions,
-  jailUser,
-  letRead,
-  type MachineParts,
-  makeDirectories,
-  memoryOf,
-  placesOf,
-  processorsOf,
-} from "./machine.ts";
+import { jailOptions, jailUser, type MachineParts, memoryOf, placesOf, processorsOf } from "./machine.ts";
+import { makeMachine } from "./make.ts";
 import { logSize } from "./output-log.ts";
+import { type Places, Pool } from "./pool/pool.ts";
+import { claimWaiting, removeWaiting } from "./pool/waiting.ts";
 import { findPrograms, type VmPrograms } from "./programs.ts";
 import { qmp } from "./qmp.ts";
 import { type MachineState, VmSandbox } from "./sandbox.ts";
 import { isSaved, removeRests, type StepTaken } from "./saved/files.ts";
 import { goOn, release } from "./saved/hold.ts";
 import { Saver } from "./saved/saver.ts";
-import { type SavedImage, wake } from "./saved/wake.ts";
-import { Stopwatch } from "./stopwatch.ts";
+import type { SavedImage } from "./saved/wake.ts";
 import { type MachineSize, placesFor } from "./template/key.ts";
 import { TemplateManager } from "./template/manager.ts";
 import { type TemplateLease, TemplateStore } from "./template/store.ts";
@@ -66,6 +61,8 @@ export interface VmWallOptions {
   readonly runtime: string;
   readonly conmon: string;
   readonly qemu: string;
+  /** Machines that wait for an image; without it, none do. */
+  readonly pool?: { readonly size: number; readonly places: Places };
   /** Called after each step of saving a machine, for tests. */
   readonly step?: StepTaken;
 }
@@ -91,6 +88,7 @@ export class VmWall implements Wall {
   readonly #probe: AccelerationProbe;
   readonly #sandboxes = new Set<VmSandbox>();
   readonly #saver: Saver;
+  readonly #pool: Pool;
   #runtime: OciRuntime | undefined;
 
   constructor(options: VmWallOptions) {
@@ -111,6 +109,14 @@ export class VmWall implements Wall {
       },
       make: (spec, saved, state) => this.#fromSaved(spec, saved, state),
       step: options.step ?? (() => undefined),
+    });
+    this.#pool = new Pool({
+      size: options.templates === false ? 0 : (options.pool?.size ?? 0),
+      places: options.pool?.places ?? ((id) => ({ directory: id, runtimeDirectory: id })),
+      stateDirectory,
+      log: this.#log,
+      runtime: () => this.#oci(this.#programs()),
+      parts: (spec) => this.#waitingParts(spec),
     });
   }
 
@@ -170,6 +176,11 @@ export class VmWall implements Wall {
     checkLayers(spec);
     const layout = layoutOf(spec);
     const runtime = this.#oci(programs);
+    const waited = await this.#fromPool(spec);
+    if (waited !== undefined) {
+      this.#sandboxes.add(waited);
+      return waited;
+    }
     const wired = layCables(spec, jailUser(spec.id));
     const parts = { spec: wired, layout, runtime, programs, facts, memoryBytes };
     const sandbox = (await this.#fromTemplate(parts)) ?? (await this.#make(parts));
@@ -177,11 +188,53 @@ export class VmWall implements Wall {
     return sandbox;
   }
 
-  /** Makes what a daemon that was killed left of a template go. */
+  /** One of those that wait. */
+  prepared(resources: Resources, layers: number): PreparedSandbox | undefined {
+    return isDefault(resources) && layers <= poolPlaces ? this.#pool.offer() : undefined;
+  }
+
+  /** Has as many machines wait for an image as the configuration wants. */
+  fillPool(): Promise<void> {
+    return this.#pool.fill();
+  }
+
+  /** Undefined when none waits for this workload, or it does not fit. */
+  async #fromPool(spec: SandboxSpec): Promise<VmSandbox | undefined> {
+    const waiting = await this.#pool.take(spec.id);
+    if (waiting === undefined) return undefined;
+    const { memoryBytes, template } = waiting.parts;
+    try {
+      const why = misfitOf(spec);
+      if (why !== undefined) throw new Error(why);
+      const state = { ...newState(spec, memoryBytes, placesOf({ template })), freshDisk: true };
+      return await claimWaiting(waiting, spec, state, this.#saver);
+    } catch (error) {
+      const name = spec.name;
+      this.#log.info("a virtual machine that waited could not be used", { name, why: messageOf(error) });
+      waiting.agent.close();
+      await removeWaiting(waiting.parts);
+      return undefined;
+    }
+  }
+
+  async #waitingParts(spec: SandboxSpec): Promise<{ parts: MachineParts; lease: Disposable }> {
+    const programs = this.#programs();
+    const facts = await this.#acceleration(programs);
+    const memoryBytes = memoryOf(spec.resources);
+    const size = { memoryBytes, processors: processorsOf(spec.resources), layerPlaces: poolPlaces };
+    const runtime = this.#oci(programs);
+    const template = await this.#store.lease(size, { runtime, programs, facts });
+    const layout = layoutOf(spec);
+    const parts = { spec, layout, runtime, programs, facts, memoryBytes, template, waits: true };
+    return { parts, lease: template };
+  }
+
+  /** Makes what a daemon that was killed left of a template, or of machines that waited, go. */
   async cleanUp(): Promise<void> {
     const found = findPrograms(this.#options);
     if ("missing" in found) return;
     try {
+      await this.#pool.cleanUp();
       await this.#store.cleanUp(this.#oci(found));
     } catch (error) {
       this.#log.warn("what was left half-made of a template stays", { why: messageOf(error) });
@@ -222,6 +275,7 @@ export class VmWall implements Wall {
   async close(): Promise<void> {
     for (const sandbox of this.#sandboxes) sandbox.letGo();
     this.#sandboxes.clear();
+    await this.#pool.close();
     await this.#store.close();
     removeIdleCgroupParent();
   }
@@ -278,71 +332,9 @@ export class VmWall implements Wall {
     return sandbox;
   }
 
-  async #make(parts: MachineParts, state?: MachineState): Promise<VmSandbox> {
-    await using undo = new AsyncDisposableStack();
+  #make(parts: MachineParts, state?: MachineState): Promise<VmSandbox> {
     const made = state ?? newState(parts.spec, parts.memoryBytes, placesOf(parts));
-    const sandbox = await this.#boot(parts, made, undo);
-    undo.move();
-    return sandbox;
-  }
-
-  async #boot(parts: MachineParts, before: MachineState, undo: AsyncDisposableStack): Promise<VmSandbox> {
-    const { spec, layout, runtime, template, saved } = parts;
-    let state = before;
-    const saver = this.#saver;
-    const options = jailOptions(spec, layout);
-    const watch = new Stopwatch();
-    await makeDirectories(parts);
-    // Removes the runtime directory, too.
-    let container: OciContainer | undefined;
-    let sandbox: VmSandbox | undefined;
-    undo.defer(async () => {
-      const made =
-        sandbox ?? new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
-      await made.remove();
-    });
-    for (const path of [...spec.layers, parts.programs.kernel, parts.programs.initramfs]) await letRead(path);
-    const owner = jailUser(spec.id);
-    const isNew = (await diskFiles(layout.disks)).length === 0;
-    const disk = { directory: layout.disks, bytes: diskBytes, owner };
-    const disks = await prepareDisk(disk, template?.image.disk);
-    if (template !== undefined) state = { ...before, freshDisk: isNew };
-    const { freshDisk } = state;
-    await writeFile(layout.state, JSON.stringify(state), { mode: 0o600 });
-    // It stands still until it has all of its state.
-    if (saved !== undefined) await writeFile(layout.held, "", { mode: 0o600 });
-    watch.lap("files");
-    container = await this.#jail(parts, { disks, freshDisk }, options);
-    watch.lap("jail");
-    await container.start();
-    sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
-    const connection =
-      saved === undefined
-        ? greet(spec, layout, container, { watch, template, freshDisk })
-        : wake(spec, layout, container, saved);
-    sandbox.connect(connection);
-    await connection;
-    const from = saved !== undefined ? "saved state" : template === undefined ? "boot" : "template";
-    this.#log.debug("a virtual machine is up", { name: spec.name, from, ...watch.laps });
-    return sandbox;
-  }
-
-  async #jail(
-    parts: MachineParts,
-    { disks, freshDisk }: { readonly disks: readonly string[]; readonly freshDisk: boolean },
-    options: ContainerOptions,
-  ) {
-    const { runtime, layout, template, saved } = parts;
-    const config = await configOf(parts, disks, freshDisk);
-    const image = imageOf(parts);
-    if (image === undefined) return createJail(runtime, config, layout, options, []);
-    const devices =
-      saved === undefined ? template?.openDevices() : memoryFileOf("devices", saved.image.devices);
-    try {
-      return await createJail(runtime, config, layout, options, [image.memory, devices ?? -1]);
-    } finally {
-      if (devices !== undefined) closeSync(devices);
-    }
+    return makeMachine(parts, made, { saver: this.#saver, log: this.#log });
   }
 
   #programs(): VmPrograms {
@@ -366,6 +358,21 @@ export class VmWall implements Wall {
     });
     return this.#runtime;
   }
+}
+
+/** Layers of an image that fits a machine that waits. */
+const poolPlaces = placesFor(1) ?? 1;
+
+/** Machines that wait are of the default size. */
+function isDefault(resources: Resources): boolean {
+  const wanted = { memoryBytes: 0, cpus: 0, pids: 0 };
+  return memoryOf(resources) === memoryOf(wanted) && processorsOf(resources) === processorsOf(wanted);
+}
+
+/** Why a workload cannot have a machine that waited. */
+function misfitOf({ resources, layers, mounts }: SandboxSpec): string | undefined {
+  if (!isDefault(resources) || layers.length > poolPlaces) return "it is of another size";
+  return mounts?.some(({ type }) => type === "bind") ? "the workload has volumes or binds" : undefined;
 }
 
 function newState(spec: SandboxSpec, memoryBytes: number, layerPlaces: number | null): MachineState {

@@ -1,0 +1,91 @@
+/** Makes one machine, from its files to an agent that knows its image or goes on with what was saved. */
+import { closeSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import type { Logger } from "../../contract/logger.ts";
+import { memoryFileOf } from "../../host/memory-file.ts";
+import type { ContainerOptions, OciContainer } from "../oci/runtime.ts";
+import { createJail } from "./create-jail.ts";
+import { diskBytes, diskFiles, prepareDisk } from "./disk.ts";
+import { greet } from "./greet.ts";
+import {
+  configOf,
+  imageOf,
+  jailOptions,
+  jailUser,
+  letRead,
+  type MachineParts,
+  makeDirectories,
+} from "./machine.ts";
+import { type MachineSaver, type MachineState, VmSandbox } from "./sandbox.ts";
+import { wake } from "./saved/wake.ts";
+import { Stopwatch } from "./stopwatch.ts";
+
+export interface MakeOptions {
+  readonly saver: MachineSaver;
+  readonly log: Logger;
+}
+
+/** Nothing is left of a failed attempt. */
+export async function makeMachine(
+  parts: MachineParts,
+  before: MachineState,
+  { saver, log }: MakeOptions,
+): Promise<VmSandbox> {
+  let state = before;
+  await using undo = new AsyncDisposableStack();
+  const { spec, layout, runtime, template, saved } = parts;
+  const options = jailOptions(spec, layout);
+  const watch = new Stopwatch();
+  await makeDirectories(parts);
+  // Removes the runtime directory, too.
+  let container: OciContainer | undefined;
+  let sandbox: VmSandbox | undefined;
+  undo.defer(async () => {
+    const made =
+      sandbox ?? new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
+    await made.remove();
+  });
+  for (const path of [...spec.layers, parts.programs.kernel, parts.programs.initramfs]) await letRead(path);
+  const owner = jailUser(spec.id);
+  const isNew = (await diskFiles(layout.disks)).length === 0;
+  const disk = { directory: layout.disks, bytes: diskBytes, owner };
+  const disks = await prepareDisk(disk, template?.image.disk);
+  if (template !== undefined) state = { ...before, freshDisk: isNew };
+  const { freshDisk } = state;
+  await writeFile(layout.state, JSON.stringify(state), { mode: 0o600 });
+  // It stands still until it has all of its state.
+  if (saved !== undefined) await writeFile(layout.held, "", { mode: 0o600 });
+  watch.lap("files");
+  container = await makeJail(parts, { disks, freshDisk }, options);
+  watch.lap("jail");
+  await container.start();
+  sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
+  const connection =
+    saved === undefined
+      ? greet(spec, layout, container, { watch, template, freshDisk })
+      : wake(spec, layout, container, saved);
+  sandbox.connect(connection);
+  await connection;
+  const from = saved !== undefined ? "saved state" : template === undefined ? "boot" : "template";
+  log.debug("a virtual machine is up", { name: spec.name, from, ...watch.laps });
+  undo.move();
+  return sandbox;
+}
+
+export async function makeJail(
+  parts: MachineParts,
+  { disks, freshDisk }: { readonly disks: readonly string[]; readonly freshDisk: boolean },
+  options: ContainerOptions,
+): Promise<OciContainer> {
+  const { runtime, layout, template, saved } = parts;
+  const config = await configOf(parts, disks, freshDisk);
+  const image = imageOf(parts);
+  if (image === undefined) return createJail(runtime, config, layout, options, []);
+  const devices =
+    saved === undefined ? template?.openDevices() : memoryFileOf("devices", saved.image.devices);
+  try {
+    return await createJail(runtime, config, layout, options, [image.memory, devices ?? -1]);
+  } finally {
+    if (devices !== undefined) closeSync(devices);
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * Machines of the default size that wait for an image, so that a start finds one that is there already.
+ *
+ *   cleanUp -> fill -> (offer -> take | expiry)* -> close
+ *
+ * - `offer` gives the id of one that waits (and the network name space that its cards are in), for a workload that is about to be made with that id, and keeps the machine for
+ *   it for a while. `take` hands it over, once. What is taken is replaced in the background.
+ * - A machine is noted in STATE/pool/ID before it is made, until it is taken: what a daemon that was killed left is ended
+ *   by the next one. `close` ends all of them.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, rm, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { messageOf } from "../../../contract/errors.ts";
+import type { Logger } from "../../../contract/logger.ts";
+import { errnoNameOf } from "../../../host/system-error.ts";
+import type { OciRuntime } from "../../oci/runtime.ts";
+import type { PreparedSandbox, SandboxSpec } from "../../wall.ts";
+import { layoutOf } from "../layout.ts";
+import type { MachineParts } from "../machine.ts";
+import { makeWaiting, removeWaiting, type WaitingMachine } from "./waiting.ts";
+
+/** Where a workload of that id has its files. */
+export type Places = (id: string) => Pick<SandboxSpec, "directory" | "runtimeDirectory">;
+
+export interface PoolOptions {
+  /** Machines that wait; 0: there is no pool. */
+  readonly size: number;
+  readonly stateDirectory: string;
+  readonly places: Places;
+  readonly log: Logger;
+  readonly runtime: () => OciRuntime;
+  /** What a machine is made of, and what has to be disposed of once it is. */
+  readonly parts: (
+    spec: SandboxSpec,
+  ) => Promise<{ readonly parts: MachineParts; readonly lease: Disposable }>;
+}
+
+/** Milliseconds that an offered machine is kept for the workload that has its id. */
+const keptFor = 60_000;
+/** Milliseconds after the last use: whoever starts now needs the processors. */
+const refillPause = 1000;
+
+export class Pool {
+  readonly #options: PoolOptions;
+  readonly #directory: string;
+  readonly #free = new Map<string, WaitingMachine>();
+  readonly #offered = new Map<
+    string,
+    { readonly machine: WaitingMachine; readonly expiry: NodeJS.Timeout }
+  >();
+  readonly #removals = new Set<Promise<void>>();
+  #filling: Promise<void> | undefined;
+  #refill: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    this.#directory = join(options.stateDirectory, "pool");
+  }
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#free.size;
+  }
+
+  /** Takes away what a daemon that was killed left. */
+  async cleanUp(): Promise<void> {
+    for (const id of await this.#noted()) {
+      const spec = specOf(id, this.#options.places);
+      await removeWaiting({ spec, layout: layoutOf(spec), runtime: this.#options.runtime() });
+      await this.#forget(spec);
+    }
+  }
+
+  /** Makes machines until there are enough; resolves when there are, or one could not be made. */
+  fill(): Promise<void> {
+    this.#filling ??= this.#fill().finally(() => {
+      this.#filling = undefined;
+    });
+    return this.#filling;
+  }
+
+  offer(): PreparedSandbox | undefined {
+    const [first] = this.#free;
+    if (first === undefined || this.#closed) return undefined;
+    const [id, machine] = first;
+    this.#free.delete(id);
+    const pid = machine.container.pid();
+    if (pid === undefined) {
+      this.#discard(machine);
+      return undefined;
+    }
+    const expiry = setTimeout(() => {
+      this.#offered.delete(id);
+      this.#discard(machine);
+    }, keptFor);
+    expiry.unref();
+    this.#offered.set(id, { machine, expiry });
+    this.#fillLater();
+    return { id, namespace: `/proc/${pid}/ns/net` };
+  }
+
+  /** The machine of a workload's id, which is the caller's from now on. */
+  async take(id: string): Promise<WaitingMachine | undefined> {
+    const offered = this.#offered.get(id);
+    if (offered === undefined) return undefined;
+    this.#offered.delete(id);
+    clearTimeout(offered.expiry);
+    this.#fillLater();
+    await rm(join(this.#directory, id), { force: true });
+    return offered.machine;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#refill);
+    await this.#filling?.catch(() => undefined);
+    for (const machine of this.#free.values()) this.#discard(machine);
+    for (const { machine, expiry } of this.#offered.values()) {
+      clearTimeout(expiry);
+      this.#discard(machine);
+    }
+    this.#free.clear();
+    this.#offered.clear();
+    await Promise.all(this.#removals);
+  }
+
+  #fillLater(): void {
+    clearTimeout(this.#refill);
+    if (this.#closed) return;
+    this.#refill = setTimeout(() => void this.fill(), refillPause);
+    this.#refill.unref();
+  }
+
+  async #fill(): Promise<void> {
+    const { size, places, log } = this.#options;
+    while (this.#free.size < size && !this.#closed) {
+      const spec = specOf(randomBytes(32).toString("hex"), places);
+      try {
+        const machine = await this.#make(spec);
+        this.#free.set(spec.id, machine);
+        // It is of no use any more if it ends by itself.
+        void machine.agent.closed.then(() => {
+          if (!this.#free.delete(spec.id)) return;
+          this.#discard(machine);
+          this.#fillLater();
+        });
+      } catch (error) {
+        log.warn("a virtual machine could not be made to wait for an image", { why: messageOf(error) });
+        return;
+      }
+    }
+  }
+
+  async #make(spec: SandboxSpec): Promise<WaitingMachine> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await writeFile(join(this.#directory, spec.id), "", { mode: 0o600 });
+    const layout = layoutOf(spec);
+    try {
+      const { parts, lease } = await this.#options.parts(spec);
+      using _ = lease;
+      return await makeWaiting(parts);
+    } catch (error) {
+      await removeWaiting({ spec, layout, runtime: this.#options.runtime() });
+      await this.#forget(spec);
+      throw error;
+    }
+  }
+
+  #discard({ parts, agent }: WaitingMachine): void {
+    agent.close();
+    const removal = removeWaiting(parts)
+      .then(() => this.#forget(parts.spec))
+      .catch((error: unknown) => {
+        this.#options.log.warn("a virtual machine that waited could not be taken away", {
+          why: messageOf(error),
+        });
+      })
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+
+  /** The directory stays if there is a workload, for then it is not empty. */
+  async #forget({ id, directory }: SandboxSpec): Promise<void> {
+    await rmdir(directory).catch(() => undefined);
+    await rm(join(this.#directory, id), { force: true });
+  }
+
+  async #noted(): Promise<string[]> {
+    try {
+      return (await readdir(this.#directory)).filter((name) => /^[0-9a-f]{64}$/.test(name));
+    } catch (error) {
+      if (errnoNameOf(error) === "ENOENT") return [];
+      throw error;
+    }
+  }
+}
+
+/** What is known of a workload of which nothing is known yet. */
+function specOf(id: string, places: Places): SandboxSpec {
+  const { directory, runtimeDirectory } = places(id);
+  return {
+    id,
+    name: id.slice(0, 12),
+    directory,
+    runtimeDirectory,
+    layers: [],
+    process: {
+      args: [],
+      env: [],
+      cwd: "/",
+      user: "",
+      capabilities: [],
+      terminal: false,
+      stdin: false,
+      stdinOnce: false,
+    },
+    hostname: "",
+    readOnlyRoot: false,
+    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
+    // The workload will have one of its own.
+    logPath: join(runtimeDirectory, "log"),
+  };
+}

@@ -1,0 +1,128 @@
+/**
+ * A machine that waits for an image: a copy of a template whose agent has answered, standing still. It has the id of the
+ * workload that it will be given to, and with it the names, the user and the places of everything.
+ *
+ * What it cannot have yet are the layers. Its jail shows a directory that is empty at first; QEMU is given what is linked
+ * into it once there is an image.
+ */
+import { statSync } from "node:fs";
+import { link, mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { OciContainer } from "../../oci/runtime.ts";
+import type { SandboxSpec } from "../../wall.ts";
+import { AgentConnection } from "../agent.ts";
+import { layerFile, layerNode } from "../arguments.ts";
+import { layMoreCables, makeTaps } from "../cables.ts";
+import { diskBytes, prepareDisk } from "../disk.ts";
+import { FieldWriter } from "../fields.ts";
+import { setUp } from "../greet.ts";
+import { jailed } from "../layout.ts";
+import { jailOptions, jailUser, letRead, type MachineParts, makeDirectories } from "../machine.ts";
+import { makeJail } from "../make.ts";
+import { verbs } from "../protocol.ts";
+import { type QmpCommand, qmp } from "../qmp.ts";
+import { type MachineSaver, type MachineState, VmSandbox } from "../sandbox.ts";
+import { loadState } from "../template/state.ts";
+
+/** Milliseconds. */
+const restoreTimeout = 30_000;
+
+export interface WaitingMachine {
+  readonly parts: MachineParts;
+  readonly container: OciContainer;
+  readonly agent: AgentConnection;
+}
+
+/** Nothing is left of a failed attempt but what `removeWaiting` takes away. */
+export async function makeWaiting(parts: MachineParts): Promise<WaitingMachine> {
+  const { spec, layout } = parts;
+  for (const path of [spec.directory, spec.runtimeDirectory])
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  await makeDirectories(parts);
+  await mkdir(layout.layers, { recursive: true, mode: 0o755 });
+  const disk = { directory: layout.disks, bytes: diskBytes, owner: jailUser(spec.id) };
+  const disks = await prepareDisk(disk, parts.template?.image.disk);
+  const { namespace, taps } = makeTaps(jailUser(spec.id));
+  using network = namespace;
+  const wired = { ...spec, network: { namespace: network.path, taps, interfaces: [], routes: [] } };
+  const container = await makeJail({ ...parts, spec: wired }, { disks, freshDisk: true }, jailOptions(spec, layout));
+  await container.start();
+  const gone = new AbortController();
+  void container.wait().then(
+    () => gone.abort(),
+    () => gone.abort(),
+  );
+  const options = { timeout: restoreTimeout, signal: gone.signal };
+  await loadState(layout, options);
+  const agent = await AgentConnection.open(layout.agentSocket, options);
+  // An emulator translates what it runs for the first time: here, nobody waits for it.
+  if (parts.facts.acceleration === "tcg") await agent.request(verbs.rehearse, new FieldWriter());
+  await qmp(layout.monitorSocket, "stop", { signal: gone.signal });
+  return { parts, container, agent };
+}
+
+/** Gives the machine its image. When it throws, the machine is of no use any more. */
+export async function claimWaiting(
+  { parts, container, agent }: WaitingMachine,
+  spec: SandboxSpec,
+  state: MachineState,
+  saver: MachineSaver,
+): Promise<VmSandbox> {
+  const { layout, runtime } = parts;
+  layCards(container, spec);
+  await writeFile(layout.state, JSON.stringify(state), { mode: 0o600 });
+  for (const [index, path] of spec.layers.entries()) {
+    await letRead(path);
+    await link(path, join(layout.layers, String(index)));
+  }
+  await qmp(layout.monitorSocket, fillingOf(spec.layers.length));
+  // QEMU has them open.
+  await rm(layout.layers, { recursive: true });
+  const sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
+  const connection = setUp(spec, agent, true).then(() => agent);
+  sandbox.connect(connection);
+  await connection;
+  return sandbox;
+}
+
+/** Its network was made in the name space that the machine is in. */
+function layCards(container: OciContainer, { network }: SandboxSpec): void {
+  const pid = container.pid();
+  if (pid === undefined) throw new Error("it has ended");
+  if (network?.namespace === undefined) return;
+  if (statSync(network.namespace).ino !== statSync(`/proc/${pid}/ns/net`).ino)
+    throw new Error("the workload has another network");
+  layMoreCables(
+    pid,
+    network.interfaces.map((each, index) => ({ ...each, card: each.card ?? index })),
+  );
+}
+
+/** Ends the machine and takes away what is its own: the workload that has its id may exist. */
+export async function removeWaiting({
+  spec,
+  layout,
+  runtime,
+}: Pick<MachineParts, "spec" | "layout" | "runtime">) {
+  await runtime.delete(jailOptions(spec, layout));
+  for (const path of [spec.runtimeDirectory, layout.layers, layout.disks])
+    await rm(path, { recursive: true, force: true });
+}
+
+/** Puts the layers in the place of the empty disks, and lets the machine go on. */
+function fillingOf(layers: number): QmpCommand[] {
+  const indices = Array.from({ length: layers }, (_, index) => index);
+  const reopened = indices.map((index) => ({ ...layerNode(index), file: `layer${index}-file` }));
+  return [
+    ...indices.map((index) => ({
+      execute: "blockdev-add",
+      arguments: {
+        ...layerFile(jailed.layer(index)),
+        "node-name": `layer${index}-file`,
+        "read-only": true,
+      },
+    })),
+    { execute: "blockdev-reopen", arguments: { options: reopened } },
+    { execute: "cont" },
+  ];
+}

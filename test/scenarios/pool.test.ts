@@ -1,0 +1,129 @@
+/** Machines that wait for an image: what starts in one is like any other, and none of them is left behind. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { startDaemon, type TestDaemon } from "../support/daemon.ts";
+import { findHalfMade } from "../support/half-made.ts";
+import { until } from "../support/until.ts";
+
+const timeout = 240_000;
+let daemon: TestDaemon;
+
+beforeAll(async () => {
+  daemon = await startDaemon({ config: { logLevel: "debug", vm: { pool: 1 } } });
+}, timeout);
+afterAll(async () => await daemon[Symbol.asyncDispose](), timeout);
+
+function noted(): string[] {
+  try {
+    return readdirSync(join(daemon.state, "pool"));
+  } catch {
+    return [];
+  }
+}
+
+/** The QEMU of a machine. */
+function qemuOf(id: string): string | undefined {
+  const name = `\0-name\0hull-${id.slice(0, 12)}\0`;
+  return readdirSync("/proc").find((entry) => {
+    try {
+      return readFileSync(`/proc/${entry}/cmdline`, "latin1").includes(name);
+    } catch {
+      // No process, or one that has gone.
+      return false;
+    }
+  });
+}
+
+/** The id of the machine that waits: one that stands still, and so uses no processor. */
+async function waiting(): Promise<string> {
+  let found = "";
+  await until("a machine waits", async () => {
+    found = noted()[0] ?? "";
+    const before = timesOf(found);
+    await Bun.sleep(300);
+    return before !== "" && before === timesOf(found);
+  });
+  return found;
+}
+
+function timesOf(id: string): string {
+  const pid = id === "" ? undefined : qemuOf(id);
+  return pid === undefined ? "" : readFileSync(`/proc/${pid}/stat`, "utf8").split(" ").slice(13, 15).join();
+}
+
+function run(...args: string[]): Promise<string> {
+  return daemon.hullOk(["run", "--isolation", "vm", ...args]);
+}
+
+describe("a machine that waited", () => {
+  test(
+    "is the workload's: its id, its name and host name, its network, its files, its limits, its end",
+    async () => {
+      const id = await waiting();
+      expect(await run("-d", "--name", "box", "hull/tiny", "sh", "-c", "echo up; sleep 1000")).toBe(id);
+      expect(await daemon.hullOk(["exec", "box", "hostname"])).toBe(id.slice(0, 12));
+      expect(noted()).not.toContain(id);
+      const address = await daemon.hullOk(["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "box"]);
+      expect(await daemon.hullOk(["exec", "box", "ip", "-4", "addr"])).toContain(address);
+      await daemon.hullOk(["exec", "box", "sh", "-c", "echo kept > /kept"]);
+      await daemon.kill9();
+      await daemon.start();
+      expect(await daemon.hullOk(["logs", "box"])).toBe("up");
+      await daemon.hullOk(["fork", "--name", "twin", "box"]);
+      expect(await daemon.hullOk(["exec", "twin", "cat", "/kept"])).toBe("kept");
+      await daemon.hullOk(["suspend", "box"]);
+      await daemon.hullOk(["resume", "box"]);
+      await daemon.hullOk(["restart", "-t", "0", "box"]);
+      expect(await daemon.hullOk(["exec", "box", "cat", "/kept"])).toBe("kept");
+      await daemon.hullOk(["rm", "-f", "box", "twin"]);
+      const of = (id: string) => (line: string) => line.includes(id.slice(0, 12));
+      const others = (await findHalfMade(daemon)).filter((line) => !noted().some((each) => of(each)(line)));
+      expect(others).toEqual([]);
+    },
+    timeout,
+  );
+
+  test(
+    "is for one workload of the default size, and another takes its place; other sizes do without",
+    async () => {
+      const id = await waiting();
+      await run("--rm", "--memory", "96m", "hull/tiny", "true");
+      expect(noted()).toContain(id);
+      await run("--rm", "hull/tiny", "true");
+      const next = await waiting();
+      expect(next).not.toBe(id);
+      expect(qemuOf(id)).toBeUndefined();
+    },
+    timeout,
+  );
+
+  test(
+    "goes with the daemon, and after its death with the next one",
+    async () => {
+      const id = await waiting();
+      await daemon.kill9();
+      expect(qemuOf(id)).toBeDefined();
+      await daemon.start();
+      expect(qemuOf(id)).toBeUndefined();
+      const next = await waiting();
+      await daemon.stop();
+      expect(qemuOf(next)).toBeUndefined();
+      expect(readdirSync(join(daemon.root, "workloads"))).toEqual([]);
+      await daemon.start();
+    },
+    timeout,
+  );
+
+  test(
+    "and that ended by itself is replaced, or done without",
+    async () => {
+      const id = await waiting();
+      process.kill(Number(qemuOf(id)), "SIGKILL");
+      await run("--rm", "hull/tiny", "true");
+      await until("what is left of it is gone", () => Promise.resolve(!noted().includes(id)));
+      expect(await waiting()).not.toBe(id);
+    },
+    timeout,
+  );
+});
