@@ -38,12 +38,14 @@ function qemuOf(id: string): string | undefined {
 /** The id of the machine that waits: one that stands still, and so uses no processor. */
 async function waiting(): Promise<string> {
   let found = "";
-  await until("a machine waits", async () => {
+  const stands = async (): Promise<boolean> => {
     found = noted()[0] ?? "";
     const before = timesOf(found);
     await Bun.sleep(300);
     return before !== "" && before === timesOf(found);
-  });
+  };
+  // The first one may have to wait for a template to be made.
+  await until("a machine waits", stands, timeout / 2);
   return found;
 }
 

@@ -45,7 +45,11 @@ export async function makeWaiting(parts: MachineParts): Promise<WaitingMachine> 
   const { namespace, taps } = makeTaps(jailUser(spec.id));
   using network = namespace;
   const wired = { ...spec, network: { namespace: network.path, taps, interfaces: [], routes: [] } };
-  const container = await makeJail({ ...parts, spec: wired }, { disks, freshDisk: true }, jailOptions(spec, layout));
+  const container = await makeJail(
+    { ...parts, spec: wired },
+    { disks, freshDisk: true },
+    jailOptions(spec, layout),
+  );
   await container.start();
   const gone = new AbortController();
   void container.wait().then(

@@ -27,6 +27,8 @@ const memorySection = "ram";
 const restLimit = 256 * 1024 * 1024;
 const mostBlocks = 256;
 const longestName = 255;
+/** A page with its address and the name of its block. */
+const longestItem = 2 * pageBytes;
 
 export interface StreamOptions {
   readonly memoryBytes: number;
@@ -45,6 +47,8 @@ export class MemoryStream {
   readonly #rest: Buffer[] = [];
   #restBytes = 0;
   #data: Buffer = Buffer.alloc(0);
+  /** The beginning of an item, from the pieces before. */
+  #left: Buffer = Buffer.alloc(0);
   #at = 0;
   #step: () => typeof more | undefined = () => this.#readHead();
   #section: number | undefined;
@@ -63,9 +67,23 @@ export class MemoryStream {
   }
 
   push(piece: Buffer): void {
-    this.#data = this.#at < this.#data.length ? Buffer.concat([this.#data.subarray(this.#at), piece]) : piece;
-    this.#at = 0;
+    let start = 0;
+    if (this.#left.length > 0) {
+      // Only what is torn is put together: copying every piece would take longer than parting it.
+      const kept = this.#left.length;
+      this.#data = Buffer.concat([this.#left, piece.subarray(0, longestItem)]);
+      this.#at = 0;
+      while (this.#at < kept && this.#step() !== more);
+      if (this.#at < kept) {
+        this.#left = Buffer.from(this.#data.subarray(this.#at));
+        return;
+      }
+      start = this.#at - kept;
+    }
+    this.#data = piece;
+    this.#at = start;
     while (this.#step() !== more);
+    this.#left = Buffer.from(piece.subarray(this.#at));
   }
 
   finish(): Buffer {
