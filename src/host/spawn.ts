@@ -8,6 +8,8 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Bytes of standard output and of standard error kept; the rest is read and dropped. */
   readonly outputLimit?: number;
+  /** Ends the program, and all that it started, when it aborts. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunResult {
@@ -28,16 +30,37 @@ export const plainEnvironment: Readonly<Record<string, string>> = {
   LC_ALL: "C",
 };
 
-/** Runs a program to its end without input. Throws `hostMissing` when it is not installed. */
+/**
+ * Runs a program to its end without input. Throws `hostMissing` when it is not installed, and the signal's reason
+ * when that aborts; nothing of the program runs any more then.
+ */
 export async function run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const child = start(command, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const child = start(command, {
+    ...options,
+    ownGroup: signal !== undefined,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const end = (): void => killGroup(child.pid);
+  signal?.addEventListener("abort", end, { once: true });
   const limit = options.outputLimit ?? defaultOutputLimit;
   const [stdout, stderr] = await Promise.all([
     readBounded(child.stdout, limit),
     readBounded(child.stderr, limit),
     child.exited,
-  ]);
+  ]).finally(() => signal?.removeEventListener("abort", end));
+  signal?.throwIfAborted();
   return { code: exitCodeOf(child), stdout, stderr };
+}
+
+/** The group has the id of the program that leads it. */
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch (error) {
+    if (errnoNameOf(error) !== "ESRCH") throw error;
+  }
 }
 
 export interface SpawnOptions {
@@ -48,6 +71,8 @@ export interface SpawnOptions {
    * descriptor. A `pipe` from 3 on is a socket pair, whose our end is in `Spawned.stdio`.
    */
   readonly stdio: readonly ("ignore" | "pipe" | "inherit" | number)[];
+  /** The program leads a process group and a session of its own. */
+  readonly ownGroup?: boolean;
 }
 
 export type Spawned = Bun.Subprocess;
@@ -59,6 +84,7 @@ export function start(command: readonly string[], options: SpawnOptions): Spawne
     return Bun.spawn([...command], {
       env: { ...(options.env ?? plainEnvironment) },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      ...(options.ownGroup === true ? { detached: true } : {}),
       stdio: [stdin ?? "ignore", stdout ?? "ignore", stderr ?? "ignore", ...more],
     });
   } catch (error) {

@@ -85,6 +85,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
       content,
       records,
       gate: this.#gate,
+      proxies: settings.proxies,
       imageOf: (record) => this.#imageOf(record),
     });
   }

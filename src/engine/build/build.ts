@@ -95,7 +95,8 @@ async function receive(
   const repository = parseGitUrl(source.url);
   if (repository !== undefined) {
     await using scratch = await session.directory();
-    const files = await session.receiveContext(gitArchive(repository, scratch.path), contextName);
+    const options = { scratch: scratch.path, proxies: session.proxies, signal };
+    const files = await session.receiveContext(gitArchive(repository, options), contextName);
     if (files.root.child(".gitmodules") !== undefined)
       await output.text("[Warning] the repository has submodules, which are not fetched\n");
     return files;
@@ -106,7 +107,7 @@ async function receive(
       value: source.url,
       why: "give a git or http(s) URL",
     });
-  const { bytes } = await download(source.url, signal);
+  const { bytes } = await download(source.url, signal, session.proxies);
   const file = await session.receiveFile(request.dockerfile, bytes, {
     what: `the download ${source.url}`,
     mode: 0o644,

@@ -104,7 +104,7 @@ async function downloaded(
       why: "clone it in a RUN",
     });
   await stage.run.output.text(`Downloading ${url}\n`);
-  const { bytes, name, mtimeSeconds } = await download(url, stage.run.signal);
+  const { bytes, name, mtimeSeconds } = await download(url, stage.run.signal, stage.run.session.proxies);
   if (name === "" && /\/$/.test(destination))
     throw dockerfileError(
       instruction.line,

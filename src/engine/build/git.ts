@@ -5,6 +5,7 @@
 import { HullError } from "../../contract/errors.ts";
 import { FilterFailure, filterThrough } from "../../host/filter-process.ts";
 import { run } from "../../host/spawn.ts";
+import type { ProxySettings } from "../../image/registry/proxy.ts";
 
 interface Repository {
   readonly url: string;
@@ -28,14 +29,13 @@ export function parseGitUrl(text: string): Repository | undefined {
   return { url, ref: ref === "" ? "HEAD" : ref, directory: directory.replace(/^\/+|\/+$/g, "") };
 }
 
-/** Only what reaches another host; `ext::` would run a program here. */
-const safe = [
-  "never",
-  "https.allow=always",
-  "http.allow=always",
-  "git.allow=always",
-  "ssh.allow=always",
-].flatMap((setting) => ["-c", `protocol.${setting === "never" ? "allow=never" : setting}`]);
+/** Only what reaches another host; `ext::` would run a program here. Who sends next to nothing is given up. */
+const settings = [
+  ...["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60"],
+  ...["never", "https.allow=always", "http.allow=always", "git.allow=always", "ssh.allow=always"].flatMap(
+    (setting) => ["-c", `protocol.${setting === "never" ? "allow=never" : setting}`],
+  ),
+];
 const environment = {
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   LC_ALL: "C",
@@ -45,19 +45,35 @@ const environment = {
   GIT_SSH_COMMAND: "ssh -o BatchMode=yes",
 };
 
-/** `scratch`: an empty directory of the caller's. */
-export async function* gitArchive(repository: Repository, scratch: string): AsyncGenerator<Uint8Array> {
+export interface GitOptions {
+  /** An empty directory of the caller's. */
+  readonly scratch: string;
+  readonly proxies: ProxySettings;
+  readonly signal: AbortSignal;
+}
+
+export async function* gitArchive(repository: Repository, options: GitOptions): AsyncGenerator<Uint8Array> {
   const { url, ref, directory } = repository;
-  await git(repository, ["init", "--quiet", "--bare", scratch]);
+  const { scratch } = options;
+  const git = (args: readonly string[]) =>
+    run(["git", ...settings, ...args], {
+      env: { ...environment, ...proxyVariables(options.proxies) },
+      signal: options.signal,
+    });
+  const must = async (args: readonly string[]): Promise<void> => {
+    const { code, stderr } = await git(args);
+    if (code !== 0) throw failed(repository, stderr);
+  };
+  await must(["init", "--quiet", "--bare", scratch]);
   const fetch = ["-C", scratch, "fetch", "--quiet", "--no-tags"];
-  const shallow = await run(["git", ...safe, ...fetch, "--depth=1", "--", url, ref], { env: environment });
+  const shallow = await git([...fetch, "--depth=1", "--", url, ref]);
   let commit = "FETCH_HEAD";
   if (shallow.code !== 0) {
     // Old servers neither cut histories nor give single commits.
-    const plain = await run(["git", ...safe, ...fetch, "--", url, ref], { env: environment });
+    const plain = await git([...fetch, "--", url, ref]);
     if (plain.code !== 0) {
       if (!/^[0-9a-f]{7,64}$/.test(ref)) throw failed(repository, plain.stderr);
-      await git(repository, [...fetch, "--", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
+      await must([...fetch, "--", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
       commit = ref;
     }
   }
@@ -72,9 +88,11 @@ export async function* gitArchive(repository: Repository, scratch: string): Asyn
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
 
-async function git(repository: Repository, args: readonly string[]): Promise<void> {
-  const { code, stderr } = await run(["git", ...safe, ...args], { env: environment });
-  if (code !== 0) throw failed(repository, stderr);
+/** As for everything else, this machine needs no proxy. */
+function proxyVariables({ http, https, except }: ProxySettings): Record<string, string> {
+  const none = [except, "localhost", "127.0.0.1", "::1"].filter((word) => word !== "").join(",");
+  const named = Object.entries({ http_proxy: http, https_proxy: https, no_proxy: none });
+  return Object.fromEntries(named.filter(([, value]) => value !== ""));
 }
 
 function failed({ url }: Repository, why: string): HullError {

@@ -1,6 +1,7 @@
 /** What a build fetches itself: contexts behind URLs, and the files of ADD. */
 import { posix } from "node:path";
 import { HullError, messageOf } from "../../contract/errors.ts";
+import { type ProxySettings, proxyFor } from "../../image/registry/proxy.ts";
 
 export interface Download {
   readonly bytes: AsyncIterable<Uint8Array>;
@@ -16,15 +17,11 @@ export function isHttpUrl(text: string): boolean {
   return /^https?:\/\//i.test(text);
 }
 
+const maxRedirects = 10;
+
 /** Starts a download; redirects are followed. Throws `download`. */
-export async function download(url: string, signal: AbortSignal): Promise<Download> {
-  let response: Response;
-  try {
-    response = await fetch(url, { signal, redirect: "follow" });
-  } catch (error) {
-    signal.throwIfAborted();
-    throw new HullError("download", { url, why: messageOf(error) }, { cause: error });
-  }
+export async function download(url: string, signal: AbortSignal, proxies: ProxySettings): Promise<Download> {
+  const response = await follow(url, signal, proxies);
   if (!response.ok || response.body === null) {
     await response.body?.cancel();
     throw new HullError("download", {
@@ -39,6 +36,28 @@ export async function download(url: string, signal: AbortSignal): Promise<Downlo
     mtimeSeconds: Number.isNaN(modified) ? 0 : Math.floor(modified / 1000),
     type: response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "",
   };
+}
+
+/** Each place on the way has the proxy that is meant for it. */
+async function follow(url: string, signal: AbortSignal, proxies: ProxySettings): Promise<Response> {
+  let at = url;
+  for (let hops = 0; hops <= maxRedirects; hops++) {
+    if (!URL.canParse(at) || !isHttpUrl(at))
+      throw new HullError("download", { url, why: `${JSON.stringify(at)} is no http(s) URL` });
+    const proxy = proxyFor(new URL(at), proxies);
+    let response: Response;
+    try {
+      response = await fetch(at, { signal, redirect: "manual", ...(proxy === undefined ? {} : { proxy }) });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new HullError("download", { url, why: messageOf(error) }, { cause: error });
+    }
+    const location = response.headers.get("location");
+    if (location === null || ![301, 302, 303, 307, 308].includes(response.status)) return response;
+    await response.body?.cancel();
+    at = URL.canParse(location, at) ? new URL(location, at).href : location;
+  }
+  throw new HullError("download", { url, why: `it redirects more than ${maxRedirects} times` });
 }
 
 async function* told(

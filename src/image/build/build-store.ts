@@ -6,6 +6,7 @@
  */
 import type { Digest, Image } from "../image-store.ts";
 import type { LayerRecord } from "../layer/ingest.ts";
+import type { ProxySettings } from "../registry/proxy.ts";
 import type { CachedStep } from "./cache-records.ts";
 import type { BuildContext } from "./context.ts";
 import type { StageConfig } from "./stage-config.ts";
@@ -30,6 +31,8 @@ export interface BuildStore {
 }
 
 export interface BuildSession {
+  /** For what a build fetches itself. */
+  readonly proxies: ProxySettings;
   receiveContext(tar: AsyncIterable<Uint8Array>, what: string): Promise<BuildContext>;
   /** A tree of one file. */
   receiveFile(

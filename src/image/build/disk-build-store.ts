@@ -8,6 +8,7 @@ import { tagReference } from "../import.ts";
 import { ingestLayer, type LayerRecord } from "../layer/ingest.ts";
 import type { ImageRecord, ImageRecords } from "../records.ts";
 import { prepareImage } from "../registration.ts";
+import type { ProxySettings } from "../registry/proxy.ts";
 import { bytesOnDisk } from "../usage.ts";
 import type { BuildSession, BuildStore, CacheUsage, PrunedCache, StageState } from "./build-store.ts";
 import type { CachedStep } from "./cache-records.ts";
@@ -19,6 +20,7 @@ interface Parts {
   readonly content: ContentStore;
   readonly records: ImageRecords;
   readonly gate: Gate;
+  readonly proxies: ProxySettings;
   readonly imageOf: (record: ImageRecord) => Image;
 }
 
@@ -88,6 +90,10 @@ class DiskBuildSession implements BuildSession {
 
   constructor(parts: Parts) {
     this.#parts = parts;
+  }
+
+  get proxies(): ProxySettings {
+    return this.#parts.proxies;
   }
 
   receiveContext(tar: AsyncIterable<Uint8Array>, what: string): Promise<BuildContext> {
