@@ -1,41 +1,13 @@
 /** Hosts on which the daemon, or one of its walls, cannot do its work: it says why and what to do. */
 import { describe, expect, test } from "bun:test";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type HullResult, hullProgram, runProgram, startDaemon } from "../support/daemon.ts";
+import { mounted, scratch } from "../support/disks.ts";
 import { findHalfMade } from "../support/half-made.ts";
 
 const timeout = 120_000;
-
-/** A directory of the test's own. */
-async function scratch(): Promise<AsyncDisposable & { path: string }> {
-  const path = await mkdtemp(join(tmpdir(), "h-"));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
-
-/** A file system of the test's own, mounted for as long as the test lasts. */
-async function mounted(...args: string[]): Promise<AsyncDisposable & { path: string }> {
-  const path = await mkdtemp(join(tmpdir(), "h-"));
-  const result = await runProgram(["mount", ...args, path]);
-  expect(result).toMatchObject({ code: 0, stderr: "" });
-  return {
-    path,
-    async [Symbol.asyncDispose]() {
-      await runProgram(["umount", path]);
-      await rm(path, { recursive: true, force: true });
-    },
-  };
-}
-
-/** An image of a small disk, to be mounted through a loop device. */
-async function smallDisk(directory: string): Promise<string> {
-  const image = join(directory, "disk");
-  const made = await runProgram(["sh", "-c", `truncate -s 32M ${image} && mkfs.ext4 -q ${image}`]);
-  expect(made.code).toBe(0);
-  return image;
-}
 
 /** A daemon that is expected to refuse to start. */
 async function refusal(...args: string[]): Promise<HullResult> {
@@ -169,49 +141,6 @@ describe("a wall that cannot be used says what is missing", () => {
         expect(doctor.code).toBe(wall === "container" ? 1 : 0);
         expect(doctor.stdout.toLowerCase()).toContain(words);
       }
-    },
-    timeout,
-  );
-});
-
-describe("a full disk", () => {
-  test(
-    "fails what needs room, leaves nothing half-made, and is over when there is room again",
-    async () => {
-      await using directory = await scratch();
-      await using disk = await mounted("-o", "loop", await smallDisk(directory.path));
-      await using daemon = await startDaemon({ args: ["--root", disk.path] });
-      await daemon.hullOk(["run", "--name", "filler", "hull/tiny", "true"]);
-      const images = await daemon.hullOk(["images"]);
-
-      const big = join(directory.path, "big");
-      await writeFile(big, crypto.getRandomValues(new Uint8Array(65_536)));
-      const tar = await runProgram([
-        "sh",
-        "-c",
-        `cd ${directory.path} && for i in $(seq 600); do cat big; done > huge && tar c huge`,
-      ]);
-      const imported = await daemon.hull(["import", "-", "too/big"], { stdin: tar.stdoutBytes });
-      expect(imported.code).not.toBe(0);
-      expect(imported.stderr).toContain("no space left on device");
-      expect(await daemon.hullOk(["images"])).toBe(images);
-
-      const filled = await daemon.hull([
-        "run",
-        "--name",
-        "greedy",
-        "hull/tiny",
-        "dd",
-        "if=/dev/zero",
-        "of=/fill",
-        "bs=64k",
-      ]);
-      expect(filled.stderr).toContain("No space left on device");
-      const created = await daemon.hull(["run", "--name", "late", "hull/tiny", "true"]);
-      expect([0, 125]).toContain(created.code);
-      expect(await daemon.ping()).toBe(true);
-      await daemon.hullOk(["rm", "greedy"]);
-      expect(await daemon.hullOk(["run", "--rm", "hull/tiny", "echo", "room"])).toBe("room");
     },
     timeout,
   );

@@ -8,6 +8,7 @@ import { closeSync, openSync, read } from "node:fs";
 import { promisify } from "node:util";
 import { HullError } from "../../contract/errors.ts";
 import type { ContentStore, PendingFile } from "../content/content-store.ts";
+import { naming } from "../content/naming.ts";
 import { decompress } from "../layer/decompress.ts";
 import type { TarEntry } from "../tar/entry.ts";
 import { TarParser } from "../tar/parser.ts";
@@ -47,7 +48,7 @@ export class BuildContext implements AsyncDisposable {
       return context;
     } catch (error) {
       await context[Symbol.asyncDispose]();
-      throw error;
+      throw naming(context.#what, error);
     }
   }
 
@@ -75,7 +76,7 @@ export class BuildContext implements AsyncDisposable {
       return context;
     } catch (error) {
       await context[Symbol.asyncDispose]();
-      throw error;
+      throw naming(context.#what, error);
     }
   }
 

@@ -2,6 +2,7 @@
 
 import type { ContentStore } from "../content/content-store.ts";
 import { digestOf } from "../content/content-store.ts";
+import { naming } from "../content/naming.ts";
 import type { Gate } from "../gate.ts";
 import type { Digest, Image } from "../image-store.ts";
 import { tagReference } from "../import.ts";
@@ -126,8 +127,12 @@ class DiskBuildSession implements BuildSession {
     return openImageTree(state.layers.map((layer) => this.#parts.content.layerPath(layer.diffId)));
   }
 
-  addLayer(tar: AsyncIterable<Uint8Array>, what: string): Promise<LayerRecord> {
-    return ingestLayer(this.#parts.content, tar, { what });
+  async addLayer(tar: AsyncIterable<Uint8Array>, what: string): Promise<LayerRecord> {
+    try {
+      return await ingestLayer(this.#parts.content, tar, { what });
+    } catch (error) {
+      throw naming(what, error);
+    }
   }
 
   next(state: StageState, config: StageConfig, created: string, layer: LayerRecord | undefined): StageState {

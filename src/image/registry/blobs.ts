@@ -1,5 +1,6 @@
 /** Blobs that are stored as they come: configs, layers of other platforms, whatever artifacts are made of. */
-import { HullError, isHullError } from "../../contract/errors.ts";
+import { HullError } from "../../contract/errors.ts";
+import { naming } from "../content/naming.ts";
 import type { Digest, ProgressEvent } from "../image-store.ts";
 import { verify, verifyBytes } from "../layer/ingest.ts";
 import type { Descriptor } from "../manifest.ts";
@@ -66,10 +67,4 @@ export async function fetchBlob(
     }),
   );
   onProgress({ status: "Download complete", id });
-}
-
-/** A full disk is told with what was being written, not with the name of a temporary file. */
-export function naming(what: string, error: unknown): unknown {
-  if (!isHullError(error, "noSpace")) return error;
-  return new HullError("noSpace", { what, path: String(error.details.path ?? "") }, { cause: error });
 }

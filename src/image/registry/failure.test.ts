@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { HullError } from "../../contract/errors.ts";
-import { naming } from "./blobs.ts";
+import { naming } from "../content/naming.ts";
 import { failureOf } from "./failure.ts";
 
 const url = new URL("https://r.example.com:5000/v2/");
