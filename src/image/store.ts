@@ -217,6 +217,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
 
   /** Removes what no image needs. Only to be called when nothing is being pulled, loaded or imported. */
   async collect(): Promise<void> {
+    this.#context.fetched.clear();
     const blobs = new Set<Digest>();
     const layers = new Set<Digest>();
     for (const record of this.#records.all()) {

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import { digestOf } from "../content/content-store.ts";
-import type { PullOptions } from "../image-store.ts";
+import type { ProgressEvent, PullOptions } from "../image-store.ts";
 import { mediaTypes } from "../manifest.ts";
 import { failure, fakeRegistry } from "../testing/fake-registry.ts";
 import { contentOf, smallTar, tarFile, testStore } from "../testing/store.ts";
@@ -41,6 +41,10 @@ test("pulls of images with common layers go on together, whoever of them leaves"
   const left = new Promise<void>((resolve) => {
     leave = resolve;
   });
+  let join = (): void => undefined;
+  const joined = new Promise<void>((resolve) => {
+    join = resolve;
+  });
   const shared = digestOf(layers[0] ?? Buffer.alloc(0));
   await using registry = fakeRegistry(
     { manifest: Buffer.alloc(0), layer: Buffer.alloc(0), blobs },
@@ -49,8 +53,9 @@ test("pulls of images with common layers go on together, whoever of them leaves"
       if (n !== undefined) return new Response(Buffer.from(images[Number(n)]?.manifest ?? []));
       const digest = url.pathname.split("/").at(-1) ?? "";
       asked.set(digest, (asked.get(digest) ?? 0) + 1);
-      // The layer that all have in common is on its way when the first of them leave.
+      // The layer that all have in common is on its way, and wanted by one who stays, when the first of them leave.
       if (digest === shared) {
+        await joined;
         leaving.abort(new Error("left"));
         await left;
       }
@@ -61,7 +66,12 @@ test("pulls of images with common layers go on together, whoever of them leaves"
   const impatient = [0, 1].map((n) =>
     failure(own.store.pull(`${registry.host}/x:v${n}`, { ...quiet, signal: leaving.signal })),
   );
-  const patient = images.slice(2).map((_, n) => own.store.pull(`${registry.host}/x:v${n + 2}`, quiet));
+  const onProgress = ({ id, status }: ProgressEvent): void => {
+    if (status === "Pulling fs layer" && shared.includes(id ?? "-")) setImmediate(join);
+  };
+  const patient = images
+    .slice(2)
+    .map((_, n) => own.store.pull(`${registry.host}/x:v${n + 2}`, { ...quiet, onProgress }));
   expect((await Promise.all(impatient)).map(String)).toEqual(["Error: left", "Error: left"]);
   leave();
   const pulled = await Promise.all(patient);
@@ -76,4 +86,40 @@ test("pulls of images with common layers go on together, whoever of them leaves"
 
   for (const { id } of pulled) await own.store.remove(id, { force: true, inUse: () => undefined });
   expect(await contentOf(own.root)).toEqual([]);
+});
+
+test("a layer that came for a pull that still goes on is not fetched again", async () => {
+  const [first, second] = [imageOf(0), imageOf(1)];
+  const blobs = new Map<string, Uint8Array>(
+    [...layers, first.config, second.config].map((bytes) => [digestOf(bytes), bytes]),
+  );
+  const shared = digestOf(layers[2] ?? Buffer.alloc(0));
+  const late = digestOf(layers[1] ?? Buffer.alloc(0));
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await using registry = fakeRegistry(
+    { manifest: first.manifest, layer: Buffer.alloc(0), blobs },
+    async (_, url) => {
+      if (url.pathname.endsWith("/manifests/v1")) return new Response(second.manifest);
+      if (url.pathname.endsWith(late)) await held;
+      return undefined;
+    },
+  );
+  await using own = await testStore();
+  let come = (): void => undefined;
+  const came = new Promise<void>((resolve) => {
+    come = resolve;
+  });
+  const id = shared.slice("sha256:".length).slice(0, 12);
+  const begun = own.store.pull(`${registry.host}/x:v0`, {
+    ...quiet,
+    onProgress: (event) => event.id === id && event.status === "Pull complete" && come(),
+  });
+  await came;
+  await own.store.pull(`${registry.host}/x:v1`, quiet);
+  release();
+  await begun;
+  expect(registry.requests.filter(({ url }) => url.endsWith(shared))).toHaveLength(1);
 });

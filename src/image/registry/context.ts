@@ -15,6 +15,11 @@ export interface RegistryContext {
   readonly places: Places;
   /** Layers on their way, by the digest of the blob. */
   readonly layers: SharedWork<LayerRecord, ProgressEvent>;
+  /**
+   * Layers that came since the last collection, by the digest of the blob: no image may have them yet, and a pull
+   * that comes later than the one that fetched them needs them all the same.
+   */
+  readonly fetched: Map<Digest, LayerRecord>;
   /** Blobs that are only stored. */
   readonly blobs: SharedWork<void, ProgressEvent>;
 }
@@ -30,6 +35,7 @@ export function registryContext(
     settings,
     places: new Places(settings.downloads),
     layers: new SharedWork(),
+    fetched: new Map(),
     blobs: new SharedWork(),
   };
 }

@@ -1,10 +1,10 @@
 /** The layers of an image: fetched, hashed, stored and turned into EROFS while they arrive, several at a time. */
 import { HullError } from "../../contract/errors.ts";
+import { naming } from "../content/naming.ts";
 import type { Digest, ProgressEvent } from "../image-store.ts";
 import { ingestLayer, type LayerRecord } from "../layer/ingest.ts";
 import type { Descriptor } from "../manifest.ts";
 import type { ImageRecords } from "../records.ts";
-import { naming } from "./blobs.ts";
 import type { RegistryClient } from "./client.ts";
 import { byteReporter, type RegistryContext, shortDigest } from "./context.ts";
 import { download } from "./download.ts";
@@ -56,7 +56,7 @@ async function fetchOne(
 ): Promise<LayerRecord> {
   const id = shortDigest(descriptor.digest);
   const what = `layer ${id} of ${name}`;
-  const here = known.get(descriptor.digest);
+  const here = known.get(descriptor.digest) ?? context.fetched.get(descriptor.digest);
   if (here !== undefined && here.diffId === diffId) {
     onProgress({ status: "Already exists", id });
     return here;
@@ -91,7 +91,7 @@ async function fetchLayer(
   let current = 0;
   const onWait = (seconds: number): void => emit({ status: `Retrying in ${seconds} seconds`, id });
   try {
-    return await ingestLayer(context.content, download(client, descriptor, { what, signal, onWait }), {
+    const layer = await ingestLayer(context.content, download(client, descriptor, { what, signal, onWait }), {
       what,
       expectedBlob: descriptor.digest,
       ...(diffId === undefined ? {} : { expectedDiffId: diffId }),
@@ -103,6 +103,8 @@ async function fetchLayer(
         emit({ status: "Extracting", id, progressDetail: { current, total } });
       },
     });
+    context.fetched.set(descriptor.digest, layer);
+    return layer;
   } catch (error) {
     throw naming(what, error);
   }
