@@ -40,7 +40,7 @@ export async function commitWorkload(
     const config = applyInstructions(own, request.changes);
     const created = rfc3339(now());
     const layer = await standingStill(context, workload, request.pause, async () => {
-      await using files = await WorkloadFiles.open(context, workload);
+      await using files = await WorkloadFiles.open(context, workload, { mounts: false });
       const tar = await files.layerIfAny();
       return tar && (await session.addLayer(tar, `the layer of container ${record.name}`));
     });

@@ -214,8 +214,8 @@ export class Engine implements AsyncDisposable {
   }
 
   /** To be disposed of: a workload that does not run is locked until then. */
-  files(workload: Workload): Promise<WorkloadFiles> {
-    return WorkloadFiles.open(this.#context, workload);
+  files(workload: Workload, options: { readonly mounts: boolean }): Promise<WorkloadFiles> {
+    return WorkloadFiles.open(this.#context, workload, options);
   }
 
   logs(

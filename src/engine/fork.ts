@@ -9,6 +9,7 @@ import { newId, parseName, randomName, shortId } from "./names.ts";
 import { performCreate, performOn, releaseConnection, specOf } from "./perform.ts";
 import { runtimeDirectory, type Step, workloadDirectory } from "./plan.ts";
 import { newLife, type WorkloadRecord } from "./record.ts";
+import { requireNoShare } from "./suspend.ts";
 import type { Workload } from "./workload.ts";
 
 export interface ForkRequest {
@@ -91,6 +92,7 @@ function requireForkable(context: EngineContext, parent: Workload): ForkingSandb
       where: ` on the ${wall} wall`,
       why: "only a virtual machine's memory can be copied: run the workload with --isolation vm",
     });
+  requireNoShare(parent, "fork");
   const { state, sandbox } = parent;
   if (state === "paused") throw new HullError("workloadPaused", { name });
   if (state === "suspended") throw new HullError("workloadSuspended", { name });

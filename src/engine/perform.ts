@@ -5,7 +5,7 @@ import type { SandboxSpec } from "../wall/wall.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit, settle } from "./context.ts";
 import type { PerformStep, Undo } from "./execute.ts";
-import { holdMounts, removeAnonymousVolumes } from "./mounts/hold-mounts.ts";
+import { holdMounts, removeAnonymousVolumes, removeUnused } from "./mounts/hold-mounts.ts";
 import type { Step } from "./plan.ts";
 import { releaseMounts, removeSandbox } from "./resting.ts";
 import { Workload } from "./workload.ts";
@@ -45,7 +45,7 @@ export async function performOn(
       return () => lease[Symbol.dispose]();
     }
     case "make-volumes":
-      return makeVolumes(context, workload);
+      return await makeVolumes(context, workload);
     case "hold-mounts": {
       workload.heldMounts = await holdMounts(context, workload.record);
       return () => releaseMounts(workload);
@@ -74,7 +74,7 @@ export async function performOn(
     case "settle-running":
       return settleRunning(context, workload);
     case "settle-removing":
-      settle(context, workload, "removing");
+      settle(context, workload, "removing", step.volumes ? { removingVolumes: true } : {});
       return undefined;
     case "remove-sandbox":
       await removeSandbox(context, workload);
@@ -91,18 +91,21 @@ export async function performOn(
   }
 }
 
-/** Undone by removing those that were not there before. */
-function makeVolumes(context: EngineContext, { record }: Workload): Undo {
+/** Undone by removing those that were not there before, unless others have come to use them. */
+async function makeVolumes(context: EngineContext, { record }: Workload): Promise<Undo> {
   const made: string[] = [];
-  const undo = async (): Promise<void> => {
-    for (const name of made) await context.volumes.remove(name);
-  };
-  for (const { type, source, anonymous, volume } of record.mounts) {
-    if (type !== "volume") continue;
-    const created = context.volumes.create({ ...volume, name: source, anonymous });
-    if (!created.made) continue;
-    made.push(source);
-    context.events.emit("volume", "create", source, { driver: "local" });
+  const undo = (): Promise<void> => removeUnused(context, record.id, made);
+  try {
+    for (const { type, source, anonymous, volume } of record.mounts) {
+      if (type !== "volume") continue;
+      const created = context.volumes.create({ ...volume, name: source, anonymous });
+      if (!created.made) continue;
+      made.push(source);
+      context.events.emit("volume", "create", source, { driver: "local" });
+    }
+  } catch (error) {
+    await undo();
+    throw error;
   }
   return undo;
 }

@@ -28,7 +28,7 @@ export type Step =
   | { readonly do: "connect-attachments"; readonly name: string }
   | { readonly do: "start-sandbox"; readonly name: string }
   | { readonly do: "settle-running"; readonly name: string }
-  | { readonly do: "settle-removing"; readonly name: string }
+  | { readonly do: "settle-removing"; readonly name: string; readonly volumes: boolean }
   | { readonly do: "remove-sandbox"; readonly name: string }
   | { readonly do: "remove-directory"; readonly name: string; readonly path: string }
   | { readonly do: "remove-volumes"; readonly name: string }
@@ -71,7 +71,7 @@ export function planStart({ mounts }: Pick<WorkloadRecord, "mounts">): Step[] {
 /** `volumes`: the anonymous ones go, too. */
 export function planRemove(record: WorkloadRecord, { volumes }: { volumes: boolean }): Step[] {
   return [
-    { do: "settle-removing", name: "remove:record" },
+    { do: "settle-removing", name: "remove:record", volumes },
     { do: "remove-sandbox", name: "remove:sandbox" },
     { do: "remove-directory", name: "remove:directory", path: record.spec.directory },
     ...(volumes && record.mounts.some(({ anonymous }) => anonymous)

@@ -75,8 +75,12 @@ async function recoverLocked(context: EngineContext, workload: Workload): Promis
   if (request.ofBuild) return await removeLocked(context, workload);
   switch (record.state) {
     case "creating":
+      // Nobody has seen it, so nobody knows of volumes that were made for it.
+      return await removeLocked(context, workload, { volumes: true });
     case "removing":
-      return await removeLocked(context, workload);
+      return await removeLocked(context, workload, {
+        volumes: life.removingVolumes ?? request.autoRemove,
+      });
     case "dead":
       return;
     case "running":

@@ -26,6 +26,7 @@ export async function suspendWorkload(context: EngineContext, workload: Workload
   const { record, sandbox } = workload;
   const { name } = record;
   requireSaving(context, workload, "suspend", "pause it: its memory is then kept until the host restarts");
+  requireNoShare(workload, "suspend");
   if (workload.state === "suspended")
     throw new HullError("workloadRunning", { name, state: "suspended", why: "it is so already" });
   if (workload.state === "paused") throw new HullError("workloadPaused", { name });
@@ -123,4 +124,15 @@ function requireSaving(context: EngineContext, workload: Workload, what: string,
   const { wall } = workload.record;
   if (context.walls[wall].revive === undefined)
     throw new HullError("unsupported", { what, where: ` on the ${wall} wall`, why });
+}
+
+/** QEMU saves no machine that has files of the host open, for it could not open them again (hw/9pfs, migration blocker). */
+export function requireNoShare({ record }: Workload, what: string): void {
+  const shared = record.mounts.find(({ type }) => type !== "tmpfs");
+  if (shared === undefined) return;
+  throw new HullError("unsupported", {
+    what: `${what} of ${record.name}`,
+    where: ` with a ${shared.type} mounted at ${shared.target}`,
+    why: "the memory of a virtual machine that uses files of the host cannot be saved: stop it, or run it without",
+  });
 }

@@ -1,5 +1,5 @@
 /** Volumes as clients see them: with who uses them. */
-import { HullError } from "../contract/errors.ts";
+import { HullError, isHullError } from "../contract/errors.ts";
 import type { Volume, VolumeRequest } from "../volume/volume.ts";
 import type { EngineContext } from "./context.ts";
 import { usesVolume } from "./mounts/hold-mounts.ts";
@@ -61,7 +61,13 @@ export class Volumes {
     for (const volume of this.list()) {
       if (!selected(volume) || this.usersOf(volume.name).length > 0) continue;
       const bytes = await this.bytes(volume.name);
-      await this.remove(volume.name, { force: true });
+      try {
+        await this.remove(volume.name, { force: false });
+      } catch (error) {
+        // Somebody has come to use it meanwhile, or has removed it.
+        if (isHullError(error, "conflict") || isHullError(error, "noSuchObject")) continue;
+        throw error;
+      }
       removed.push({ name: volume.name, bytes });
     }
     this.#context.events.emit("volume", "prune", "", {

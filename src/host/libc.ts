@@ -44,6 +44,7 @@ export const systemCall = {
   pidfdSendSignal: 424,
   pidfdOpen: 434,
   openat2: 437,
+  mountSetattr: 442,
 } as const;
 
 /** A string as C wants it. Keep the buffer referenced until the call has returned. */

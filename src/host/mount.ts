@@ -1,7 +1,7 @@
 /** Mounting and unmounting (mount(2), umount2(2)). */
 
 import { ptr } from "bun:ffi";
-import { check, cString, libc } from "./libc.ts";
+import { addressOf, check, cString, libc, systemCall } from "./libc.ts";
 
 /** Flags of mount(2), linux/mount.h. */
 export const mountFlag = {
@@ -50,4 +50,25 @@ export function unmount(target: string): void {
   const noFollow = 8;
   const path = cString(target);
   check(libc.umount2(ptr(path), detach | noFollow), "umount", target);
+}
+
+/** Makes a mount, given by a descriptor of its root, read-only with all that is mounted below it (mount_setattr(2)). */
+export function makeReadOnly(descriptor: number, target: string): void {
+  const [emptyPath, recursive] = [0x1000, 0x8000];
+  // struct mount_attr: what is set (MOUNT_ATTR_RDONLY), what is cleared, propagation, a user namespace.
+  const attributes = new BigUint64Array([1n, 0n, 0n, 0n]);
+  const path = cString("");
+  check(
+    libc.syscall(
+      systemCall.mountSetattr,
+      descriptor,
+      addressOf(path),
+      emptyPath | recursive,
+      addressOf(attributes),
+      attributes.byteLength,
+      0,
+    ),
+    "mount_setattr",
+    target,
+  );
 }

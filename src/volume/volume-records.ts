@@ -70,8 +70,10 @@ export class VolumeRecords implements Disposable {
     );
   }
 
-  markRemoving(name: string): void {
-    this.#writing(() => this.#database.query("UPDATE volumes SET removing = 1 WHERE name = ?").run(name));
+  markRemoving(name: string, removing: boolean): void {
+    this.#writing(() =>
+      this.#database.query("UPDATE volumes SET removing = ? WHERE name = ?").run(removing ? 1 : 0, name),
+    );
   }
 
   forget(name: string): void {

@@ -37,7 +37,7 @@ test("a removal that was cut short is finished, a creation too", async () => {
     store.create({ ...plain, name: "going" });
     store.create({ ...plain, name: "coming" });
     using records = new VolumeRecords(join(root, "volumes.db"));
-    records.markRemoving("going");
+    records.markRemoving("going", true);
     rmSync(join(root, "volumes", "coming"), { recursive: true });
   }
   using store = await openVolumeStore(root);
@@ -63,6 +63,35 @@ test("a volume with options is mounted while it is held, and its files are never
   expect(readdirSync(mountpoint)).toEqual([]);
   await store.remove("bound");
   expect(readdirSync(elsewhere)).toEqual(["precious"]);
+});
+
+test("what is in memory is its workloads' alone once the daemon is another", async () => {
+  using store = await openVolumeStore(root);
+  store.create({ ...plain, name: "memory", options: { type: "tmpfs", device: "tmpfs" } });
+  const held = await store.holdAgain("memory");
+  await expect(store.hold("memory")).rejects.toThrow("before the daemon was restarted");
+  await expect(store.remove("memory")).rejects.toThrow("in use");
+  held[Symbol.dispose]();
+  (await store.hold("memory"))[Symbol.dispose]();
+  await Promise.resolve();
+  await store.remove("memory");
+});
+
+test("a volume whose removal goes on is not given to anybody, and is there again if the removal fails", async () => {
+  using store = await openVolumeStore(root);
+  const { mountpoint } = store.create({
+    ...plain,
+    name: "stuck",
+    options: { type: "tmpfs", device: "tmpfs" },
+  }).volume;
+  writeFileSync(join(mountpoint, "not ours"), "");
+  const removal = store.remove("stuck");
+  expect(() => store.create({ ...plain, name: "stuck" })).toThrow("is being removed");
+  await expect(removal).rejects.toThrow();
+  expect(store.get("stuck").name).toBe("stuck");
+  rmSync(join(mountpoint, "not ours"));
+  await store.remove("stuck");
+  expect(store.list()).toEqual([]);
 });
 
 test("what cannot be mounted says why, and is not held", async () => {

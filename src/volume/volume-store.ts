@@ -34,11 +34,20 @@ export async function openVolumeStore(root: string): Promise<VolumeStore> {
   return store;
 }
 
+interface Hold {
+  count: number;
+  /** Undefined: only in the workloads that hold it; see `holdAgain`. */
+  readonly mounted: Promise<void> | undefined;
+}
+
+/** File systems that are another one each time they are mounted. */
+const inMemory = ["tmpfs", "ramfs"];
+
 export class VolumeStore implements Disposable {
   readonly #directory: string;
   readonly #records: VolumeRecords;
   readonly #volumes = new Map<string, VolumeRecord>();
-  readonly #holds = new Map<string, { count: number; mounted: Promise<void> }>();
+  readonly #holds = new Map<string, Hold>();
 
   constructor(directory: string, records: VolumeRecords) {
     this.#directory = directory;
@@ -48,7 +57,8 @@ export class VolumeStore implements Disposable {
   async recover(): Promise<void> {
     for (const record of this.#records.load()) {
       this.#volumes.set(record.name, record);
-      if (record.removing) await this.#finishRemoval(record.name);
+      // What cannot be removed is a volume again: whoever removes it the next time is told why.
+      if (record.removing) await this.#finishRemoval(record.name).catch(() => this.#mark(record.name, false));
       else this.#makeDirectory(record.name);
     }
   }
@@ -65,6 +75,8 @@ export class VolumeStore implements Disposable {
     const made = request.name === "";
     const name = made ? randomBytes(32).toString("hex") : parseVolumeName(request.name);
     const there = this.#volumes.get(name);
+    if (there?.removing)
+      throw new HullError("conflict", { what: `volume ${name} is being removed: try again when it is gone` });
     if (there !== undefined) {
       requireSameOptions(there, request.options);
       return { volume: this.#view(there), made: false };
@@ -113,46 +125,75 @@ export class VolumeStore implements Disposable {
     const { name: known } = this.get(name);
     if (this.#holds.has(known))
       throw new HullError("conflict", { what: `remove ${known}: volume is in use: stop what uses it first` });
-    this.#records.markRemoving(known);
-    const record = this.#volumes.get(known);
-    if (record !== undefined) this.#volumes.set(known, { ...record, removing: true });
-    await this.#finishRemoval(known);
+    this.#mark(known, true);
+    try {
+      await this.#finishRemoval(known);
+    } catch (error) {
+      this.#mark(known, false);
+      throw explainWriteError(error, `volume ${known}`, this.#dataOf(known));
+    }
+  }
+
+  #mark(name: string, removing: boolean): void {
+    this.#records.markRemoving(name, removing);
+    const record = this.#volumes.get(name);
+    if (record !== undefined) this.#volumes.set(name, { ...record, removing });
   }
 
   /** Keeps the volume's files in their place until disposed of. */
   async hold(name: string): Promise<Disposable> {
-    this.get(name);
-    const mount = volumeMount(this.#volumes.get(name)?.options ?? {});
+    const mount = this.#mountOf(name);
     if (mount === undefined) return { [Symbol.dispose]: () => undefined };
     const target = this.#dataOf(name);
     let hold = this.#holds.get(name);
+    if (hold !== undefined && hold.mounted === undefined)
+      throw new HullError("conflict", {
+        what: `volume ${name} is a ${mount.type} that only workloads have which ran before the daemon was restarted: stop those first`,
+      });
     if (hold === undefined) {
       const { type, device: source, options } = mount;
       hold = { count: 0, mounted: mountByProgram({ type, source, target, options }) };
       this.#holds.set(name, hold);
     }
-    const held = hold;
+    const release = this.#count(name, hold);
+    try {
+      await hold.mounted;
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return { [Symbol.dispose]: release };
+  }
+
+  /**
+   * For a workload that has run since before the daemon: it has mounts of its own. What is in memory cannot be
+   * mounted a second time, so nobody else gets the volume until it is let go of.
+   */
+  async holdAgain(name: string): Promise<Disposable> {
+    const mount = this.#mountOf(name);
+    if (mount === undefined || !inMemory.includes(mount.type)) return await this.hold(name);
+    const hold = this.#holds.get(name) ?? { count: 0, mounted: undefined };
+    this.#holds.set(name, hold);
+    return { [Symbol.dispose]: this.#count(name, hold) };
+  }
+
+  #mountOf(name: string): ReturnType<typeof volumeMount> {
+    this.get(name);
+    return volumeMount(this.#volumes.get(name)?.options ?? {});
+  }
+
+  #count(name: string, held: Hold): () => void {
     held.count += 1;
     let over = false;
-    const release = (): void => {
+    return () => {
       if (over) return;
       over = true;
       held.count -= 1;
       if (held.count > 0) return;
       this.#holds.delete(name);
       // What still uses the files keeps them: the mount is only taken from this place.
-      void held.mounted.then(
-        () => unmount(target),
-        () => undefined,
-      );
+      held.mounted?.then(() => unmount(this.#dataOf(name))).catch(() => undefined);
     };
-    try {
-      await held.mounted;
-    } catch (error) {
-      release();
-      throw error;
-    }
-    return { [Symbol.dispose]: release };
   }
 
   [Symbol.dispose](): void {

@@ -27,6 +27,10 @@ export class FakeFiles implements Files {
     }
   }
 
+  readRoot(): AsyncGenerator<FilePart, void, undefined> {
+    return this.read("/");
+  }
+
   async write(path: string, parts: AsyncIterable<FilePart>): Promise<void> {
     let name = "";
     for await (const part of parts)

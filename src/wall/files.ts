@@ -3,7 +3,8 @@
  * process of the workload.
  *
  * Every path is looked up in the workload's own root and never outside of it, whatever links there are and
- * whatever the workload does meanwhile. What the kernel mounts for a workload (/proc, /sys, /dev) is not seen.
+ * whatever the workload does meanwhile. What the kernel mounts for a workload (/proc, /sys, /dev) is not seen; its
+ * volumes and the host's directories are (`status`, `read`, `write`), and what a running one has on a tmpfs.
  *
  * Any number of calls may go on at once. A stream that is not read to its end must be returned (`break` out of
  * its loop does it). What comes from behind a wall is hostile: it has passed the checks of files/records.ts and
@@ -17,6 +18,8 @@ export interface Files {
   status(path: string): Promise<FileEntry>;
   /** The file or directory at a path, and all below it, named relative to it (itself: empty), in order. */
   read(path: string): AsyncGenerator<FilePart, void, undefined>;
+  /** All that is in the root file system, without what is mounted into it. */
+  readRoot(): AsyncGenerator<FilePart, void, undefined>;
   /** Puts entries below the directory at a path. Throws `noSuchFile`, `notDirectory`, `fileConflict`, `noSpace`. */
   write(path: string, parts: AsyncIterable<FilePart>, options: WriteOptions): Promise<void>;
   /** What the writable layer has: with its marks for what it takes away, in order. */

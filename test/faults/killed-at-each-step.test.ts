@@ -8,10 +8,18 @@ import { startDaemon, type TestDaemon } from "../support/daemon.ts";
 import { findHalfMade } from "../support/half-made.ts";
 import { until } from "../support/until.ts";
 
-const createSteps = ["create:record", "create:network", "create:lease", "create:directory", "create:settle"];
+const createSteps = [
+  "create:record",
+  "create:network",
+  "create:lease",
+  "create:volumes",
+  "create:directory",
+  "create:settle",
+];
 const liveSteps = [
   "start:record",
   "start:network",
+  "start:mounts",
   "start:create-sandbox",
   "start:attach",
   "start:start-sandbox",
@@ -21,6 +29,7 @@ const liveSteps = [
   "remove:record",
   "remove:sandbox",
   "remove:directory",
+  "remove:volumes",
   "remove:forget",
 ];
 const timeout = 240_000;
@@ -36,7 +45,19 @@ afterAll(async () => await daemon[Symbol.asyncDispose](), timeout);
 async function killAfter(step: string, wall: WallKind): Promise<void> {
   await daemon.stop();
   await daemon.start({ HULL_FAILPOINT: `${step}:kill` });
-  const command = ["run", "--rm", "--isolation", wall, "--name", "victim", "hull/tiny", "echo", "hi"];
+  const command = [
+    "run",
+    "--rm",
+    "--isolation",
+    wall,
+    "--name",
+    "victim",
+    "-v",
+    "/anonymous",
+    "hull/tiny",
+    "echo",
+    "hi",
+  ];
   const client = daemon.hull(command);
   await daemon.ended();
   await client;
@@ -66,7 +87,8 @@ describe("a daemon killed while it creates", () => {
       await killAfter(step, "container");
       expect(await states()).toBe(step === "create:settle" ? "victim created" : "");
       await expectNothingHalfMade();
-      if (step === "create:settle") await daemon.hullOk(["rm", "victim"]);
+      if (step === "create:settle") await daemon.hullOk(["rm", "-v", "victim"]);
+      expect(await daemon.hullOk(["volume", "ls", "-q"])).toBe("");
     },
     timeout,
   );
@@ -79,6 +101,7 @@ describe.each(["container", "vm"] as const)("a daemon killed while it runs, %s w
       await killAfter(step, wall);
       await until("the workload is finished or undone", async () => (await states()) === "");
       await expectNothingHalfMade();
+      expect(await daemon.hullOk(["volume", "ls", "-q"])).toBe("");
       const again = ["run", "--rm", "--name", "victim", "hull/tiny", "echo", "again"];
       expect(await daemon.hullOk(again)).toBe("again");
     },
@@ -87,19 +110,20 @@ describe.each(["container", "vm"] as const)("a daemon killed while it runs, %s w
 });
 
 describe("a step that fails", () => {
-  test.each([...createSteps, ...liveSteps.slice(0, 4)])(
+  test.each([...createSteps, ...liveSteps.slice(0, 5)])(
     "%s: all before it is undone, and the same daemon works on",
     async (step) => {
       await daemon.stop();
       await daemon.start({ HULL_FAILPOINT: `${step}:error` });
-      const command = ["run", "--name", "victim", "hull/tiny", "echo", "hi"];
+      const command = ["run", "--name", "victim", "-v", "/anonymous", "hull/tiny", "echo", "hi"];
       const failed = await daemon.hull(command);
       expect(failed.code).toBe(125);
       expect(failed.stderr).toContain(`failpoint after step ${step}`);
       const left = step.startsWith("create:") ? "" : "victim created";
       expect(await states()).toBe(left);
       await expectNothingHalfMade();
-      if (left !== "") await daemon.hullOk(["rm", "victim"]);
+      if (left !== "") await daemon.hullOk(["rm", "-v", "victim"]);
+      expect(await daemon.hullOk(["volume", "ls", "-q"])).toBe("");
       expect(await daemon.hullOk(["run", "--rm", ...command.slice(1)])).toBe("hi");
     },
     timeout,

@@ -25,13 +25,13 @@ export function containerFileRoutes(engine: Engine): Route[] {
 
 async function tellStatus(engine: Engine, exchange: Exchange): Promise<void> {
   const path = pathOf(exchange);
-  await using files = await engine.files(engine.find(exchange.parameter("id")));
+  await using files = await engine.files(engine.find(exchange.parameter("id")), { mounts: true });
   exchange.sendEmpty(200, { [statHeader]: encoded(statOf(await files.status(path))) });
 }
 
 async function getArchive(engine: Engine, exchange: Exchange): Promise<void> {
   const path = pathOf(exchange);
-  await using files = await engine.files(engine.find(exchange.parameter("id")));
+  await using files = await engine.files(engine.find(exchange.parameter("id")), { mounts: true });
   const stat = encoded(statOf(await files.status(path)));
   // Docker's clients rename what they unpack themselves.
   const as = exchange.query.get("as") ?? undefined;
@@ -42,14 +42,14 @@ async function putArchive(engine: Engine, exchange: Exchange): Promise<void> {
   const path = pathOf(exchange);
   const keepKind = exchange.flag("noOverwriteDirNonDir");
   const workload = engine.find(exchange.parameter("id"));
-  await using files = await engine.files(workload);
+  await using files = await engine.files(workload, { mounts: true });
   const owner = exchange.flag("copyUIDGID") ? await files.processOwner() : undefined;
   await files.extract(path, exchange.stream(), { keepKind, owner });
   exchange.sendEmpty(200);
 }
 
 async function exportAll(engine: Engine, exchange: Exchange): Promise<void> {
-  await using files = await engine.files(engine.find(exchange.parameter("id")));
+  await using files = await engine.files(engine.find(exchange.parameter("id")), { mounts: false });
   await send(files.export(), exchange.sendStream("application/octet-stream"));
 }
 
@@ -62,7 +62,7 @@ async function send(bytes: AsyncIterable<Uint8Array>, channel: ByteChannel): Pro
 }
 
 async function changes(engine: Engine, exchange: Exchange): Promise<void> {
-  await using files = await engine.files(engine.find(exchange.parameter("id")));
+  await using files = await engine.files(engine.find(exchange.parameter("id")), { mounts: false });
   exchange.sendJson(200, (await files.changes()).map(changeOf));
 }
 

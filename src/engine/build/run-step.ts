@@ -120,7 +120,7 @@ async function layerOf(
   workload: Workload,
   resources: AsyncDisposableStack,
 ): Promise<AsyncIterable<Uint8Array> | undefined> {
-  const files = resources.use(await WorkloadFiles.open(context, workload));
+  const files = resources.use(await WorkloadFiles.open(context, workload, { mounts: false }));
   if (workload.state !== "exited")
     throw new HullError("conflict", {
       what: `container ${workload.record.name} of this build was ${workload.state} meanwhile`,

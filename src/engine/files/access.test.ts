@@ -32,7 +32,7 @@ async function failure(attempt: Promise<unknown>): Promise<unknown> {
 
 test("files of a workload that does not run hold it: it starts when they are let go", async () => {
   const workload = await create();
-  const files = await bench.engine.files(workload);
+  const files = await bench.engine.files(workload, { mounts: true });
   await files.extract("/etc", tarOf("./note", "words"), put);
   expect(await files.status("etc/note")).toMatchObject({ path: "note", size: 5 });
   const start = bench.engine.start(workload);
@@ -41,13 +41,13 @@ test("files of a workload that does not run hold it: it starts when they are let
   await files[Symbol.asyncDispose]();
   await start;
   expect(workload.state).toBe("running");
-  await using again = await bench.engine.files(workload);
+  await using again = await bench.engine.files(workload, { mounts: true });
   expect((await again.changes()).map(({ path }) => path)).toEqual(["/etc/note"]);
 });
 
 test("what a crash leaves of opened files is taken away, and the workload is as it was", async () => {
   const workload = await create();
-  await bench.engine.files(workload);
+  await bench.engine.files(workload, { mounts: true });
   expect(workload.record.life.sandbox).toBe(true);
   await bench.comeBack();
   const found = bench.engine.find(workload.id);
@@ -59,16 +59,18 @@ test("a suspended workload's files are not touched, and a read-only one's are on
   const suspended = await create({ wall: "vm" });
   await bench.engine.start(suspended);
   await bench.engine.suspend(suspended);
-  expect(isHullError(await failure(bench.engine.files(suspended)), "workloadSuspended")).toBe(true);
+  expect(
+    isHullError(await failure(bench.engine.files(suspended, { mounts: true })), "workloadSuspended"),
+  ).toBe(true);
   const readOnly = await create({ readOnlyRoot: true });
-  await using files = await bench.engine.files(readOnly);
+  await using files = await bench.engine.files(readOnly, { mounts: true });
   const refused = await failure(files.extract("/", tarOf("x", "y"), put));
   expect(isHullError(refused, "readOnlyRoot")).toBe(true);
 });
 
 test("an archive that leads out of its directory is refused", async () => {
   const workload = await create();
-  await using files = await bench.engine.files(workload);
+  await using files = await bench.engine.files(workload, { mounts: true });
   for (const path of ["../x", "a/../../x", ".."])
     expect(isHullError(await failure(files.extract("/d", tarOf(path, "y"), put)), "invalidParameter")).toBe(
       true,
@@ -79,7 +81,7 @@ test("an archive that leads out of its directory is refused", async () => {
 
 test("paths are read as docker reads them", async () => {
   const workload = await create();
-  await using files = await bench.engine.files(workload);
+  await using files = await bench.engine.files(workload, { mounts: true });
   await files.extract("/d", tarOf("e/f", "y"), put);
   const firstOf = async (path: string): Promise<string> => {
     for await (const bytes of files.archive(path))

@@ -6,10 +6,16 @@ import { HullError } from "../../contract/errors.ts";
 import type { OpenFiles } from "../../wall/wall.ts";
 import { type EngineContext, settle } from "../context.ts";
 import { requirePresent } from "../life-cycle.ts";
+import { holdMounts } from "../mounts/hold-mounts.ts";
 import { clearSandbox } from "../resting.ts";
 import type { Workload } from "../workload.ts";
 
-export async function openFiles(context: EngineContext, workload: Workload): Promise<OpenFiles> {
+/** `mounts`: with what is mounted into it; a running workload's are there in any case. */
+export async function openFiles(
+  context: EngineContext,
+  workload: Workload,
+  { mounts }: { readonly mounts: boolean },
+): Promise<OpenFiles> {
   await using held = new AsyncDisposableStack();
   const lock = await workload.lock.acquire();
   held.defer(() => lock[Symbol.dispose]());
@@ -21,12 +27,15 @@ export async function openFiles(context: EngineContext, workload: Workload): Pro
   if (workload.live && workload.sandbox !== undefined)
     return { files: workload.sandbox.files, [Symbol.asyncDispose]: () => Promise.resolve() };
   if (workload.record.life.sandbox) await clearSandbox(context, workload);
+  if (mounts) held.use(await holdMounts(context, workload.record));
   // Recorded first: what a killed daemon leaves of it is taken away like a sandbox.
   settle(context, workload, workload.state, { sandbox: true });
-  const opened = await context.walls[wall].openFiles(spec).catch((error: unknown) => {
-    settle(context, workload, workload.state, { sandbox: false });
-    throw error;
-  });
+  const opened = await context.walls[wall]
+    .openFiles(mounts ? spec : { ...spec, mounts: [] })
+    .catch((error: unknown) => {
+      settle(context, workload, workload.state, { sandbox: false });
+      throw error;
+    });
   held.defer(async () => {
     await opened[Symbol.asyncDispose]();
     if (!context.closing.aborted) settle(context, workload, workload.state, { sandbox: false });

@@ -3,6 +3,7 @@ import { posix } from "node:path";
 import { HullError, isHullError } from "../../contract/errors.ts";
 import type { FileEntry, Files, WriteOptions } from "../../wall/files.ts";
 import { resolveUser } from "../../wall/user.ts";
+import type { SandboxSpec } from "../../wall/wall.ts";
 import type { EngineContext } from "../context.ts";
 import type { Workload } from "../workload.ts";
 import { openFiles } from "./access.ts";
@@ -26,8 +27,12 @@ export class WorkloadFiles implements AsyncDisposable {
   }
 
   /** To be disposed of: a workload that does not run is locked until then. */
-  static async open(context: EngineContext, workload: Workload): Promise<WorkloadFiles> {
-    const opened = await openFiles(context, workload);
+  static async open(
+    context: EngineContext,
+    workload: Workload,
+    options: { readonly mounts: boolean },
+  ): Promise<WorkloadFiles> {
+    const opened = await openFiles(context, workload, options);
     return new WorkloadFiles(workload, opened.files, () => opened[Symbol.asyncDispose]());
   }
 
@@ -48,13 +53,13 @@ export class WorkloadFiles implements AsyncDisposable {
 
   /** A tar of everything. */
   export(): AsyncGenerator<Uint8Array, void, undefined> {
-    return tarOf(this.#files.read("/"), (path) => (path === "" ? undefined : path));
+    return tarOf(this.#files.readRoot(), (path) => (path === "" ? undefined : path));
   }
 
   /** Puts a tar's members below the directory at a path. */
   async extract(path: string, tar: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<void> {
     const { spec, name } = this.#workload.record;
-    if (spec.readOnlyRoot) throw new HullError("readOnlyRoot", { name });
+    if (spec.readOnlyRoot && !isInMount(spec, path)) throw new HullError("readOnlyRoot", { name });
     await this.#files.write(absolutePath(path), entriesOf(tar), options);
   }
 
@@ -125,4 +130,11 @@ function absolutePath(path: string): string {
 function baseOf(absolute: string): string {
   const path = absolute.replace(/\/+$/, "");
   return path === "" ? "/" : path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** Whether a path is in what is mounted into the workload and can be written to. */
+function isInMount({ mounts = [] }: SandboxSpec, path: string): boolean {
+  const absolute = posix.normalize(`/${path}`);
+  const last = mounts.findLast(({ target }) => absolute === target || absolute.startsWith(`${target}/`));
+  return last !== undefined && !last.readOnly;
 }

@@ -32,7 +32,13 @@ export async function copyUp(
   const id = newId();
   const directory = await mkdtemp(join(context.root, "workloads", "copy-"));
   try {
-    const image = { ...spec, id, directory, runtimeDirectory: runtimeDirectory(context.state, id) };
+    const image = {
+      ...spec,
+      id,
+      mounts: [],
+      directory,
+      runtimeDirectory: runtimeDirectory(context.state, id),
+    };
     await using opened = await context.walls.container.openFiles(image);
     const path = Buffer.from(target, "utf8").toString("latin1");
     // A link at the target leads where the mount will be.

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { HullError, isHullError } from "../../contract/errors.ts";
+import { HullError } from "../../contract/errors.ts";
 import { mount, mountFlag, unmount } from "../../host/mount.ts";
 import { withPathInRoot } from "../../host/rooted.ts";
 import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
@@ -32,7 +32,7 @@ export async function holdMounts(context: EngineContext, record: WorkloadRecord)
 export async function holdAgain(context: EngineContext, record: WorkloadRecord): Promise<AsyncDisposable> {
   await using held = new AsyncDisposableStack();
   for (const { type, source } of record.mounts)
-    if (type === "volume") held.use(await context.volumes.hold(source));
+    if (type === "volume") held.use(await context.volumes.holdAgain(source));
   return held.move();
 }
 
@@ -88,15 +88,22 @@ function mountPart(whole: string, { subpath, path, source }: WorkloadMount): Dis
 
 /** The workload's volumes that were made for it alone; a volume that is gone, or that others use by now, is left. */
 export async function removeAnonymousVolumes(context: EngineContext, record: WorkloadRecord): Promise<void> {
-  for (const { anonymous, source } of record.mounts) {
-    if (!anonymous || context.volumes.find(source) === undefined) continue;
-    const others = context.workloads.all().filter(({ id }) => id !== record.id);
-    if (others.some((other) => other.record.mounts.some((mount) => usesVolume(mount, source)))) continue;
-    try {
-      await context.volumes.remove(source);
-    } catch (error) {
-      if (!isHullError(error, "noSuchObject")) throw error;
-    }
+  const sources = record.mounts.filter(({ anonymous }) => anonymous).map(({ source }) => source);
+  await removeUnused(context, record.id, sources);
+}
+
+/** Removes volumes that are there and that no workload but the one of that id has. */
+export async function removeUnused(
+  context: EngineContext,
+  id: string,
+  names: readonly string[],
+): Promise<void> {
+  for (const name of names) {
+    if (context.volumes.find(name) === undefined) continue;
+    const others = context.workloads.all().filter((other) => other.id !== id);
+    if (others.some(({ record }) => record.mounts.some((mount) => usesVolume(mount, name)))) continue;
+    await context.volumes.remove(name);
+    context.events.emit("volume", "destroy", name, { driver: "local" });
   }
 }
 

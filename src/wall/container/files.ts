@@ -5,7 +5,9 @@ import { unmount } from "../../host/mount.ts";
 import { FilesByProcess, type FilesProcess } from "../files/files-by-process.ts";
 import { requireProgram, spawnFiles } from "../files/host-files.ts";
 import type { Files } from "../files.ts";
+import { mountedTargets } from "../mounted-targets.ts";
 import type { OpenFiles, SandboxSpec } from "../wall.ts";
+import { mountForFiles } from "./file-mounts.ts";
 import type { LayerMounts } from "./layer-mounts.ts";
 import { mountOverlay } from "./overlay.ts";
 
@@ -19,8 +21,12 @@ export interface FilesParts {
 }
 
 export function filesOf(parts: FilesParts, root: Root): Files {
-  const { name } = parts.spec;
-  return new FilesByProcess({ name, mounts: [], start: () => startFiles(parts, root) });
+  const { name, mounts = [] } = parts.spec;
+  return new FilesByProcess({
+    name,
+    mounts: mountedTargets(mounts, "runningPid" in root),
+    start: () => startFiles(parts, root),
+  });
 }
 
 /** Mounts the root file system of a container that does not run, until disposed of. */
@@ -32,6 +38,7 @@ export async function openFiles(parts: FilesParts): Promise<OpenFiles> {
   const lease = undo.use(await layers.lease(spec.layers));
   mountOverlay(lease, spec.directory, path);
   undo.defer(() => unmount(path));
+  mountForFiles(path, spec.mounts ?? []);
   const kept = undo.move();
   return { files: filesOf(parts, { path }), [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }

@@ -42,8 +42,16 @@ export class FilesByProcess implements Files {
     throw this.#broken(new RecordError("there was no entry"));
   }
 
-  async *read(path: string): AsyncGenerator<FilePart, void, undefined> {
-    for await (const part of this.#stream("read", path, true))
+  read(path: string): AsyncGenerator<FilePart, void, undefined> {
+    return this.#plain(path, this.#options.mounts);
+  }
+
+  readRoot(): AsyncGenerator<FilePart, void, undefined> {
+    return this.#plain("/", []);
+  }
+
+  async *#plain(path: string, mounts: readonly string[]): AsyncGenerator<FilePart, void, undefined> {
+    for await (const part of this.#stream("read", path, true, mounts))
       yield "entry" in part ? { entry: plainEntry(part.entry) } : part;
   }
 
@@ -63,7 +71,7 @@ export class FilesByProcess implements Files {
     });
     end.catch(() => undefined);
     try {
-      await process.write(this.#request("write", path, options));
+      await process.write(this.#request("write", path, this.#options.mounts, options));
       for await (const bytes of encodeParts(parts)) {
         if (ended) break;
         await process.write(bytes);
@@ -79,10 +87,11 @@ export class FilesByProcess implements Files {
     operation: Operation,
     path: string,
     withData: boolean,
+    mounts = this.#options.mounts,
   ): AsyncGenerator<LayerPart, void, undefined> {
     const process = await this.#options.start();
     try {
-      await process.write(this.#request(operation, path));
+      await process.write(this.#request(operation, path, mounts));
       await process.endInput();
       const source = new RecordSource(process.output);
       try {
@@ -98,7 +107,12 @@ export class FilesByProcess implements Files {
     }
   }
 
-  #request(operation: Operation, path: string, options?: WriteOptions): Uint8Array {
+  #request(
+    operation: Operation,
+    path: string,
+    mounts: readonly string[],
+    options?: WriteOptions,
+  ): Uint8Array {
     const flags =
       (options?.keepKind === true ? filesFlags.keepKind : 0) |
       (options?.owner === undefined ? 0 : filesFlags.giveOwner);
@@ -108,8 +122,8 @@ export class FilesByProcess implements Files {
       .u32(options?.owner?.uid ?? 0)
       .u32(options?.owner?.gid ?? 0)
       .text(path)
-      .u32(this.#options.mounts.length);
-    for (const mount of this.#options.mounts) writer.text(mount);
+      .u32(mounts.length);
+    for (const mount of mounts) writer.text(mount);
     return operation === "write" ? writer.record() : Buffer.concat([writer.record(), endRecord]);
   }
 

@@ -12,6 +12,7 @@ import { HullError, isHullError, messageOf } from "../../contract/errors.ts";
 import { readCgroupUsage } from "../../host/cgroup.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 import { FilesByProcess, type FilesProcess } from "../files/files-by-process.ts";
+import { mountedTargets } from "../mounted-targets.ts";
 import type { OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type {
   Attachment,
@@ -111,8 +112,12 @@ export class VmSandbox implements Sandbox {
   constructor(parts: SandboxParts) {
     this.spec = parts.spec;
     this.#parts = parts;
-    const { name } = parts.spec;
-    this.files = new FilesByProcess({ name, mounts: [], start: () => this.#startFiles() });
+    const { name, mounts = [] } = parts.spec;
+    this.files = new FilesByProcess({
+      name,
+      mounts: mountedTargets(mounts, true),
+      start: () => this.#startFiles(),
+    });
     this.#log = new OutputLog(parts.spec.logPath);
     this.#input = new MainInput(this.#process.promise, parts.spec.process.stdinOnce);
     this.#exit.promise.catch(() => undefined);

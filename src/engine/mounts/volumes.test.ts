@@ -1,0 +1,63 @@
+/** Volumes of workloads, on fakes: what is made, undone, removed and left alone. */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { EngineBench, requestOf } from "../testing/engine-bench.ts";
+import type { MountRequest } from "./mount-request.ts";
+import { anonymousVolume } from "./resolve-mounts.ts";
+
+let bench: EngineBench;
+let failing = "";
+beforeEach(async () => {
+  failing = "";
+  bench = await EngineBench.open((step) => {
+    if (step === failing) throw new Error(`failed after ${step}`);
+  });
+});
+afterEach(() => bench[Symbol.asyncDispose]());
+
+const anonymous = anonymousVolume("/anonymous");
+const named: MountRequest = { ...anonymousVolume("/named"), source: "kept" };
+const names = (): string[] => bench.engine.volumes.list().map(({ name }) => name);
+const create = (mounts: readonly MountRequest[], changes = {}) =>
+  bench.engine.create(requestOf("sleep", { mounts: [...mounts], wall: "vm", ...changes }));
+
+test("a creation that fails takes the volumes along that it made, and no others", async () => {
+  bench.engine.volumes.create({ name: "there", driver: "", anonymous: false, options: {}, labels: {} });
+  failing = "create:volumes";
+  const there = { ...anonymousVolume("/there"), source: "there" };
+  await expect(create([anonymous, named, there])).rejects.toThrow("failed after");
+  expect(names()).toEqual(["there"]);
+  failing = "";
+  // The second cannot be made, so the first is not, either.
+  const bad: MountRequest = { ...named, target: "/bad", source: "x" };
+  await expect(create([named, bad])).rejects.toThrow("volume name");
+  expect(names()).toEqual(["there"]);
+});
+
+test("anonymous volumes go with their workload when asked, unless another has them", async () => {
+  const [one, two] = [await create([anonymous], { name: "one" }), await create([], { volumesFrom: ["one"] })];
+  await bench.engine.remove(one, { force: true, volumes: true });
+  expect(names()).toHaveLength(1);
+  await bench.engine.remove(two, { force: true, volumes: true });
+  expect(names()).toHaveLength(1);
+  expect(await bench.engine.volumes.prune(({ anonymous }) => anonymous)).toHaveLength(1);
+  expect(names()).toEqual([]);
+});
+
+test("a removal that a crash cuts short still takes the volumes along", async () => {
+  const workload = await create([anonymous, named]);
+  failing = "remove:directory";
+  await expect(bench.engine.remove(workload, { force: false, volumes: true })).rejects.toThrow("failed");
+  expect(names()).toHaveLength(2);
+  expect(workload.state).toBe("dead");
+  failing = "";
+  await bench.engine.remove(workload, { force: false, volumes: true });
+  expect(names()).toEqual(["kept"]);
+});
+
+test("memory of a machine with files of the host is not saved, and a volume in use is not removed", async () => {
+  const workload = await create([named]);
+  await bench.engine.start(workload);
+  await expect(bench.engine.suspend(workload)).rejects.toThrow("with a volume mounted at /named");
+  await expect(bench.engine.fork(workload, { count: 1, name: undefined })).rejects.toThrow("cannot be saved");
+  await expect(bench.engine.volumes.remove("kept", { force: true })).rejects.toThrow("in use");
+});
