@@ -1,4 +1,4 @@
-import type { ImageSummary, SystemDiskUsage } from "../contract/docker.ts";
+import type { ImageSummary, SystemDiskUsage, VolumeWithUsage } from "../contract/docker.ts";
 import { splitReference } from "../sdk/main.ts";
 import { toggle } from "./parse/options.ts";
 import { decimalSize, humanDuration, shortId } from "./print/human.ts";
@@ -23,6 +23,13 @@ export default defineVerb({
     await write(imageRows(usage.Images ?? []));
     await context.stdout.write("\nContainers space usage:\n\n");
     await write(containerRows(usage));
+    await context.stdout.write("\nLocal Volumes space usage:\n\n");
+    await write([
+      ["VOLUME NAME", "LINKS", "SIZE"],
+      ...(usage.Volumes ?? []).map(({ Name, UsageData }) => [
+        ...[Name, String(UsageData.RefCount), decimalSize(UsageData.Size)],
+      ]),
+    ]);
     return 0;
   },
 });
@@ -30,6 +37,9 @@ export default defineVerb({
 function summaryOf(usage: SystemDiskUsage): string[][] {
   const images = usage.Images ?? [];
   const containers = usage.Containers ?? [];
+  const volumes = usage.Volumes ?? [];
+  const linked = volumes.filter(({ UsageData }) => UsageData.RefCount > 0);
+  const filled = bytesOf(volumes);
   const steps = usage.BuildCache ?? [];
   const used = new Set(containers.map((container) => container.ImageID));
   const active = images.filter((image) => used.has(image.Id));
@@ -43,8 +53,13 @@ function summaryOf(usage: SystemDiskUsage): string[][] {
     ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"],
     ["Images", ...counts(images, active), ...sizes(usage.LayersSize, usage.LayersSize - inUse)],
     ["Containers", ...counts(containers, running), ...sizes(written, written - sizeOf(running))],
+    ["Local Volumes", ...counts(volumes, linked), ...sizes(filled, filled - bytesOf(linked))],
     ["Build Cache", ...counts(steps, []), ...sizes(kept, kept)],
   ];
+}
+
+function bytesOf(volumes: readonly VolumeWithUsage[]): number {
+  return volumes.reduce((sum, { UsageData }) => sum + UsageData.Size, 0);
 }
 
 function counts(all: readonly unknown[], active: readonly unknown[]): string[] {

@@ -4,43 +4,45 @@ import { text, toggle } from "./parse/options.ts";
 import { choiceOf } from "./parse/values.ts";
 import { defineVerb } from "./verb.ts";
 
-type Kind = "any" | "container" | "image";
+const kinds = ["container", "image", "volume", "network"] as const;
+type Kind = "any" | (typeof kinds)[number];
 
 export default defineVerb({
   usage: "inspect [OPTIONS] NAME [NAME...]",
-  summary: "Shows all that is known of workloads or images.",
+  summary: "Shows all that is known of workloads, images, networks or volumes.",
   flags: {
     format: text("TEMPLATE", "json, or a template such as '{{.State.Status}}'", "f"),
-    type: text("KIND", "container or image, where a name is both"),
+    type: text("KIND", "container, image, network or volume, where a name is several"),
     size: toggle("Add how much a workload has written", "s"),
   },
   arguments: [1],
   async action(context, { options, args }) {
-    const kind =
-      options.type === undefined ? "any" : choiceOf("--type", options.type, ["container", "image"]);
+    const kind = options.type === undefined ? "any" : choiceOf("--type", options.type, kinds);
     return inspectEach(context, args, options.format, (hull, name) =>
       inspect(hull, name, kind, options.size),
     );
   },
 });
 
+/** The first kind that has one of that name, in Docker's order. */
 async function inspect(hull: Hull, name: string, kind: Kind, size: boolean): Promise<unknown> {
-  if (kind === "image") return hull.images.inspect(name);
-  try {
-    return await hull.containers.inspect(name, { size });
-  } catch (error) {
-    if (kind === "container" || !isNotFound(error)) throw error;
-  }
-  try {
-    return await hull.images.inspect(name);
-  } catch (error) {
-    // A name that cannot be an image's may still have been meant as a workload's.
-    if (error instanceof ApiError && (error.status === 404 || error.status === 400))
-      throw new ApiError(404, `No such object: ${name}`);
-    throw error;
-  }
+  const ways: Record<(typeof kinds)[number], () => Promise<unknown>> = {
+    container: () => hull.containers.inspect(name, { size }),
+    image: () => hull.images.inspect(name),
+    network: () => hull.networks.inspect(name),
+    volume: () => hull.volumes.inspect(name),
+  };
+  if (kind !== "any") return await ways[kind]();
+  for (const way of [ways.container, ways.image, ways.network, ways.volume])
+    try {
+      return await way();
+    } catch (error) {
+      if (!isNone(error)) throw error;
+    }
+  throw new ApiError(404, `No such object: ${name}`);
 }
 
-function isNotFound(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 404;
+/** A name that cannot be one kind's may still have been meant as another's. */
+function isNone(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 404 || error.status === 400);
 }

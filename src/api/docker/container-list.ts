@@ -22,6 +22,7 @@ const known = [
   "network",
   "since",
   "status",
+  "volume",
 ];
 
 export function containerListRoutes(engine: Engine): Route[] {
@@ -94,11 +95,17 @@ async function matcherOf(engine: Engine, filters: Filters): Promise<(workload: W
     passes(filters, "status", (status) => statusOf(record) === status) &&
     passes(filters, "exited", (code) => record.state === "exited" && String(record.life.exitCode) === code) &&
     passes(filters, "isolation", (isolation) => record.wall === isolation) &&
+    passes(filters, "volume", (word) => hasMount(record, word)) &&
     passes(filters, "network", (word) => isOn(engine, record.id, word)) &&
     passes(filters, "ancestor", () => ancestors.has(record.image) || ancestors.has(record.request.image)) &&
     passesLabels(filters, "label", record.labels) &&
     before.every((instant) => record.createdAt < instant) &&
     since.every((instant) => record.createdAt > instant);
+}
+
+/** A volume's name, or where something is mounted, as Docker has it. */
+function hasMount({ mounts }: Workload["record"], word: string): boolean {
+  return mounts.some(({ source, target }) => source === word || target === word);
 }
 
 function isOn(engine: Engine, id: string, word: string): boolean {
