@@ -15,15 +15,11 @@ import { parseLogLine } from "../../src/wall/log.ts";
 import type { OciConfig } from "../../src/wall/oci/config.ts";
 import { OciRuntime } from "../../src/wall/oci/runtime.ts";
 import { createJail } from "../../src/wall/vm/create-jail.ts";
+import { DeviceNodes } from "../../src/wall/vm/device-nodes.ts";
 import { diskBytes, fileName } from "../../src/wall/vm/disk.ts";
+import { jailUser } from "../../src/wall/vm/jail-identity.ts";
 import { layoutOf } from "../../src/wall/vm/layout.ts";
-import {
-  configOf,
-  jailOptions,
-  jailUser,
-  type MachineParts,
-  makeDirectories,
-} from "../../src/wall/vm/machine.ts";
+import { configOf, jailOptions, type MachineParts, makeDirectories } from "../../src/wall/vm/machine.ts";
 import type { VmPrograms } from "../../src/wall/vm/programs.ts";
 import type { TemplateLease } from "../../src/wall/vm/template/store.ts";
 import type { ExitStatus, SandboxSpec } from "../../src/wall/wall.ts";
@@ -129,6 +125,7 @@ export class QemusPlace implements Disposable {
       runtime: this.#runtime,
       programs: this.#programs,
       facts,
+      nodes: new DeviceNodes(join(this.directory, "devices")),
       memoryBytes,
       template,
     };
@@ -142,7 +139,7 @@ export class QemusPlace implements Disposable {
     mkdirSync(layout.disks, { mode: 0o755, recursive: true });
     await Bun.write(disk, "");
     expect((await run(["truncate", "-s", String(diskBytes), disk])).code).toBe(0);
-    expect((await run(["chown", String(jailUser(spec.id)), disk])).code).toBe(0);
+    expect((await run(["chown", String(jailUser(spec)), disk])).code).toBe(0);
     const config = await configOf(parts, [fileName(0)], true);
     const replaced: OciConfig = {
       ...config,

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { layerContent, QemusPlace, secret, templateBytes } from "../../../test/support/qemus-place.ts";
 import { run } from "../../host/spawn.ts";
 import type { OciConfig } from "../oci/config.ts";
-import { jailUser } from "./machine.ts";
+import { jailUser } from "./jail-identity.ts";
 
 const timeout = 120_000;
 const place = new QemusPlace();
@@ -290,7 +290,7 @@ test(
       interfaces: [],
       routes: [],
     });
-    const user = String(jailUser(parts.spec.id));
+    const user = String(jailUser(parts.spec));
     await ip("-n", name, "tuntap", "add", "dev", "tap0", "mode", "tap", "user", user);
     await ip("-n", name, "tuntap", "add", "dev", "tap1", "mode", "tap", "user", String(Number(user) + 1));
     const { output } = await place.run({ words: ["taps"], parts });

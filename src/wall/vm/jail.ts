@@ -3,9 +3,11 @@
  * own files, no network, no capabilities, and a user that owns nothing else. docs/jail.md says what that leaves, line
  * by line, and hostile.test.ts tries it.
  */
+import { relative } from "node:path";
 import type { OciConfig, OciMount } from "../oci/config.ts";
 import type { SandboxSpec } from "../wall.ts";
 import { type Acceleration, qemuArguments, type TemplateStep } from "./arguments.ts";
+import { hasUserNamespace, idsOfNamespace, sharesOf } from "./jail-identity.ts";
 import { jailed, type VmLayout } from "./layout.ts";
 import { qemuSystemCalls } from "./system-calls.ts";
 
@@ -15,6 +17,8 @@ export interface JailFacts {
   readonly layout: VmLayout;
   readonly cgroup: string;
   readonly user: number;
+  /** Where device nodes are, for a jail in a user name space. */
+  readonly nodes?: { readonly kvm?: string; readonly tunnel?: string };
   readonly memoryBytes: number;
   /** Size of the writable disk. */
   readonly diskBytes: number;
@@ -47,7 +51,7 @@ export interface JailFacts {
 }
 
 /** /dev/net/tun (Linux, admin-guide/devices.txt). QEMU can open no tap but those that its user owns. */
-const tunnel = { major: 10, minor: 200 };
+export const tunnel = { major: 10, minor: 200 };
 
 /** What QEMU itself takes at most, beside the guest's memory. */
 const overheadBytes = 256 * 1024 * 1024;
@@ -62,12 +66,15 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
   // One that booted has its kernel among its devices, too.
   const boots = template?.step !== "restore";
   const devices = devicesOf(facts);
-  const shares = sharesOf(spec.mounts);
+  const shares = sharesOf(spec);
+  const mapped = hasUserNamespace(spec);
   return {
     ociVersion: "1.0.2",
     process: {
       terminal: false,
-      user: { uid: facts.user, gid: facts.user, additionalGids: [] },
+      user: mapped
+        ? { uid: 0, gid: 0, additionalGids: [] }
+        : { uid: facts.user, gid: facts.user, additionalGids: [] },
       args: qemuArguments({
         qemu: facts.qemu,
         name: `hull-${spec.id.slice(0, 12)}`,
@@ -90,11 +97,15 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
       // For a machine whose memory is a file that is everybody's (guest/jail/discard.c).
       env: boots ? [] : [`LD_PRELOAD=${jailed.discard}`],
       cwd: "/",
-      capabilities: { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] },
+      capabilities: capabilitiesOf(mapped ? fileServerCapabilities : []),
       noNewPrivileges: true,
       rlimits: limitsOf(shares.length > 0 ? undefined : facts.diskBytes),
     },
-    root: { path: facts.layout.root, readonly: true },
+    // From the bundle: no directory above has to let the root of a user name space through.
+    root: {
+      path: mapped ? relative(facts.layout.bundle, facts.layout.root) : facts.layout.root,
+      readonly: true,
+    },
     // Of the host's name there is no need to know.
     hostname: "jail",
     mounts: [
@@ -123,9 +134,10 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
       bind(facts.layout.disks, jailed.disks, "noexec", "rw"),
       // Read-only here, too: the guest's word is not relied on.
       ...shares.map(({ source, readOnly }, index) =>
-        bind(source, `${jailed.share}/${index}`, "noexec", readOnly ? "ro" : "rw"),
+        bind(source, `${jailed.share}/${index}`, "idmap", "noexec", readOnly ? "ro" : "rw"),
       ),
       bind(facts.layout.sockets, jailed.sockets, "noexec", "ro"),
+      ...(mapped ? nodeMounts(facts) : []),
     ],
     linux: {
       cgroupsPath: facts.cgroup,
@@ -136,9 +148,11 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
         { type: "mount" },
         { type: "network", ...(facts.network === undefined ? {} : { path: facts.network.namespace }) },
         { type: "cgroup" },
+        ...(mapped ? [{ type: "user" } as const] : []),
       ],
+      ...(mapped ? { uidMappings: idsFrom(facts.user), gidMappings: idsFrom(facts.user) } : {}),
       seccomp: qemuSystemCalls({ servesFiles: shares.length > 0 }),
-      ...(devices.length === 0 ? {} : { devices }),
+      ...(devices.length === 0 || mapped ? {} : { devices }),
       resources: {
         devices: [
           { allow: false, access: "rwm" },
@@ -161,8 +175,26 @@ function devicesOf({ kvm, network, user }: JailFacts) {
   ];
 }
 
-function sharesOf(mounts: SandboxSpec["mounts"] = []) {
-  return mounts.filter(({ type }) => type === "bind");
+/** What it takes to make and give away files for the guest (9p), over the ids of the name space only. */
+const fileServerCapabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"].map(
+  (name) => `CAP_${name}`,
+);
+
+function capabilitiesOf(names: readonly string[]) {
+  return { bounding: names, effective: names, permitted: names, inheritable: [], ambient: [] };
+}
+
+function idsFrom(first: number) {
+  return [{ containerID: 0, hostID: first, size: idsOfNamespace }];
+}
+
+/** No device can be made in a user name space: they are bound. */
+function nodeMounts({ nodes = {} }: JailFacts): OciMount[] {
+  const node = (source: string | undefined, destination: string): OciMount[] =>
+    source === undefined
+      ? []
+      : [{ destination, type: "bind", source, options: ["bind", "rprivate", "nosuid", "noexec"] }];
+  return [...node(nodes.kvm, "/dev/kvm"), ...node(nodes.tunnel, "/dev/net/tun")];
 }
 
 /** Room for a disk's file or two for each layer, and QEMU's own. */
@@ -190,7 +222,7 @@ function limitsOf(diskBytes: number | undefined) {
   ];
 }
 
-function bind(source: string, destination: string, ...more: ("noexec" | "ro" | "rw")[]): OciMount {
+function bind(source: string, destination: string, ...more: ("idmap" | "noexec" | "ro" | "rw")[]): OciMount {
   const flags = ["rbind", "rprivate", "nosuid", "nodev", ...more];
   return { destination, type: "bind", source, options: flags };
 }

@@ -1,5 +1,5 @@
 /** What one virtual machine is made of: its sizes, its files, its jail. */
-import { appendFile, chmod, mkdir, stat } from "node:fs/promises";
+import { appendFile, chmod, chown, mkdir, stat } from "node:fs/promises";
 import { HullError } from "../../contract/errors.ts";
 import { canLimitSwap } from "../../host/cgroup.ts";
 import { explainWriteError } from "../../host/system-error.ts";
@@ -7,8 +7,10 @@ import type { OciConfig } from "../oci/config.ts";
 import type { ContainerOptions, OciRuntime } from "../oci/runtime.ts";
 import type { Resources, SandboxNetwork, SandboxSpec } from "../wall.ts";
 import type { AccelerationFacts } from "./acceleration.ts";
+import type { DeviceNodes } from "./device-nodes.ts";
 import { diskBytes } from "./disk.ts";
-import { type JailFacts, jailConfig } from "./jail.ts";
+import { type JailFacts, jailConfig, tunnel } from "./jail.ts";
+import { hasUserNamespace, jailUser } from "./jail-identity.ts";
 import { jailCgroup, jailed, jailId, type VmLayout } from "./layout.ts";
 import { placesOf as placesOfProgram, type VmPrograms } from "./programs.ts";
 import type { SavedImage } from "./saved/wake.ts";
@@ -27,6 +29,7 @@ export interface MachineParts {
   readonly runtime: OciRuntime;
   readonly programs: VmPrograms;
   readonly facts: AccelerationFacts;
+  readonly nodes: DeviceNodes;
   readonly memoryBytes: number;
   /** What the machine starts from; without either, it boots. */
   readonly template?: TemplateLease;
@@ -50,7 +53,8 @@ export async function configOf(
     kvm: facts.kvm,
     layout,
     cgroup: jailCgroup(spec.id),
-    user: jailUser(spec.id),
+    user: jailUser(spec),
+    nodes: hasUserNamespace(spec) ? await nodesOf(parts) : {},
     memoryBytes,
     diskBytes,
     processors: processorsOf(spec.resources),
@@ -67,6 +71,16 @@ export async function configOf(
 function jailNetwork(network: SandboxNetwork | undefined) {
   if (network?.namespace === undefined) return {};
   return { network: { namespace: network.namespace, taps: network.taps } };
+}
+
+async function nodesOf({ spec, facts, nodes }: MachineParts): Promise<NonNullable<JailFacts["nodes"]>> {
+  const { kvm } = facts;
+  return {
+    ...(kvm === undefined ? {} : { kvm: await nodes.pathOf({ name: "kvm", ...kvm }) }),
+    ...((spec.network?.taps.length ?? 0) === 0
+      ? {}
+      : { tunnel: await nodes.pathOf({ name: "tun", ...tunnel }) }),
+  };
 }
 
 /** What the machine's memory begins as. */
@@ -106,11 +120,24 @@ export async function makeDirectories({ spec, layout }: MachineParts): Promise<v
     // A workload that writes nothing has a log, too.
     await appendFile(spec.logPath, "", { mode: 0o600 });
     await mkdir(spec.runtimeDirectory, { recursive: true, mode: 0o700 });
-    await mkdir(`${layout.root}${jailed.share}`, { recursive: true, mode: 0o755 });
+    const share = `${layout.root}${jailed.share}`;
+    await mkdir(share, { recursive: true, mode: 0o755 });
+    if (hasUserNamespace(spec)) await giveAway(spec, layout, share);
     await mkdir(layout.sockets, { recursive: true, mode: 0o711 });
   } catch (error) {
     throw explainWriteError(error, "the machine's files", spec.runtimeDirectory);
   }
+}
+
+/**
+ * The OCI runtime finishes the jail as the root of its name space: it has to get from the bundle to the jail's root,
+ * and to make in there the places that things are mounted on.
+ */
+async function giveAway(spec: SandboxSpec, layout: VmLayout, share: string): Promise<void> {
+  const owner = jailUser(spec);
+  for (const path of [layout.root, share]) await chown(path, owner, owner);
+  await mkdir(layout.bundle, { recursive: true });
+  for (const path of [spec.runtimeDirectory, layout.bundle]) await chmod(path, 0o711);
 }
 
 /** QEMU's user has to read what the daemon, under a narrow umask, may have made for itself alone. */
@@ -133,14 +160,6 @@ export function jailOptions(spec: SandboxSpec, layout: VmLayout): ContainerOptio
     stdinOnce: false,
     user: "",
   };
-}
-
-/**
- * The user that a VM's QEMU runs as: one of its own, far from those that a system hands out, so that one QEMU
- * can touch nothing of another's.
- */
-export function jailUser(id: string): number {
-  return 0x70000000 + Number.parseInt(id.slice(0, 7), 16);
 }
 
 export function memoryOf({ memoryBytes }: Resources): number {

@@ -7,15 +7,8 @@ import type { ContainerOptions, OciContainer } from "../oci/runtime.ts";
 import { createJail } from "./create-jail.ts";
 import { diskBytes, diskFiles, prepareDisk } from "./disk.ts";
 import { greet } from "./greet.ts";
-import {
-  configOf,
-  imageOf,
-  jailOptions,
-  jailUser,
-  letRead,
-  type MachineParts,
-  makeDirectories,
-} from "./machine.ts";
+import { jailUser } from "./jail-identity.ts";
+import { configOf, imageOf, jailOptions, letRead, type MachineParts, makeDirectories } from "./machine.ts";
 import { type MachineSaver, type MachineState, VmSandbox } from "./sandbox.ts";
 import { wake } from "./saved/wake.ts";
 import { Stopwatch } from "./stopwatch.ts";
@@ -46,7 +39,7 @@ export async function makeMachine(
     await made.remove();
   });
   for (const path of [...spec.layers, parts.programs.kernel, parts.programs.initramfs]) await letRead(path);
-  const owner = jailUser(spec.id);
+  const owner = jailUser(spec);
   const isNew = (await diskFiles(layout.disks)).length === 0;
   const disk = { directory: layout.disks, bytes: diskBytes, owner };
   const disks = await prepareDisk(disk, template?.image.disk);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
 import { run } from "../../host/spawn.ts";
 import type { SandboxSpec } from "../wall.ts";
-import { jailUser } from "./machine.ts";
+import { jailUser } from "./jail-identity.ts";
 import { createVmWall } from "./vm-wall.ts";
 
 const patience = 180_000;
@@ -110,7 +110,7 @@ describe.each([
         "ping -c 1 -W 20 10.9.0.1 >/dev/null && ping -c 1 -W 20 10.9.1.1 >/dev/null && echo reached; " +
         "ip address show lan | grep ether; cat /proc/sys/net/ipv4/ip_forward; ls /sys/class/net | grep -c .";
       const spec = specOf(script, { sysctls: { "net.ipv4.ip_forward": "1" } });
-      await using network = await makeNetwork(jailUser(spec.id));
+      await using network = await makeNetwork(jailUser(spec));
       const interfaces = ["lan", "eth1"].map((name, index) => ({
         name,
         mac: `02:42:0a:09:00:0${index + 1}`,
@@ -149,8 +149,9 @@ describe.each([
           { type: "bind", source: file, target: "/etc/one-file", readOnly: false, options: [] },
         ],
       });
-      for (const path of [volume, file]) chownSync(path, jailUser(spec.id), jailUser(spec.id));
-      for (const path of [volume, closed]) chmodSync(path, 0o755);
+      // Their owners are who they are on the host, and may keep others out.
+      for (const path of [volume, file]) chownSync(path, 1234, 4321);
+      for (const path of [volume, closed]) chmodSync(path, 0o700);
       const output = await outputOf(spec, templates);
       expect(output).toStartWith("hello\nkept\none file\n");
       expect(output).toContain("/srv/kept: Read-only file system");

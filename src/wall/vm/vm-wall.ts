@@ -26,10 +26,12 @@ import { type AccelerationFacts, AccelerationProbe } from "./acceleration.ts";
 import type { AgentConnection } from "./agent.ts";
 import { maximumLayers } from "./arguments.ts";
 import { layCables } from "./cables.ts";
+import { DeviceNodes } from "./device-nodes.ts";
 import { readExit } from "./exit-record.ts";
 import { greet, RestoreFailure } from "./greet.ts";
+import { jailUser } from "./jail-identity.ts";
 import { layoutOf, type VmLayout } from "./layout.ts";
-import { jailOptions, jailUser, type MachineParts, memoryOf, placesOf, processorsOf } from "./machine.ts";
+import { jailOptions, type MachineParts, memoryOf, placesOf, processorsOf } from "./machine.ts";
 import { makeMachine } from "./make.ts";
 import { logSize } from "./output-log.ts";
 import { type Places, Pool } from "./pool/pool.ts";
@@ -89,6 +91,7 @@ export class VmWall implements Wall {
   readonly #sandboxes = new Set<VmSandbox>();
   readonly #saver: Saver;
   readonly #pool: Pool;
+  readonly #nodes: DeviceNodes;
   #runtime: OciRuntime | undefined;
 
   constructor(options: VmWallOptions) {
@@ -101,6 +104,7 @@ export class VmWall implements Wall {
       return { programs, runtime: this.#oci(programs), facts: await this.#acceleration(programs) };
     });
     this.#probe = new AccelerationProbe(options);
+    this.#nodes = new DeviceNodes(`${stateDirectory}/devices`);
     this.#saver = new Saver({
       host: async () => {
         const programs = this.#programs();
@@ -181,8 +185,9 @@ export class VmWall implements Wall {
       this.#sandboxes.add(waited);
       return waited;
     }
-    const wired = layCables(spec, jailUser(spec.id));
-    const parts = { spec: wired, layout, runtime, programs, facts, memoryBytes };
+    const wired = layCables(spec, jailUser(spec));
+    const nodes = this.#nodes;
+    const parts = { spec: wired, layout, runtime, programs, facts, nodes, memoryBytes };
     const sandbox = (await this.#fromTemplate(parts)) ?? (await this.#make(parts));
     this.#sandboxes.add(sandbox);
     return sandbox;
@@ -225,7 +230,8 @@ export class VmWall implements Wall {
     const runtime = this.#oci(programs);
     const template = await this.#store.lease(size, { runtime, programs, facts });
     const layout = layoutOf(spec);
-    const parts = { spec, layout, runtime, programs, facts, memoryBytes, template, waits: true };
+    const nodes = this.#nodes;
+    const parts = { spec, layout, runtime, programs, facts, nodes, memoryBytes, template, waits: true };
     return { parts, lease: template };
   }
 
@@ -324,9 +330,10 @@ export class VmWall implements Wall {
     const facts = await this.#acceleration(programs);
     const { memoryBytes } = state;
     const layout = layoutOf(spec);
-    const wired = layCables(spec, jailUser(spec.id));
+    const wired = layCables(spec, jailUser(spec));
     const runtime = this.#oci(programs);
-    const parts = { spec: wired, layout, runtime, programs, facts, memoryBytes, saved };
+    const nodes = this.#nodes;
+    const parts = { spec: wired, layout, runtime, programs, facts, nodes, memoryBytes, saved };
     const sandbox = await this.#make(parts, state);
     this.#sandboxes.add(sandbox);
     return sandbox;

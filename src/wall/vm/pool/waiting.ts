@@ -16,8 +16,9 @@ import { layMoreCables, makeTaps } from "../cables.ts";
 import { diskBytes, prepareDisk } from "../disk.ts";
 import { FieldWriter } from "../fields.ts";
 import { setUp } from "../greet.ts";
+import { jailUser } from "../jail-identity.ts";
 import { jailed } from "../layout.ts";
-import { jailOptions, jailUser, letRead, type MachineParts, makeDirectories } from "../machine.ts";
+import { jailOptions, letRead, type MachineParts, makeDirectories } from "../machine.ts";
 import { makeJail } from "../make.ts";
 import { verbs } from "../protocol.ts";
 import { type QmpCommand, qmp } from "../qmp.ts";
@@ -40,9 +41,9 @@ export async function makeWaiting(parts: MachineParts): Promise<WaitingMachine> 
     await mkdir(path, { recursive: true, mode: 0o700 });
   await makeDirectories(parts);
   await mkdir(layout.layers, { recursive: true, mode: 0o755 });
-  const disk = { directory: layout.disks, bytes: diskBytes, owner: jailUser(spec.id) };
+  const disk = { directory: layout.disks, bytes: diskBytes, owner: jailUser(spec) };
   const disks = await prepareDisk(disk, parts.template?.image.disk);
-  const { namespace, taps } = makeTaps(jailUser(spec.id));
+  const { namespace, taps } = makeTaps(jailUser(spec));
   using network = namespace;
   const wired = { ...spec, network: { namespace: network.path, taps, interfaces: [], routes: [] } };
   const container = await makeJail(
