@@ -92,6 +92,9 @@ function mountsOf(context: EngineContext, request: RunRequest, image: Image, id:
 }
 
 function preparedFor({ walls }: EngineContext, request: RunRequest, image: Image) {
+  // What is mounted has to be there when a sandbox is prepared.
+  if (request.mounts.length + request.volumesFrom.length > 0) return undefined;
+  if (!request.ofBuild && image.config.volumes.length > 0) return undefined;
   const { wall, memoryBytes, nanoCpus, pidsLimit } = request;
   const resources = { memoryBytes, cpus: nanoCpus / 1e9, pids: pidsLimit };
   return walls[wall].prepared?.(resources, image.layers.length);

@@ -17,7 +17,7 @@ onBothWalls("volumes", ({ wall, run, ok, hull, name }) => {
       const volume = name("kept");
       const script = [
         "echo hello > /data/file && chmod 640 /data/file && chown 1234:4321 /data/file",
-        "ln -s file /data/link && ln /data/file /data/hard && mkdir -m 1777 /data/dir && mkfifo /data/fifo",
+        "ln -s file /data/link && ln /data/file /data/hard && mkdir -m 1777 /data/dir",
         "mv /data/dir /data/renamed && : > /data/cut && echo 123456 > /data/cut && truncate -s 3 /data/cut",
       ].join(" && ");
       await ok([
@@ -33,7 +33,7 @@ onBothWalls("volumes", ({ wall, run, ok, hull, name }) => {
         script,
       ]);
       const look =
-        "stat -c '%u:%g %a %h %s' /data/file; readlink /data/link; cat /data/link; stat -c %a /data/renamed; cat /data/cut; test -p /data/fifo && echo fifo";
+        "stat -c '%u:%g %a %h %s' /data/file; readlink /data/link; cat /data/link; stat -c %a /data/renamed; cat /data/cut";
       const seen = await ok([
         "run",
         "--rm",
@@ -46,7 +46,11 @@ onBothWalls("volumes", ({ wall, run, ok, hull, name }) => {
         "-c",
         look,
       ]);
-      expect(seen).toBe("1234:4321 640 2 6\nfile\nhello\n1777\n123fifo");
+      expect(seen).toBe("1234:4321 640 2 6\nfile\nhello\n1777\n123");
+      // QEMU's file server opens no special file, and so cannot set the mode of one (CVE-2023-2861).
+      const fifo = await run(["--rm", "-v", `${volume}:/data`, "hull/tiny", "mkfifo", "/data/fifo"]);
+      expect(fifo.stderr).toContain(wall === "vm" ? "No such device or address" : "");
+      expect(fifo.code).toBe(wall === "vm" ? 1 : 0);
       // The host, and the other wall, see the same.
       const { Mountpoint } = JSON.parse(await ok(["volume", "inspect", volume]))[0];
       const file = statSync(join(Mountpoint, "file"));
