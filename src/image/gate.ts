@@ -12,7 +12,10 @@ export class Gate {
     this.#collect = collect;
   }
 
-  /** Runs `work`; what became garbage before or during it is collected afterwards when nothing else goes on. */
+  /**
+   * Runs `work`; what became garbage before or during it is collected afterwards when nothing else goes on. That
+   * the work has done what it should does not change when collection fails: the next one finds what is left.
+   */
   async run<T>(work: () => Promise<T>): Promise<T> {
     while (this.#collecting !== undefined) await this.#collecting;
     this.#working++;
@@ -24,7 +27,7 @@ export class Gate {
       throw error;
     } finally {
       this.#working--;
-      await this.#collectWhenIdle();
+      await this.#collectWhenIdle().catch(() => undefined);
     }
   }
 
@@ -60,9 +63,15 @@ export class Gate {
     while (this.#collecting !== undefined) await this.#collecting;
     if (!this.#wanted || this.#working > 0) return;
     this.#wanted = false;
-    this.#collecting = this.#collect().finally(() => {
-      this.#collecting = undefined;
-    });
+    const collecting = this.#collect();
+    this.#collecting = collecting
+      .catch(() => {
+        this.#wanted = true;
+      })
+      .finally(() => {
+        this.#collecting = undefined;
+      });
     await this.#collecting;
+    await collecting;
   }
 }

@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { tinyImage } from "../contract/defaults.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
-import { loadArchive } from "./archive/load.ts";
+import { loadArchive, receiveArchive } from "./archive/load.ts";
 import { disposedAfter, planSave, saveArchive } from "./archive/save.ts";
 import type { BuildStore } from "./build/build-store.ts";
 import { DiskBuildStore } from "./build/disk-build-store.ts";
@@ -148,7 +148,8 @@ class DiskImageStore implements ImageStoreWithBuilds {
     archive: ReadableStream<Uint8Array>,
     onProgress: (event: ProgressEvent) => void,
   ): Promise<Image[]> {
-    const ids = await this.#gate.run(() => loadArchive(this.#content, this.#records, archive, onProgress));
+    await using spool = await receiveArchive(this.#content, archive);
+    const ids = await this.#gate.run(() => loadArchive(this.#content, this.#records, spool, onProgress));
     return [...new Set(ids)].map((id) => this.#image(id));
   }
 

@@ -1,6 +1,6 @@
 /** A build from its request to its image. */
 import { HullError } from "../../contract/errors.ts";
-import type { BuildSession, StageState } from "../../image/build/build-store.ts";
+import type { BuildInbox, BuildSession, StageState } from "../../image/build/build-store.ts";
 import type { BuildContext } from "../../image/build/context.ts";
 import type { Instruction } from "../../image/build/dockerfile/instruction.ts";
 import { maxDockerfileBytes } from "../../image/build/dockerfile/lines.ts";
@@ -22,7 +22,7 @@ import type { BuildOutput, BuildRequest } from "./request.ts";
 const contextName = "the build context";
 
 /** Resolves to the image. When it fails or `signal` aborts, nothing of the build is left but what the cache keeps. */
-export function buildImage(
+export async function buildImage(
   context: EngineContext,
   request: BuildRequest,
   output: BuildOutput,
@@ -30,8 +30,9 @@ export function buildImage(
 ): Promise<Image> {
   for (const reference of request.references) tagReference(reference);
   const ending = AbortSignal.any([signal, context.closing]);
-  return context.builds.run(async (session) => {
-    await using files = await receive(session, request, output, ending);
+  // Before anything is kept from collection: a client that takes its time holds up nobody.
+  await using files = await receive(context.builds, request, output, ending);
+  return await context.builds.run(async (session) => {
     const text = await dockerfileText(files, request.dockerfile);
     await files.applyIgnoreFile(request.dockerfile, ending);
     const automatic = platformArguments();
@@ -85,18 +86,18 @@ async function finish(
 }
 
 async function receive(
-  session: BuildSession,
+  inbox: BuildInbox,
   request: BuildRequest,
   output: BuildOutput,
   signal: AbortSignal,
 ): Promise<BuildContext> {
   const source = request.context;
-  if (source.kind === "tar") return await session.receiveContext(source.bytes, contextName);
+  if (source.kind === "tar") return await inbox.receiveContext(source.bytes, contextName);
   const repository = parseGitUrl(source.url);
   if (repository !== undefined) {
-    await using scratch = await session.directory();
-    const options = { scratch: scratch.path, proxies: session.proxies, signal };
-    const files = await session.receiveContext(gitArchive(repository, options), contextName);
+    await using scratch = await inbox.directory();
+    const options = { scratch: scratch.path, proxies: inbox.proxies, signal };
+    const files = await inbox.receiveContext(gitArchive(repository, options), contextName);
     if (files.root.child(".gitmodules") !== undefined)
       await output.text("[Warning] the repository has submodules, which are not fetched\n");
     return files;
@@ -107,8 +108,8 @@ async function receive(
       value: source.url,
       why: "give a git or http(s) URL",
     });
-  const { bytes } = await download(source.url, signal, session.proxies);
-  const file = await session.receiveFile(request.dockerfile, bytes, {
+  const { bytes } = await download(source.url, signal, inbox.proxies);
+  const file = await inbox.receiveFile(request.dockerfile, bytes, {
     what: `the download ${source.url}`,
     mode: 0o644,
     mtimeSeconds: 0,
@@ -117,7 +118,7 @@ async function receive(
   // What is no archive is a Dockerfile, without a context.
   if (node === undefined || !(await isArchive(node))) return file;
   await using _ = file;
-  return await session.receiveContext(node.content(), contextName);
+  return await inbox.receiveContext(node.content(), contextName);
 }
 
 async function dockerfileText(files: BuildContext, path: string): Promise<string> {

@@ -1,4 +1,5 @@
 /** An image store in memory with one image, for the tests of the engine and the API. */
+
 import { HullError } from "../../contract/errors.ts";
 import type { BuildStore } from "../../image/build/build-store.ts";
 import type {
@@ -10,6 +11,7 @@ import type {
   PushedImage,
   RemoteImage,
 } from "../../image/image-store.ts";
+import { noProxies } from "../../image/registry/proxy.ts";
 
 const digest = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
 
@@ -42,8 +44,13 @@ export function imageWith(config: Partial<ImageConfig> = {}): Image {
 }
 
 /** Builds are tried with the real store: this one has none. */
+const buildsNothing = () => Promise.reject(new Error("the fake image store builds nothing"));
 export const noBuilds: BuildStore = {
-  run: () => Promise.reject(new Error("the fake image store builds nothing")),
+  proxies: noProxies,
+  receiveContext: buildsNothing,
+  receiveFile: buildsNothing,
+  directory: buildsNothing,
+  run: buildsNothing,
   usage: () => Promise.resolve([]),
   prune: () => Promise.resolve({ keys: [], bytes: 0 }),
 };

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { HullError, isHullError } from "../../contract/errors.ts";
 import { parseConfig, parseJson } from "../config.ts";
 import type { ContentStore } from "../content/content-store.ts";
+import { naming } from "../content/naming.ts";
 import type { Digest, ProgressEvent } from "../image-store.ts";
 import { ingestLayer, type LayerRecord } from "../layer/ingest.ts";
 import { parseManifest } from "../manifest.ts";
@@ -39,14 +40,25 @@ interface Found {
   readonly artifacts: readonly LayoutItem[];
 }
 
+/** The archive's members, to be disposed of. Nothing may be missed yet when something is collected meanwhile. */
+export async function receiveArchive(
+  content: ContentStore,
+  archive: AsyncIterable<Uint8Array>,
+): Promise<Spool> {
+  try {
+    return await Spool.read(content, archive, what);
+  } catch (error) {
+    throw naming(what, error);
+  }
+}
+
 /** Returns the ids of the images loaded. All of them become visible at once, or none. */
 export async function loadArchive(
   content: ContentStore,
   records: ImageRecords,
-  archive: AsyncIterable<Uint8Array>,
+  spool: Spool,
   onProgress: (event: ProgressEvent) => void,
 ): Promise<Digest[]> {
-  await using spool = await Spool.read(content, archive, what);
   const { images, artifacts } = await findImages(spool);
   if (images.length + artifacts.length === 0)
     throw new HullError("corrupt", { what, why: "there is no image in it" });

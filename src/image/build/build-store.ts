@@ -22,15 +22,8 @@ export interface StageState {
   readonly layers: readonly LayerRecord[];
 }
 
-export interface BuildStore {
-  run<T>(work: (session: BuildSession) => Promise<T>): Promise<T>;
-  /** Least recently used first. */
-  usage(): Promise<CacheUsage[]>;
-  /** Forgets steps that `select` chooses, and resolves when what only they had is gone, or is left to work in progress. */
-  prune(select: (usage: readonly CacheUsage[]) => readonly string[]): Promise<PrunedCache>;
-}
-
-export interface BuildSession {
+/** What a build takes in before it begins. Nobody waits for it: a client may take as long as it likes to send it. */
+export interface BuildInbox {
   /** For what a build fetches itself. */
   readonly proxies: ProxySettings;
   receiveContext(tar: AsyncIterable<Uint8Array>, what: string): Promise<BuildContext>;
@@ -42,6 +35,17 @@ export interface BuildSession {
   ): Promise<BuildContext>;
   /** An empty directory that goes when it is disposed of, or with the daemon. */
   directory(): Promise<AsyncDisposable & { readonly path: string }>;
+}
+
+export interface BuildStore extends BuildInbox {
+  run<T>(work: (session: BuildSession) => Promise<T>): Promise<T>;
+  /** Least recently used first. */
+  usage(): Promise<CacheUsage[]>;
+  /** Forgets steps that `select` chooses, and resolves when what only they had is gone, or is left to work in progress. */
+  prune(select: (usage: readonly CacheUsage[]) => readonly string[]): Promise<PrunedCache>;
+}
+
+export interface BuildSession extends BuildInbox {
   scratch(): StageState;
   /** The stage that goes on from an image. */
   from(image: Pick<Image, "id">): StageState;

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ImageStoreWithBuilds, openImageStore } from "../store.ts";
-import { smallTar, tarFile } from "../testing/store.ts";
+import { importOptions, smallTar, streamOf, tarFile } from "../testing/store.ts";
 import { tempDirectory } from "../testing/temp.ts";
 import type { BuildSession, StageState } from "./build-store.ts";
 
@@ -132,5 +132,37 @@ test("a config that no registry would take is refused", async () => {
       expect(next).toThrow("the image's config is too large");
       return Promise.resolve();
     });
+  });
+});
+
+test("a context or an archive that takes long to come holds up no collection", async () => {
+  await withStore(async (store, root) => {
+    const first = await store.importTar(streamOf(smallTar(tarFile("a", "b"))), importOptions);
+    const begun = Promise.withResolvers<void>();
+    const sent = Promise.withResolvers<void>();
+    async function* slow(): AsyncGenerator<Uint8Array> {
+      const bytes = smallTar(tarFile("Dockerfile", "FROM scratch"));
+      yield bytes.subarray(0, 100);
+      begun.resolve();
+      await sent.promise;
+      yield bytes.subarray(100);
+    }
+    const context = store.builds.receiveContext(slow(), "it");
+    const archive = slow();
+    const stream = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const { done, value } = await archive.next();
+        if (done === true) controller.close();
+        else controller.enqueue(value);
+      },
+    });
+    const loaded = store.load(stream, () => undefined).catch(() => undefined);
+    await begun.promise;
+    await store.remove(first.id, { force: false, inUse: () => undefined });
+    expect(await readdir(join(root, "layers"))).toEqual([]);
+    sent.resolve();
+    await using received = await context;
+    expect(received.bytes).toBe("FROM scratch".length);
+    await loaded;
   });
 });

@@ -11,7 +11,14 @@ import type { ImageRecord, ImageRecords } from "../records.ts";
 import { prepareImage } from "../registration.ts";
 import type { ProxySettings } from "../registry/proxy.ts";
 import { bytesOnDisk } from "../usage.ts";
-import type { BuildSession, BuildStore, CacheUsage, PrunedCache, StageState } from "./build-store.ts";
+import type {
+  BuildInbox,
+  BuildSession,
+  BuildStore,
+  CacheUsage,
+  PrunedCache,
+  StageState,
+} from "./build-store.ts";
 import type { CachedStep } from "./cache-records.ts";
 import { BuildContext } from "./context.ts";
 import { checkStageSize, emptyStage, formatStage, parseStage, type StageConfig } from "./stage-config.ts";
@@ -25,10 +32,37 @@ interface Parts {
   readonly imageOf: (record: ImageRecord) => Image;
 }
 
-export class DiskBuildStore implements BuildStore {
+class DiskBuildInbox implements BuildInbox {
+  readonly #content: ContentStore;
+  readonly proxies: ProxySettings;
+
+  constructor({ content, proxies }: Parts) {
+    this.#content = content;
+    this.proxies = proxies;
+  }
+
+  receiveContext(tar: AsyncIterable<Uint8Array>, what: string): Promise<BuildContext> {
+    return BuildContext.receive(this.#content, tar, what);
+  }
+
+  receiveFile(
+    name: string,
+    bytes: AsyncIterable<Uint8Array>,
+    options: { what: string; mode: number; mtimeSeconds: number; limit?: number },
+  ): Promise<BuildContext> {
+    return BuildContext.ofFile(this.#content, name, bytes, options);
+  }
+
+  directory() {
+    return this.#content.temporaryDirectory();
+  }
+}
+
+export class DiskBuildStore extends DiskBuildInbox implements BuildStore {
   readonly #parts: Parts;
 
   constructor(parts: Parts) {
+    super(parts);
     this.#parts = parts;
   }
 
@@ -86,31 +120,12 @@ function ownLayer(step: CachedStep): LayerRecord | undefined {
   return step.madeLayer ? step.layers.at(-1) : undefined;
 }
 
-class DiskBuildSession implements BuildSession {
+class DiskBuildSession extends DiskBuildInbox implements BuildSession {
   readonly #parts: Parts;
 
   constructor(parts: Parts) {
+    super(parts);
     this.#parts = parts;
-  }
-
-  get proxies(): ProxySettings {
-    return this.#parts.proxies;
-  }
-
-  receiveContext(tar: AsyncIterable<Uint8Array>, what: string): Promise<BuildContext> {
-    return BuildContext.receive(this.#parts.content, tar, what);
-  }
-
-  receiveFile(
-    name: string,
-    bytes: AsyncIterable<Uint8Array>,
-    options: { what: string; mode: number; mtimeSeconds: number; limit?: number },
-  ): Promise<BuildContext> {
-    return BuildContext.ofFile(this.#parts.content, name, bytes, options);
-  }
-
-  directory() {
-    return this.#parts.content.temporaryDirectory();
   }
 
   scratch(): StageState {
