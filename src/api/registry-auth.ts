@@ -35,17 +35,28 @@ const configSchema = v.record(v.string(), authSchema);
 
 /** Of the header X-Registry-Config: for every registry that the client knows, since a build may pull from several. */
 export function registryAuths(exchange: Exchange): (domain: string) => RegistryAuth | undefined {
-  const header = exchange.request.headers["x-registry-config"];
+  return authsOf(exchange.request.headers["x-registry-config"]);
+}
+
+export function authsOf(
+  header: string | readonly string[] | undefined,
+): (domain: string) => RegistryAuth | undefined {
   if (header === undefined || header === "") return () => undefined;
   const config = parseWith(configSchema, decoded(String(header), "X-Registry-Config"), "X-Registry-Config");
   return (domain) => {
-    const hub = domain === "docker.io" ? ["https://index.docker.io/v1/", "index.docker.io"] : [];
-    const key = [domain, `https://${domain}`, `http://${domain}`, ...hub].find((one) =>
-      Object.hasOwn(config, one),
-    );
+    const hosts = domain === "docker.io" ? ["docker.io", "index.docker.io"] : [domain];
+    // The plain host comes before addresses of old, as in Docker's own files.
+    const key =
+      hosts.find((host) => Object.hasOwn(config, host)) ??
+      Object.keys(config).find((each) => hosts.includes(hostOf(each)));
     const found = key === undefined ? undefined : config[key];
     return found === undefined ? undefined : authOf(found);
   };
+}
+
+/** Of `https://index.docker.io/v1/`, as logins of long ago are kept: moby, registry, ConvertToHostname. */
+function hostOf(address: string): string {
+  return address.replace(/^https?:\/\//, "").replace(/\/.*$/s, "");
 }
 
 /** JSON in URL-safe base64, or in the ordinary one of old clients. The value is never part of an error. */

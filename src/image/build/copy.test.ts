@@ -212,6 +212,18 @@ describe("copying", () => {
       expect(copied(session, state, { sources: bad, destination: "/t", unpacks: true })).rejects.toThrow(
         'a ".." in it',
       );
+      for (const member of [
+        { path: ".", content: "x".repeat(512) },
+        { path: "./", type: "symlink", linkTarget: "/etc" } as const,
+        { path: "y", type: "hardlink", linkTarget: "." } as const,
+      ])
+        for (const destination of ["/", "/t"]) {
+          await using nameless = await sources(tarOf([member]));
+          const nowhere = findSources(nameless.root, ["f.tar"], "the context");
+          expect(copied(session, state, { sources: nowhere, destination, unpacks: true })).rejects.toThrow(
+            "is no directory and has no name",
+          );
+        }
     });
   });
 

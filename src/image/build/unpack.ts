@@ -131,7 +131,15 @@ function placeOf(
       why: `the member ${JSON.stringify(textOf(path))} at byte ${entry.offset} has a ".." in it`,
     });
   const last = parts.at(-1);
-  if (last === undefined) return entry.type === "directory" ? [] : base;
+  if (last === undefined) {
+    // What is put at the place of the directory itself: nothing that an archive could mean.
+    if (entry.type !== "directory" || path !== entry.path)
+      throw new HullError("corrupt", {
+        what,
+        why: `the member ${JSON.stringify(textOf(path))} at byte ${entry.offset} is no directory and has no name`,
+      });
+    return [];
+  }
   const whole = [...base, ...parts].join("/");
   const through = resolvePath(image, whole);
   if (entry.type === "directory" && through.node?.kind === "directory") return through.path;
