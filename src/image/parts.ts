@@ -23,3 +23,25 @@ export function partsOfImage(records: ImageRecords, image: ImageRecord): ImagePa
   for (const layer of image.layers) blobs.add(layer.blob);
   return { blobs, layers: new Set(image.layers.map((layer) => layer.diffId)) };
 }
+
+/** What all images and the build cache keep. Hidden images that `goes` tells of are forgotten on the way. */
+export function neededParts(records: ImageRecords, goes: (hidden: Digest) => boolean): ImageParts {
+  const blobs = new Set<Digest>();
+  const layers = new Set<Digest>();
+  for (const record of records.all()) {
+    if (record.hidden && goes(record.id)) {
+      records.delete(record.id);
+      continue;
+    }
+    const parts = partsOfImage(records, record);
+    for (const blob of parts.blobs) blobs.add(blob);
+    for (const layer of parts.layers) layers.add(layer);
+  }
+  records.forgetWholes();
+  for (const { layers: cached } of records.buildCache.all())
+    for (const layer of cached) {
+      blobs.add(layer.blob);
+      layers.add(layer.diffId);
+    }
+  return { blobs, layers };
+}

@@ -28,7 +28,7 @@ import type {
 } from "./image-store.ts";
 import { importTar, tagReference } from "./import.ts";
 import { ingestLayer } from "./layer/ingest.ts";
-import { partsOfImage } from "./parts.ts";
+import { neededParts } from "./parts.ts";
 import { hostPlatform } from "./platform.ts";
 import { type ImageRecord, ImageRecords } from "./records.ts";
 import { canonicalName, familiarName, parseReference } from "./reference.ts";
@@ -219,23 +219,8 @@ class DiskImageStore implements ImageStoreWithBuilds {
   /** Removes what no image needs. Only to be called when nothing is being pulled, loaded or imported. */
   async collect(): Promise<void> {
     this.#context.fetched.clear();
-    const blobs = new Set<Digest>();
-    const layers = new Set<Digest>();
-    for (const record of this.#records.all()) {
-      if (record.hidden && this.#leasesKnown && !this.#leases.has(record.id)) {
-        this.#records.delete(record.id);
-        continue;
-      }
-      const parts = partsOfImage(this.#records, record);
-      for (const blob of parts.blobs) blobs.add(blob);
-      for (const layer of parts.layers) layers.add(layer);
-    }
-    this.#records.forgetWholes();
-    for (const { layers: cached } of this.#records.buildCache.all())
-      for (const layer of cached) {
-        blobs.add(layer.blob);
-        layers.add(layer.diffId);
-      }
+    const goes = (id: Digest): boolean => this.#leasesKnown && !this.#leases.has(id);
+    const { blobs, layers } = neededParts(this.#records, goes);
     await this.#content.keepOnly(blobs, layers);
   }
 

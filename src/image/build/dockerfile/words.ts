@@ -2,7 +2,8 @@
  * Words of a Dockerfile: quotes, escapes and variables. These rules are like a shell's and are not a shell's.
  * Source: Dockerfile reference, "Environment replacement"; BuildKit frontend/dockerfile/shell/lex.go.
  */
-import { anyCharacter, exactly, Glob, type GlobStep } from "../../../contract/glob.ts";
+import { anyCharacter, exactly, type GlobStep } from "../../../contract/glob.ts";
+import { withoutEnd, withReplaced } from "./substitution.ts";
 
 export type Variables = (name: string) => string | undefined;
 
@@ -221,18 +222,13 @@ class Expansion {
     const doubled = this.#text[this.#at] === operator;
     if (doubled) this.#at++;
     if (value.length > maxCut) throw new WordError(`a pattern takes values of at most ${maxCut} characters`);
-    const characters = [...value];
     if (operator === "/") {
       const steps = this.#pattern("/");
       const replacement = this.#text[this.#at - 1] === "/" ? this.#inner() : "";
-      return replaced(characters, new Glob(steps), replacement, doubled);
+      return withReplaced(value, steps, replacement, doubled ? "all" : "first");
     }
     const steps = this.#pattern("}");
-    const fromEnd = operator === "%";
-    const which = doubled ? "longest" : "shortest";
-    const seen = fromEnd ? characters.toReversed() : characters;
-    const length = new Glob(fromEnd ? steps.toReversed() : steps).lengthAtStart(seen, which) ?? 0;
-    return (fromEnd ? characters.slice(0, characters.length - length) : characters.slice(length)).join("");
+    return withoutEnd(value, steps, operator === "%" ? "end" : "start", doubled ? "longest" : "shortest");
   }
 
   /** What is between an operator and the closing brace, itself expanded. */
@@ -297,15 +293,4 @@ class Expansion {
     this.#at += Math.max(1, character.length);
     return character;
   }
-}
-
-function replaced(characters: readonly string[], glob: Glob, replacement: string, all: boolean): string {
-  let result = "";
-  let done = 0;
-  for (const [begin, end] of glob.all(characters)) {
-    result += characters.slice(done, begin).join("") + replacement;
-    done = end;
-    if (!all) break;
-  }
-  return result + characters.slice(done).join("");
 }
