@@ -5,8 +5,11 @@
 /** The isolation boundary a workload runs behind. */
 export type WallKind = "container" | "vm";
 
-/** How a wall is shown to people: a vm wall without hardware virtualization is never shown as a plain `vm`. */
-export type WallLabel = "container" | "vm" | "vm (tcg)";
+/**
+ * How a wall is shown to people: a vm wall without hardware virtualization is never shown as a plain `vm`, nor is one
+ * of which that is not known yet.
+ */
+export type WallLabel = "container" | "vm" | "vm (tcg)" | "vm (untried)";
 
 const accepted: Readonly<Record<string, WallKind>> = {
   "": "container",

@@ -44,6 +44,8 @@ export interface Wall {
   readonly kind: WallKind;
   /** What this wall can do here, found by looking, not by assuming. Cheap after the first call. */
   features(): Promise<WallFeatures>;
+  /** The same as far as it is known without trying what takes long; not there when nothing does. */
+  featuresSoFar?(): WallFeatures;
   /** Why the first start of a workload takes longer than it will later, in a sentence for the user; undefined if not. */
   delay?(spec: SandboxSpec): Promise<string | undefined>;
   create(spec: SandboxSpec): Promise<Sandbox>;

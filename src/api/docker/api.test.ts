@@ -136,6 +136,19 @@ describe("system", () => {
     expect(info.Warnings?.join()).toContain("loopback interface only");
   });
 
+  test("no container and no figures wait until it is known what virtual machines run on", async () => {
+    bench.walls.vm.trying = true;
+    expect(await json("/containers/json?all=1")).toEqual([]);
+    const id = await create("sleep");
+    expect((await post(`/containers/${id}/start`)).status).toBe(204);
+    expect(await json("/containers/json")).toHaveLength(1);
+    expect(await json(`/containers/${id}/json`)).toMatchObject({ State: { Running: true } });
+    expect(await json("/system/df")).toMatchObject({ Containers: [{ Id: id }] });
+    const { Hull, Warnings } = await json<SystemInfo>("/info");
+    expect(Hull.Walls.map(({ Label }) => Label)).toEqual(["container", "vm (untried)"]);
+    expect(Warnings).toContain("not tried yet");
+  });
+
   test("what there is none of is listed as empty, the rest is refused with a reason", async () => {
     expect(await json("/plugins")).toEqual([]);
     const refused = await post("/swarm/init", {});

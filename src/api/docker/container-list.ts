@@ -42,12 +42,12 @@ async function list(engine: Engine, exchange: Exchange): Promise<void> {
   let chosen = engine.list().filter((workload) => (all || workload.live) && matches(workload));
   chosen.reverse();
   if (limit > 0) chosen = chosen.slice(0, limit);
-  const labels = await wallLabels(engine);
+  const labelOf = await wallLabels(engine, chosen);
   const withSizes = exchange.flag("size");
   const rows = await Promise.all(
     chosen.map(async (workload) => {
       const sizes = withSizes ? await sizesOf(engine, workload) : undefined;
-      return summaryOf(engine, workload, { label: labels[workload.record.wall], sizes }, now());
+      return summaryOf(engine, workload, { label: labelOf(workload), sizes }, now());
     }),
   );
   exchange.sendJson(200, rows);
@@ -67,9 +67,9 @@ function refuseUnknownStatus(filters: Filters): void {
 
 async function inspect(engine: Engine, exchange: Exchange): Promise<void> {
   const workload = engine.find(exchange.parameter("id"));
-  const labels = await wallLabels(engine);
+  const labelOf = await wallLabels(engine, [workload]);
   const sizes = exchange.flag("size") ? await sizesOf(engine, workload) : undefined;
-  const options: ViewOptions = { label: labels[workload.record.wall], sizes };
+  const options: ViewOptions = { label: labelOf(workload), sizes };
   exchange.sendJson(200, inspectOf(engine, workload, options));
 }
 

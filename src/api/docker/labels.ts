@@ -1,10 +1,15 @@
-/** How each wall is labelled here, looked up once a request. */
+/** How the walls of workloads are labelled here, looked up once a request. */
 import type { WallKind, WallLabel } from "../../contract/isolation.ts";
 import type { Engine } from "../../engine/engine.ts";
+import type { Workload } from "../../engine/workload.ts";
 
-type WallLabels = Readonly<Record<WallKind, WallLabel>>;
-
-export async function wallLabels(engine: Engine): Promise<WallLabels> {
-  const [container, vm] = await Promise.all([engine.walls.container.features(), engine.walls.vm.features()]);
-  return { container: container.label, vm: vm.label };
+/** Only of walls that are in use: to find out about the other may take long. */
+export async function wallLabels(
+  engine: Engine,
+  workloads: readonly Workload[],
+): Promise<(workload: Workload) => WallLabel> {
+  const labels = new Map<WallKind, WallLabel>();
+  for (const wall of new Set(workloads.map(({ record }) => record.wall)))
+    labels.set(wall, (await engine.walls[wall].features()).label);
+  return ({ record }) => labels.get(record.wall) ?? record.wall;
 }

@@ -11,6 +11,7 @@ import {
 import { now, rfc3339 } from "../../engine/clock.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { defaultRegistrySettings, type RegistrySettings } from "../../image/registry/settings.ts";
+import type { Wall } from "../../wall/wall.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import { buildCacheItems } from "./build.ts";
@@ -83,10 +84,11 @@ function version(facts: SystemFacts): SystemVersion {
 
 async function info(engine: Engine, facts: SystemFacts): Promise<SystemInfo> {
   const workloads = engine.list();
+  const soFar = (wall: Wall) => wall.featuresSoFar?.() ?? wall.features();
   const [images, container, vm] = await Promise.all([
     engine.images.list(),
-    engine.walls.container.features(),
-    engine.walls.vm.features(),
+    soFar(engine.walls.container),
+    soFar(engine.walls.vm),
   ]);
   const walls = { container, vm };
   const running = workloads.filter((workload) => workload.state === "running").length;
@@ -169,22 +171,18 @@ function osRelease(name: string): string {
 }
 
 async function diskUsage(engine: Engine, exchange: Exchange): Promise<void> {
-  const [images, labels, usage] = await Promise.all([
+  const workloads = engine.list();
+  const [images, labelOf, usage] = await Promise.all([
     engine.images.list(),
-    wallLabels(engine),
+    wallLabels(engine, workloads),
     engine.images.usage(),
   ]);
   const sizes = new Map(images.map((image) => [image.id, image.sizeBytes]));
   const containers = await Promise.all(
-    engine.list().map(async (workload) => {
+    workloads.map(async (workload) => {
       const writable = await engine.layerBytes(workload);
       const all = writable + (sizes.get(workload.record.image) ?? 0);
-      return summaryOf(
-        engine,
-        workload,
-        { label: labels[workload.record.wall], sizes: { writable, all } },
-        now(),
-      );
+      return summaryOf(engine, workload, { label: labelOf(workload), sizes: { writable, all } }, now());
     }),
   );
   exchange.sendJson(200, {

@@ -54,6 +54,8 @@ export class FakeWall implements Wall {
   readonly kind: WallKind;
   readonly #world: FakeWorld;
   unavailable: string | undefined;
+  /** What it can do here is being tried, for ever. */
+  trying = false;
   closed = false;
 
   constructor(kind: WallKind, world: FakeWorld) {
@@ -62,13 +64,19 @@ export class FakeWall implements Wall {
   }
 
   features(): Promise<WallFeatures> {
+    if (this.trying) return new Promise(() => undefined);
+    return Promise.resolve(this.featuresSoFar());
+  }
+
+  featuresSoFar(): WallFeatures {
+    if (this.trying) return { label: "vm (untried)", sharesKernel: false, warning: "not tried yet" };
     const label: WallLabel = this.kind === "vm" ? "vm (tcg)" : "container";
-    return Promise.resolve({
+    return {
       label,
       sharesKernel: this.kind === "container",
       ...(this.kind === "vm" ? { warning: "emulated" } : {}),
       ...(this.unavailable === undefined ? {} : { unavailable: this.unavailable }),
-    });
+    };
   }
 
   async create(spec: SandboxSpec): Promise<Sandbox> {

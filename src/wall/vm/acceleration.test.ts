@@ -67,6 +67,18 @@ test("a guest that hangs is given up in time, and leaves nothing", async () => {
   expect(readdirSync(directory).sort()).toEqual(["kvm", "kvm.json", "qemu", "starts"]);
 });
 
+test("what is known without a try is what was found, in this boot of the host", async () => {
+  const absent = new AccelerationProbe({ stateDirectory: directory, device: "/no/kvm" });
+  expect(absent.known()).toMatchObject({ acceleration: "tcg", why: "this host has no /no/kvm" });
+  expect(probe().known()).toBeUndefined();
+  const found = await probe().look(qemuThat("exit 1"));
+  expect(probe().known()).toEqual(found);
+  const memory = join(directory, "kvm.json");
+  writeFileSync(memory, JSON.stringify({ boot: "another boot", why: "" }));
+  expect(probe().known()).toBeUndefined();
+  expect(starts()).toBe(1);
+});
+
 test("an answer that was half written is asked for again", async () => {
   writeFileSync(join(directory, "kvm.json"), '{"boot": "');
   expect(await probe().look(qemuThat("exit 1"))).toMatchObject({ acceleration: "tcg" });

@@ -45,21 +45,35 @@ export class AccelerationProbe {
     return this.#facts;
   }
 
-  async #find(programs: VmPrograms): Promise<AccelerationFacts> {
+  /** The answer, if it is known without booting a guest. */
+  known(): AccelerationFacts | undefined {
     if (!existsSync(this.#device)) return without(`this host has no ${this.#device}`);
-    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    const memory = `${this.#directory}/kvm.json`;
-    const remembered = readRemembered(memory);
-    const why =
-      remembered?.boot === boot ? remembered.why : await tryGuest(programs, this.#directory, this.#limit);
-    if (remembered?.boot !== boot) {
-      await writeFile(`${memory}.draft`, JSON.stringify({ boot, why }), { mode: 0o600 });
-      await rename(`${memory}.draft`, memory);
-    }
+    const remembered = readRemembered(this.#memory);
+    return remembered?.boot === bootId() ? this.#factsOf(remembered.why) : undefined;
+  }
+
+  async #find(programs: VmPrograms): Promise<AccelerationFacts> {
+    const known = this.known();
+    if (known !== undefined) return known;
+    const why = await tryGuest(programs, this.#directory, this.#limit);
+    await writeFile(`${this.#memory}.draft`, JSON.stringify({ boot: bootId(), why }), { mode: 0o600 });
+    await rename(`${this.#memory}.draft`, this.#memory);
+    return this.#factsOf(why);
+  }
+
+  get #memory(): string {
+    return `${this.#directory}/kvm.json`;
+  }
+
+  #factsOf(why: string): AccelerationFacts {
     if (why !== "") return without(why);
     const { rdev } = statSync(this.#device);
     return { acceleration: "kvm", why: "", kvm: { major: rdev >> 8, minor: rdev & 0xff } };
   }
+}
+
+function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
 
 function without(why: string): AccelerationFacts {

@@ -36,7 +36,7 @@ import { makeMachine } from "./make.ts";
 import { logSize } from "./output-log.ts";
 import { type Places, Pool } from "./pool/pool.ts";
 import { claimWaiting, removeWaiting } from "./pool/waiting.ts";
-import { findPrograms, type VmPrograms } from "./programs.ts";
+import { findPrograms, type Missing, type VmPrograms } from "./programs.ts";
 import { qmp } from "./qmp.ts";
 import { type MachineState, VmSandbox } from "./sandbox.ts";
 import { isSaved, removeRests, type StepTaken } from "./saved/files.ts";
@@ -126,9 +126,20 @@ export class VmWall implements Wall {
 
   async features(): Promise<WallFeatures> {
     const found = findPrograms(this.#options);
-    if ("missing" in found)
-      return { label: "vm", sharesKernel: false, unavailable: `${found.missing}: ${found.remedy}` };
-    const facts = await this.#probe.look(found);
+    if ("missing" in found) return missing(found);
+    return this.#featuresBy(await this.#probe.look(found));
+  }
+
+  featuresSoFar(): WallFeatures {
+    const found = findPrograms(this.#options);
+    if ("missing" in found) return missing(found);
+    const facts = this.#probe.known();
+    if (facts !== undefined) return this.#featuresBy(facts);
+    const warning = "whether this host runs guests with KVM is tried when the first virtual machine is made";
+    return { label: "vm (untried)", sharesKernel: false, warning };
+  }
+
+  #featuresBy(facts: AccelerationFacts): WallFeatures {
     const label = facts.acceleration === "kvm" ? "vm" : "vm (tcg)";
     if (facts.acceleration === "tcg" && this.#options.requireKvm)
       return { label, sharesKernel: false, unavailable: `vm.requireKvm is set, but ${facts.why}` };
@@ -393,6 +404,10 @@ function checkLayers({ layers }: SandboxSpec): void {
       value: `${layers.length} layers`,
       limit: `${maximumLayers} layers of the vm wall`,
     });
+}
+
+function missing({ missing, remedy }: Missing): WallFeatures {
+  return { label: "vm", sharesKernel: false, unavailable: `${missing}: ${remedy}` };
 }
 
 function tcgWarning({ why }: AccelerationFacts): string {
