@@ -21,7 +21,7 @@ const instructions: Readonly<Record<string, Change>> = {
 export function applyChanges(config: ImageConfig, changes: readonly string[]): ImageConfig {
   let result = config;
   for (const line of changes) {
-    const match = /^\s*([A-Za-z]+)\s+(\S.*?)\s*$/s.exec(line);
+    const match = /^([A-Za-z]+)\s+(\S.*)$/s.exec(line.trim());
     const name = match?.[1]?.toUpperCase() ?? "";
     const change = Object.hasOwn(instructions, name) ? instructions[name] : undefined;
     if (change === undefined)

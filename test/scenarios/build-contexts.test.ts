@@ -182,6 +182,22 @@ test("a hostile context is refused, and nothing of it stays", async () => {
   expect(left.stdout).toBe("");
 });
 
+test("a stage copies from those before it, and is told when it names none", async () => {
+  const build = async (text: string) => await daemon.hull(["build", "-q", "-"], { stdin: text });
+  const good = await build(
+    "FROM hull/tiny AS a\nFROM scratch\nCOPY --from=a /bin/sh /x\nCOPY --from=0 /bin/sh /y\n",
+  );
+  expect(good.code).toBe(0);
+  for (const word of ["a", "A", "0", "7"]) {
+    // Beginnings of ids of images that are here, for some of them.
+    const refused = await build(`FROM hull/tiny AS a\nCOPY --from=${word} /bin/sh /x\n`);
+    expect(refused.stderr).toContain(`invalid --from ${word}: name a stage before this one, or an image`);
+  }
+  const missing = await build("FROM hull/tiny AS a\nFROM hull/tiny\nCOPY --from=a /none /x\n");
+  expect(missing.stderr).toContain("/none");
+  expect(missing.stderr).not.toContain("dockerignore");
+});
+
 test("what a base image left for those who build upon it is done first, and is not passed on", async () => {
   const base = await tree("base", {
     Dockerfile:

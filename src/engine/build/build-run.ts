@@ -103,6 +103,14 @@ export class BuildRun implements RunView {
   async stageOrImage(word: string): Promise<StageState> {
     const stage = findStage(this.#plan.stages, word, this.#current);
     if (stage !== undefined) return this.#stage(stage.index);
+    // What is no stage is an image, whose id may begin so: neither is what was meant.
+    const own = word.toLowerCase() === this.#plan.stages[this.#current]?.from.name;
+    if (own || /^\d+$/.test(word))
+      throw new HullError("invalidParameter", {
+        what: "--from",
+        value: word,
+        why: "name a stage before this one, or an image",
+      });
     return this.session.from(await this.#image(word, ""));
   }
 

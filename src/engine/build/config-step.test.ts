@@ -41,6 +41,14 @@ describe("config", () => {
     expect(() => after(["LABEL a=b", ...lines.slice(0, 15), many.replace("ENV", "LABEL")])).toThrow("names");
   });
 
+  test("ports are told once, and ranges that repeat themselves are refused before they are many", () => {
+    expect(
+      after(["EXPOSE 80 80-81 80/udp"], { ...emptyStage(), exposedPorts: ["81/tcp"] }).config.exposedPorts,
+    ).toEqual(["81/tcp", "80/tcp", "80/udp"]);
+    const ranges = Array.from({ length: 100_000 }, () => "1-65535").join(" ");
+    expect(() => after([`EXPOSE ${ranges}`])).toThrow("more than 65536 ports");
+  });
+
   test("an entry point takes the base image's command away, and a command of the stage stays", () => {
     const base = { ...emptyStage(), cmd: ["base"] };
     expect(after(['ENTRYPOINT ["e"]'], base).config).toMatchObject({ entrypoint: ["e"], cmd: [] });

@@ -56,8 +56,7 @@ export function configStep(instruction: StageInstruction, scope: StepScope): Con
     }
     case "EXPOSE": {
       const words = wordsIn(instruction.ports, instruction.line, scope);
-      const ports = words.flatMap((word) => portsOf(word, instruction.line));
-      const exposedPorts = [...new Set([...config.exposedPorts, ...ports])];
+      const exposedPorts = [...portsOfAll(config.exposedPorts, words, instruction.line)];
       return { config: { ...config, exposedPorts }, told: `EXPOSE ${words.toSorted().join(" ")}` };
     }
     case "VOLUME": {
@@ -131,10 +130,24 @@ function wordsIn(text: string, line: number, scope: StepScope): string[] {
 
 /** ENV wins over ARG. */
 export function variablesOf(scope: StepScope): (name: string) => string | undefined {
-  return (name) => {
-    const entry = scope.config.env.findLast((each) => each.startsWith(`${name}=`));
-    return entry === undefined ? scope.args.value(name) : entry.slice(name.length + 1);
-  };
+  const env = valuesOf(scope.config.env);
+  return (name) => env.get(name) ?? scope.args.value(name);
+}
+
+/** An environment is never changed, and looked into for every variable of what follows. */
+const known = new WeakMap<readonly string[], ReadonlyMap<string, string>>();
+
+function valuesOf(env: readonly string[]): ReadonlyMap<string, string> {
+  const before = known.get(env);
+  if (before !== undefined) return before;
+  const values = new Map(
+    env.map((entry): [string, string] => {
+      const [name = ""] = entry.split("=", 1);
+      return [name, entry.slice(name.length + 1)];
+    }),
+  );
+  known.set(env, values);
+  return values;
 }
 
 function named<T>(text: string, line: number, work: () => T): T {
@@ -196,6 +209,21 @@ function argShown(name: string, value: string | undefined): string {
 
 function quoted(words: readonly string[]): string {
   return `[${words.map((word) => JSON.stringify(word)).join(" ")}]`;
+}
+
+/** As many as there are numbers: ranges that say the same again and again are no use to anybody. */
+const maxPorts = 65_536;
+
+function portsOfAll(before: readonly string[], words: readonly string[], line: number): Set<string> {
+  const ports = new Set(before);
+  let told = 0;
+  for (const word of words) {
+    const each = portsOf(word, line);
+    told += each.length;
+    if (told > maxPorts) throw dockerfileError(line, `it exposes more than ${maxPorts} ports`);
+    for (const port of each) ports.add(port);
+  }
+  return ports;
 }
 
 /** `80`, `80/udp`, `8000-8010/tcp`. */

@@ -67,8 +67,8 @@ async function sourcesOf(
     throw dockerfileError(instruction.line, "checksum can't be specified for anything but one HTTP source");
   const found: CopySource[] = [];
   if (local.length > 0) {
-    const { root, name } = await treeOf(stage, instruction, resources);
-    found.push(...findSources(root, local, name));
+    const { root, name, hint } = await treeOf(stage, instruction, resources);
+    found.push(...findSources(root, local, name, hint));
   }
   for (const url of urls) found.push(await downloaded(stage, instruction, url, destination, resources));
   for (const heredoc of instruction.inline) found.push(inline(stage, heredoc));
@@ -84,8 +84,11 @@ async function treeOf(
   stage: StageView,
   instruction: CopyInstruction,
   resources: AsyncDisposableStack,
-): Promise<{ root: TreeNode; name: string }> {
-  if (instruction.from === "") return { root: stage.run.contextTree(), name: "build context" };
+): Promise<{ root: TreeNode; name: string; hint?: string }> {
+  if (instruction.from === "") {
+    const hint = ": it is missing or excluded by .dockerignore";
+    return { root: stage.run.contextTree(), name: "build context", hint };
+  }
   const state = await stage.run.stageOrImage(instruction.from);
   return { root: resources.use(stage.run.session.treeOf(state)).root, name: instruction.from };
 }

@@ -51,7 +51,7 @@ function commandOf(
   if (alone && first.content.startsWith("#!")) {
     // The kernel splits a script's first line so: the program, and the rest as one argument.
     const [line = ""] = first.content.slice(2).split("\n");
-    const [, program = "", argument = ""] = /^\s*(\S+)\s*(.*?)\s*$/.exec(line) ?? [];
+    const [, program = "", argument = ""] = /^(\S+)\s*(.*)$/.exec(line.trim()) ?? [];
     const words = [program, ...(argument === "" ? [] : [argument]), "/dev/stdin"];
     return { command: words, script: first.content };
   }

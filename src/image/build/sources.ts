@@ -13,7 +13,12 @@ export interface CopySource {
 }
 
 /** Finds what each word names; `where` names the tree in errors. Links that are named are followed. */
-export function findSources(root: TreeNode, words: readonly string[], where: string): CopySource[] {
+export function findSources(
+  root: TreeNode,
+  words: readonly string[],
+  where: string,
+  hint = "",
+): CopySource[] {
   return words.flatMap((word) => {
     const path = bytesOf(word);
     if (/[*?[\\]/.test(word)) {
@@ -21,16 +26,10 @@ export function findSources(root: TreeNode, words: readonly string[], where: str
       if (found.length > 0) return found;
     }
     const { node, path: parts } = resolvePath(root, path);
-    if (node === undefined) throw notFound(word, where);
+    if (node === undefined)
+      throw new HullError("noSuchObject", { kind: `file in ${where}`, name: `${word}${hint}` });
     const named = path.split("/").filter((part) => part !== "" && part !== ".");
     return [{ name: named.at(-1) ?? parts.at(-1) ?? "", node }];
-  });
-}
-
-function notFound(word: string, where: string): HullError {
-  return new HullError("noSuchObject", {
-    kind: `file in ${where}`,
-    name: `${word}: it is missing or excluded by .dockerignore`,
   });
 }
 

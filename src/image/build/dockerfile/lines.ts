@@ -37,6 +37,9 @@ const maxInstructions = 10_000;
 
 export function readDockerfile(text: string): DockerfileText {
   const lines = text.replace(/^\u{feff}/u, "").split("\n");
+  // No program, file or variable can be named with one.
+  const withNul = lines.findIndex((line) => line.includes("\0"));
+  if (withNul >= 0) throw dockerfileError(withNul + 1, "it has a NUL: is it a text file in UTF-8?");
   const { escapeToken, next } = readDirectives(lines);
   const reader = new LineReader(lines, escapeToken, next);
   const instructions: RawInstruction[] = [];
@@ -58,7 +61,7 @@ function readDirectives(lines: readonly string[]): { escapeToken: string; next: 
   const seen = new Map<string, string>();
   let next = 0;
   for (; next < lines.length; next++) {
-    const match = /^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/.exec(lines[next] ?? "");
+    const match = /^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+)$/.exec(lines[next]?.trimEnd() ?? "");
     const name = match?.[1]?.toLowerCase() ?? "";
     if (!["syntax", "escape", "check"].includes(name)) break;
     if (seen.has(name)) throw dockerfileError(next + 1, `only one ${name} parser directive can be used`);

@@ -52,6 +52,9 @@ describe("lines", () => {
     expect(rests("# a comment\n# escape=`\nRUN a \\\n b")).toEqual(["RUN a  b"]);
     expect(failure("# escape=x\nFROM a")).toContain("invalid escape token 'x'");
     expect(failure("# escape=`\n# escape=`\nFROM a")).toContain("only one escape");
+    // Blanks that could be of the value or behind it.
+    expect(rests(`# syntax=a${" ".repeat(400_000)}b\nRUN a`)).toEqual(["RUN a"]);
+    expect(failure("FROM a\nENV a=b\0c")).toContain("line 2: it has a NUL");
   });
 
   test("here-documents end at their names, keep their lines, and are none in quotes", () => {
