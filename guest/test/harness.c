@@ -1,6 +1,6 @@
 // The agent's protocol without a VM: frames come from standard input, answers go to standard output. What works in a
 // guest only, or needs privileges, is replaced; processes are real ones. Built with sanitizers by
-// src/wall/vm/agent-frames.test.ts, which runs it without privileges.
+// test/support/agent-harness.ts for tests that run it without privileges.
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>

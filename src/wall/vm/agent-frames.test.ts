@@ -1,43 +1,18 @@
 /** The agent's own code, built for the host with sanitizers, against frames that are random, mutated and torn. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { chmodSync, globSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run } from "../../host/spawn.ts";
+import { buildAgentHarness } from "../../../test/support/agent-harness.ts";
 import { FieldWriter } from "./fields.ts";
 import { encodeFrame, FrameReader, preamble } from "./frames.ts";
 import { frames, protocolVersion, verbs } from "./protocol.ts";
 
-const guest = join(import.meta.dir, "../../../guest");
 const directory = mkdtempSync(join(tmpdir(), "agent-frames-"));
 const program = join(directory, "harness");
-/** What only works in a guest, or what the harness has of its own. */
-const left = [
-  ...[
-    "boot",
-    "cards",
-    "cgroup",
-    "disks",
-    "first",
-    "identity",
-    "main",
-    "mounts",
-    "port",
-    "rehearse",
-    "shares",
-    "workload",
-  ],
-];
-
 beforeAll(async () => {
   chmodSync(directory, 0o755);
-  const sources = globSync(`${guest}/agent/*.c`).filter(
-    (path) => !left.some((name) => path.endsWith(`/${name}.c`)),
-  );
-  const flags =
-    "-std=gnu2x -D_GNU_SOURCE -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined";
-  const built = await run(["cc", ...flags.split(" "), "-o", program, `${guest}/test/harness.c`, ...sources]);
-  expect(built.stderr).toBe("");
+  await buildAgentHarness(program);
 }, 60_000);
 afterAll(() => rmSync(directory, { recursive: true }));
 

@@ -1,40 +1,19 @@
 /** The network's description, by the agent's own code against interfaces in a network name space. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { globSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run } from "../../host/spawn.ts";
+import { buildAgentHarness } from "../../../test/support/agent-harness.ts";
 import type { NetworkInterface, SandboxNetwork } from "../wall.ts";
 import { FieldReader, FieldWriter } from "./fields.ts";
 import { encodeFrame, type Frame, FrameReader } from "./frames.ts";
 import { mountFields, networkFields, parameterFields } from "./network.ts";
 import { frames, results, verbs } from "./protocol.ts";
 
-const guest = join(import.meta.dir, "../../../guest");
 const directory = mkdtempSync(join(tmpdir(), "net-"));
 const program = join(directory, "harness");
-const left = [
-  "boot",
-  "cards",
-  "cgroup",
-  "disks",
-  "first",
-  "identity",
-  "main",
-  "mounts",
-  "port",
-  "shares",
-  "workload",
-];
-
 beforeAll(async () => {
-  const sources = globSync(`${guest}/agent/*.c`).filter(
-    (path) => !left.some((name) => path.endsWith(`/${name}.c`)),
-  );
-  const flags =
-    "-std=gnu2x -D_GNU_SOURCE -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined";
-  const built = await run(["cc", ...flags.split(" "), "-o", program, `${guest}/test/harness.c`, ...sources]);
-  expect(built.stderr).toBe("");
+  await buildAgentHarness(program);
 }, 60_000);
 afterAll(() => rmSync(directory, { recursive: true }));
 
