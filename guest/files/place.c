@@ -233,6 +233,11 @@ static void remember_time(struct placing *placing, const struct entry *entry) {
 static void place(struct placing *placing, const struct entry *entry, struct reader *fields) {
   bool is_destination = !*entry->name;
   int parent = is_destination ? placing->destination : open_parent(placing, entry);
+  if (entry->type == ENTRY_WHITEOUT) {
+    if (is_destination) stop(FILES_FAILED, "the destination cannot be removed");
+    remove_tree(parent, entry->name, 0);
+    return;
+  }
   if (!is_destination && !make_way(placing, entry, parent)) {
     // A workload may put something else there at the same time.
     for (int tries = 1; make(placing, entry, parent) < 0; tries++) {

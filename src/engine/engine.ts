@@ -40,6 +40,7 @@ import { Images } from "./images.ts";
 import { createWorkload, requireMoving, startWorkload } from "./life-cycle.ts";
 import { Mutex } from "./lock.ts";
 import { type LogOptions, readLog } from "./logs.ts";
+import { moveWorkload } from "./move.ts";
 import { Networks } from "./networks.ts";
 import { Records } from "./records.ts";
 import { recoverWorkloads } from "./recover.ts";
@@ -188,6 +189,11 @@ export class Engine implements AsyncDisposable {
 
   rename(workload: Workload, name: string): Promise<void> {
     return renameWorkload(this.#context, workload, name);
+  }
+
+  /** One that does not run goes behind another wall; `isolation` is the client's word for it. */
+  move(workload: Workload, wall: WallKind, isolation: string): Promise<void> {
+    return moveWorkload(this.#context, workload, wall, isolation);
   }
 
   /** Resolves at once when the condition holds already; with undefined when `signal` aborts. */

@@ -67,6 +67,8 @@ export interface Life {
   readonly stoppedByUser: boolean;
   /** Something of the sandbox may exist, so it has to be removed before the next start or the workload's removal. */
   readonly sandbox: boolean;
+  /** A wall whose writable layer in the workload's directory is to be removed: it is being moved there, or from there. */
+  readonly discard?: WallKind | undefined;
   /** Its removal has begun, and takes its anonymous volumes along. */
   readonly removingVolumes?: boolean | undefined;
   /** In `starting`: the state to go back to when the start is undone. */

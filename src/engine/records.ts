@@ -34,6 +34,7 @@ export class Records implements Disposable {
   readonly #database: Database;
   readonly #insert;
   readonly #settle;
+  readonly #change;
   readonly #rename;
   readonly #forget;
   readonly #holder;
@@ -49,6 +50,9 @@ export class Records implements Disposable {
     );
     this.#settle = this.#database.query<null, [string, string, string]>(
       "UPDATE workloads SET state = ?, life = ? WHERE id = ?",
+    );
+    this.#change = this.#database.query<null, [string, string, string, string, string]>(
+      "UPDATE workloads SET wall = ?, state = ?, life = ?, plan = ? WHERE id = ?",
     );
     this.#rename = this.#database.query<null, [string, string]>("UPDATE workloads SET name = ? WHERE id = ?");
     this.#forget = this.#database.query<null, [string]>("DELETE FROM workloads WHERE id = ?");
@@ -75,6 +79,15 @@ export class Records implements Disposable {
 
   settle(id: string, state: State, life: Life): void {
     this.#writing(() => this.#settle.run(state, JSON.stringify(life), id));
+  }
+
+  /** Records a workload's wall and plan with its state. */
+  change(record: WorkloadRecord): void {
+    const { request, spec, mounts, stopSignal, labels } = record;
+    const plan = JSON.stringify({ request, spec, mounts, stopSignal, labels });
+    this.#writing(() =>
+      this.#change.run(record.wall, record.state, JSON.stringify(record.life), plan, record.id),
+    );
   }
 
   /** Throws `nameInUse`. */

@@ -11,6 +11,7 @@ import { type EngineContext, settle } from "./context.ts";
 import { type End, exitLocked, restartLater } from "./exit.ts";
 import { removeLocked, startWorkload } from "./life-cycle.ts";
 import { holdAgain } from "./mounts/hold-mounts.ts";
+import { discard } from "./move.ts";
 import { shortId } from "./names.ts";
 import { runtimeDirectory, workloadDirectory } from "./plan.ts";
 import type { WorkloadRecord } from "./record.ts";
@@ -135,6 +136,7 @@ async function recoverResting(context: EngineContext, workload: Workload): Promi
   const { record } = workload;
   const { life, request } = record;
   if (life.sandbox) await clearSandbox(context, workload);
+  await discard(context, workload);
   if (!existsSync(record.spec.directory)) {
     context.log.warn("forgot a workload whose directory is gone", { id: workload.id, name: record.name });
     return await removeLocked(context, workload);

@@ -108,6 +108,7 @@ const lifeSchema = v.object({
   restartCount: count,
   stoppedByUser: v.boolean(),
   sandbox: v.boolean(),
+  discard: v.exactOptional(wall),
   removingVolumes: v.exactOptional(v.boolean()),
   before: v.exactOptional(v.picklist(["created", "exited", "restarting"])),
 });

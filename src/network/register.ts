@@ -32,6 +32,19 @@ export function registerWorkload(context: NetworkContext, registration: Registra
   context.records.putWorkload(record);
 }
 
+/** The workload is behind another wall from now on. Throws for networks that it cannot have there. */
+export function changeWall(context: NetworkContext, id: string, wall: WallKind): void {
+  const record = context.records.workloads.get(id);
+  if (record === undefined || record.wall === wall) return;
+  requireWall(record, wall);
+  context.records.putWorkload({ ...record, wall });
+}
+
+export function requireWall(record: WorkloadRecord, wall: WallKind): void {
+  checkRequest({ ...record, wall, links: [] });
+  requireCards(wall, record.endpoints.length);
+}
+
 function linked(endpoints: readonly EndpointRecord[], links: readonly string[]): EndpointRecord[] {
   const [first, ...others] = endpoints;
   if (first === undefined) return [];

@@ -14,9 +14,11 @@
  *
  * Calls for different workloads may run at once; for one workload the engine holds its lock.
  */
+
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { messageOf } from "../contract/errors.ts";
+import type { WallKind } from "../contract/isolation.ts";
 import type { Logger } from "../contract/logger.ts";
 import type { Traffic } from "../host/network/links.ts";
 import { NetlinkSocket } from "../host/network/netlink.ts";
@@ -41,7 +43,7 @@ import { Probe } from "./probe.ts";
 import { changePorts } from "./publish.ts";
 import { lowerIdleNetworks, ruleFacts } from "./raise.ts";
 import { NetworkRecords } from "./records.ts";
-import { type Registration, registerWorkload } from "./register.ts";
+import { changeWall, type Registration, registerWorkload, requireWall } from "./register.ts";
 import { sweepNow } from "./sweep.ts";
 import { trafficOf } from "./traffic.ts";
 import type { EndpointRequest, NetworkRecord, PortRequest, WorkloadRecord } from "./types.ts";
@@ -157,6 +159,17 @@ export class NetworkRoom implements AsyncDisposable {
   rename(id: string, name: string): void {
     const record = this.workload(id);
     if (record !== undefined) this.#context.records.putWorkload({ ...record, name });
+  }
+
+  /** Throws for networks that the workload cannot have behind that wall. */
+  requireWall(id: string, wall: WallKind): void {
+    const record = this.workload(id);
+    if (record !== undefined) requireWall(record, wall);
+  }
+
+  /** The workload, which does not run, is behind that wall from now on. */
+  changeWall(id: string, wall: WallKind): void {
+    changeWall(this.#context, id, wall);
   }
 
   /** `prepared`: path of a namespace that its sandbox is in already. */

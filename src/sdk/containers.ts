@@ -156,6 +156,11 @@ export class Containers {
     return checked("forked", await this.#own.json("POST", hullAt(id, "fork"), { json: request }));
   }
 
+  /** Puts one that does not run behind another wall: `container` or `vm`. */
+  async move(id: string, isolation: string): Promise<void> {
+    await this.#own.call("POST", hullAt(id, "move"), { json: { Isolation: isolation } });
+  }
+
   /** Publishes ports and no longer publishes others, at once if the workload runs. Ports are written `80/tcp`. */
   async changePorts(id: string, change: PortsChangeRequest): Promise<void> {
     await this.#own.call("POST", hullAt(id, "ports"), { json: change });

@@ -1,6 +1,6 @@
 /** Files in memory, for walls in memory: regular files only, each with its content by its absolute path. */
 import { HullError } from "../contract/errors.ts";
-import type { FileEntry, FilePart, Files, LayerEntry, LayerPart } from "./files.ts";
+import type { FileEntry, FilePart, Files, LayerEntry, LayerPart, WritePart } from "./files.ts";
 
 export class FakeFiles implements Files {
   readonly #contents: Map<string, string>;
@@ -31,11 +31,12 @@ export class FakeFiles implements Files {
     return this.read("/");
   }
 
-  async write(path: string, parts: AsyncIterable<FilePart>): Promise<void> {
+  async write(path: string, parts: AsyncIterable<WritePart>): Promise<void> {
     let name = "";
     for await (const part of parts)
       if ("entry" in part) {
         name = `${prefixOf(path)}${part.entry.path}`;
+        if (part.entry.type === "whiteout") this.#contents.delete(name);
         if (part.entry.type === "file") this.#contents.set(name, "");
       } else this.#contents.set(name, (this.#contents.get(name) ?? "") + Buffer.from(part.data).toString());
   }

@@ -59,6 +59,7 @@ export class FakeWorld {
 export function createFakeWall(world: FakeWorld): Wall {
   return {
     kind: "container",
+    layerNames: [],
     features: (): Promise<WallFeatures> => Promise.resolve({ label: "container", sharesKernel: true }),
     create: (spec) => {
       mkdirSync(spec.runtimeDirectory, { recursive: true });

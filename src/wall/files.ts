@@ -21,7 +21,7 @@ export interface Files {
   /** All that is in the root file system, without what is mounted into it. */
   readRoot(): AsyncGenerator<FilePart, void, undefined>;
   /** Puts entries below the directory at a path. Throws `noSuchFile`, `notDirectory`, `fileConflict`, `noSpace`. */
-  write(path: string, parts: AsyncIterable<FilePart>, options: WriteOptions): Promise<void>;
+  write(path: string, parts: AsyncIterable<WritePart>, options: WriteOptions): Promise<void>;
   /** What the writable layer has: with its marks for what it takes away, in order. */
   layer(): AsyncGenerator<LayerPart, void, undefined>;
   /** The same without data, and with a whiteout for each name that an opaque directory hides. */
@@ -55,6 +55,11 @@ export interface FileEntry {
   /** Set for a sparse file: where its data is, in order, without overlaps. */
   readonly sparse: readonly { readonly offset: number; readonly length: number }[] | undefined;
 }
+
+/** What is written: a whiteout removes what is at its path. */
+export type WritePart =
+  | { readonly entry: Omit<FileEntry, "type"> & { readonly type: FileType | "whiteout" } }
+  | { readonly data: Uint8Array };
 
 /** An entry, followed by its data if it is a file's: `dataBytes(entry)` bytes in all. */
 export type FilePart = { readonly entry: FileEntry } | { readonly data: Uint8Array };

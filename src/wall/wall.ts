@@ -42,6 +42,8 @@ import type { Files } from "./files.ts";
 
 export interface Wall {
   readonly kind: WallKind;
+  /** Names in a workload's directory that are its writable layer behind this wall; no other wall uses them. */
+  readonly layerNames: readonly string[];
   /** What this wall can do here, found by looking, not by assuming. Cheap after the first call. */
   features(): Promise<WallFeatures>;
   /** The same as far as it is known without trying what takes long; not there when nothing does. */

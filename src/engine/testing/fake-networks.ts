@@ -38,6 +38,10 @@ export class FakeNetworks implements WorkloadNetworks {
     this.registered.add(id);
   }
 
+  requireWall(): void {}
+
+  changeWall(): void {}
+
   unregister(id: string): void {
     this.registered.delete(id);
   }

@@ -52,6 +52,7 @@ export class FakeWorld {
 
 export class FakeWall implements Wall {
   readonly kind: WallKind;
+  readonly layerNames: readonly string[] = [];
   readonly #world: FakeWorld;
   unavailable: string | undefined;
   /** What it can do here is being tried, for ever. */

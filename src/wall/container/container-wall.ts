@@ -47,6 +47,7 @@ export function createContainerWall(options: ContainerWallOptions): Wall {
 
 class ContainerWall implements Wall {
   readonly kind = "container";
+  readonly layerNames = ["upper", "work", "empty"];
   readonly #options: ContainerWallOptions;
   readonly #layers: LayerMounts;
   readonly #filters = new Map<string, OciSeccomp>();

@@ -1,6 +1,6 @@
 /** Files through a process for each operation, which runs where the workload's files are (guest/files). */
 import { type ErrorCode, HullError, messageOf } from "../../contract/errors.ts";
-import type { FileEntry, FilePart, Files, LayerEntry, LayerPart, WriteOptions } from "../files.ts";
+import type { FileEntry, FilePart, Files, LayerEntry, LayerPart, WriteOptions, WritePart } from "../files.ts";
 import { endRecord, RecordError, RecordWriter } from "./fields.ts";
 import { filesFlags, filesOperations, filesResults } from "./protocol.ts";
 import { decodeParts, encodeParts } from "./records.ts";
@@ -63,7 +63,7 @@ export class FilesByProcess implements Files {
     for await (const part of this.#stream("changes", "/", false)) if ("entry" in part) yield part.entry;
   }
 
-  async write(path: string, parts: AsyncIterable<FilePart>, options: WriteOptions): Promise<void> {
+  async write(path: string, parts: AsyncIterable<WritePart>, options: WriteOptions): Promise<void> {
     const process = await this.#options.start();
     let ended = false;
     const end = process.wait().finally(() => {

@@ -1,5 +1,5 @@
 /** Entries as records (guest/protocol.md, "Files"): written, and read from a source that is not to be trusted. */
-import { dataBytes, type FileEntry, type FilePart, type FileType, type LayerEntry } from "../files.ts";
+import { dataBytes, type FileEntry, type FileType, type LayerEntry, type WritePart } from "../files.ts";
 import { endRecord, RecordError, RecordFields, RecordWriter } from "./fields.ts";
 import { filesLimits } from "./protocol.ts";
 import type { RecordSource } from "./source.ts";
@@ -25,7 +25,9 @@ const nameLimit = 255;
 const permissionBits = 0o7777;
 const xattrNames = /^(user\..+|security\.capability|system\.posix_acl_(access|default))$/s;
 
-export function encodeEntry(entry: FileEntry): Uint8Array {
+type WrittenEntry = Extract<WritePart, { readonly entry: unknown }>["entry"];
+
+export function encodeEntry(entry: WrittenEntry): Uint8Array {
   const writer = new RecordWriter()
     .u8(types[entry.type].charCodeAt(0))
     .u32(entry.mode & permissionBits)
@@ -49,7 +51,7 @@ export function encodeEntry(entry: FileEntry): Uint8Array {
 /** Small records are sent together. */
 const batchBytes = 64 * 1024;
 
-export async function* encodeParts(parts: AsyncIterable<FilePart>): AsyncGenerator<Uint8Array> {
+export async function* encodeParts(parts: AsyncIterable<WritePart>): AsyncGenerator<Uint8Array> {
   let batch: Uint8Array[] = [];
   let size = 0;
   for await (const part of parts) {

@@ -83,6 +83,7 @@ export function createVmWall(options: VmWallOptions): VmWall {
 
 export class VmWall implements Wall {
   readonly kind = "vm";
+  readonly layerNames = ["disks"];
   readonly templates: Templates;
   readonly #store: TemplateStore;
   readonly #options: VmWallOptions;
