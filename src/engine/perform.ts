@@ -134,7 +134,7 @@ function settleStarting(context: EngineContext, workload: Workload): Undo {
 export async function attachNetwork(context: EngineContext, workload: Workload): Promise<Undo> {
   const prepared = workload.preparedNamespace;
   workload.preparedNamespace = undefined;
-  workload.connection = await context.networks.attach(workload.id, prepared);
+  workload.connection = await context.networks.attach(workload.id, prepared?.());
   return async () => {
     releaseConnection(workload);
     await context.networks.detach(workload.id);

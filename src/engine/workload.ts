@@ -20,7 +20,7 @@ export class Workload {
   /** Keeps its volumes in place while there is a sandbox. */
   heldMounts: AsyncDisposable | undefined;
   /** The network namespace of a sandbox that was prepared for its first start. */
-  preparedNamespace: string | undefined;
+  preparedNamespace: (() => string | undefined) | undefined;
   /** Cuts the pause before a restart short. */
   restartPause: AbortController | undefined;
   restartDelay = 0;

@@ -71,8 +71,11 @@ export interface OpenFiles extends AsyncDisposable {
 
 export interface PreparedSandbox {
   readonly id: string;
-  /** Path of the network name space that it has: the workload's network is to be made in it. */
-  readonly namespace: string;
+  /**
+   * Path of the network name space that it has, for at once: the workload's network is to be made in it. Undefined
+   * when the sandbox is no longer kept.
+   */
+  readonly namespace: () => string | undefined;
 }
 
 export interface WallFeatures {

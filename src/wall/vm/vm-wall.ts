@@ -35,7 +35,7 @@ import { jailOptions, type MachineParts, memoryOf, placesOf, processorsOf } from
 import { makeMachine } from "./make.ts";
 import { logSize } from "./output-log.ts";
 import { type Places, Pool } from "./pool/pool.ts";
-import { claimWaiting, removeWaiting } from "./pool/waiting.ts";
+import { claimWaiting, makeWaiting, removeWaiting, type WaitingMachine } from "./pool/waiting.ts";
 import { findPrograms, type Missing, type VmPrograms } from "./programs.ts";
 import { qmp } from "./qmp.ts";
 import { type MachineState, VmSandbox } from "./sandbox.ts";
@@ -91,7 +91,7 @@ export class VmWall implements Wall {
   readonly #probe: AccelerationProbe;
   readonly #sandboxes = new Set<VmSandbox>();
   readonly #saver: Saver;
-  readonly #pool: Pool;
+  readonly #pool: Pool<WaitingMachine>;
   readonly #nodes: DeviceNodes;
   #runtime: OciRuntime | undefined;
 
@@ -120,8 +120,8 @@ export class VmWall implements Wall {
       places: options.pool?.places ?? ((id) => ({ directory: id, runtimeDirectory: id })),
       stateDirectory,
       log: this.#log,
-      runtime: () => this.#oci(this.#programs()),
-      parts: (spec) => this.#waitingParts(spec),
+      make: (spec) => this.#makeWaiting(spec),
+      remove: (spec) => removeWaiting({ spec, layout: layoutOf(spec), runtime: this.#oci(this.#programs()) }),
     });
   }
 
@@ -234,17 +234,19 @@ export class VmWall implements Wall {
     }
   }
 
-  async #waitingParts(spec: SandboxSpec): Promise<{ parts: MachineParts; lease: Disposable }> {
+  async #makeWaiting(spec: SandboxSpec): Promise<WaitingMachine> {
     const programs = this.#programs();
     const facts = await this.#acceleration(programs);
     const memoryBytes = memoryOf(spec.resources);
     const size = { memoryBytes, processors: processorsOf(spec.resources), layerPlaces: poolPlaces };
     const runtime = this.#oci(programs);
-    const template = await this.#store.lease(size, { runtime, programs, facts });
+    using template = await this.#store.lease(size, { runtime, programs, facts });
     const layout = layoutOf(spec);
     const nodes = this.#nodes;
-    const parts = { spec, layout, runtime, programs, facts, nodes, memoryBytes, template, waits: true };
-    return { parts, lease: template };
+    return await makeWaiting({
+      ...{ spec, layout, runtime, programs, facts, nodes, memoryBytes, template },
+      waits: true,
+    });
   }
 
   /** Makes what a daemon that was killed left of a template, or of machines that waited, go. */

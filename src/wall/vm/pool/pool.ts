@@ -14,47 +14,46 @@ import { join } from "node:path";
 import { messageOf } from "../../../contract/errors.ts";
 import type { Logger } from "../../../contract/logger.ts";
 import { errnoNameOf } from "../../../host/system-error.ts";
-import type { OciRuntime } from "../../oci/runtime.ts";
 import type { PreparedSandbox, SandboxSpec } from "../../wall.ts";
-import { layoutOf } from "../layout.ts";
-import type { MachineParts } from "../machine.ts";
-import { makeWaiting, removeWaiting, type WaitingMachine } from "./waiting.ts";
 
 /** Where a workload of that id has its files. */
 export type Places = (id: string) => Pick<SandboxSpec, "directory" | "runtimeDirectory">;
 
-export interface PoolOptions {
+/** What the pool has to know of a machine. */
+export interface PoolMachine {
+  readonly spec: SandboxSpec;
+  readonly container: { pid(): number | undefined };
+  readonly agent: { readonly closed: Promise<unknown>; close(): void };
+}
+
+export interface PoolOptions<Machine> {
   /** Machines that wait; 0: there is no pool. */
   readonly size: number;
   readonly stateDirectory: string;
   readonly places: Places;
   readonly log: Logger;
-  readonly runtime: () => OciRuntime;
-  /** What a machine is made of, and what has to be disposed of once it is. */
-  readonly parts: (
-    spec: SandboxSpec,
-  ) => Promise<{ readonly parts: MachineParts; readonly lease: Disposable }>;
+  /** Nothing is left of a failed attempt but what `remove` takes away. */
+  readonly make: (spec: SandboxSpec) => Promise<Machine>;
+  readonly remove: (spec: SandboxSpec) => Promise<void>;
+  /** Milliseconds that an offered machine is kept for the workload that has its id. */
+  readonly keptFor?: number;
 }
 
-/** Milliseconds that an offered machine is kept for the workload that has its id. */
 const keptFor = 60_000;
 /** Milliseconds after the last use: whoever starts now needs the processors. */
 const refillPause = 1000;
 
-export class Pool {
-  readonly #options: PoolOptions;
+export class Pool<Machine extends PoolMachine> {
+  readonly #options: PoolOptions<Machine>;
   readonly #directory: string;
-  readonly #free = new Map<string, WaitingMachine>();
-  readonly #offered = new Map<
-    string,
-    { readonly machine: WaitingMachine; readonly expiry: NodeJS.Timeout }
-  >();
-  readonly #removals = new Set<Promise<void>>();
+  readonly #free = new Map<string, Machine>();
+  readonly #offered = new Map<string, { readonly machine: Machine; readonly expiry: NodeJS.Timeout }>();
+  readonly #removals = new Map<string, Promise<void>>();
   #filling: Promise<void> | undefined;
   #refill: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(options: PoolOptions) {
+  constructor(options: PoolOptions<Machine>) {
     this.#options = options;
     this.#directory = join(options.stateDirectory, "pool");
   }
@@ -68,7 +67,7 @@ export class Pool {
   async cleanUp(): Promise<void> {
     for (const id of await this.#noted()) {
       const spec = specOf(id, this.#options.places);
-      await removeWaiting({ spec, layout: layoutOf(spec), runtime: this.#options.runtime() });
+      await this.#options.remove(spec);
       await this.#forget(spec);
     }
   }
@@ -86,25 +85,38 @@ export class Pool {
     if (first === undefined || this.#closed) return undefined;
     const [id, machine] = first;
     this.#free.delete(id);
-    const pid = machine.container.pid();
-    if (pid === undefined) {
+    if (machine.container.pid() === undefined) {
       this.#discard(machine);
       return undefined;
     }
-    const expiry = setTimeout(() => {
-      this.#offered.delete(id);
-      this.#discard(machine);
-    }, keptFor);
+    const expiry = setTimeout(() => this.#withdraw(id), this.#options.keptFor ?? keptFor);
     expiry.unref();
     this.#offered.set(id, { machine, expiry });
     this.#fillLater();
-    return { id, namespace: `/proc/${pid}/ns/net` };
+    return { id, namespace: () => this.#namespaceOf(id) };
   }
 
-  /** The machine of a workload's id, which is the caller's from now on. */
-  async take(id: string): Promise<WaitingMachine | undefined> {
+  /** A process id says nothing any more once its process has ended: another one, the host's own, may have it. */
+  #namespaceOf(id: string): string | undefined {
+    const pid = this.#offered.get(id)?.machine.container.pid();
+    return pid === undefined ? undefined : `/proc/${pid}/ns/net`;
+  }
+
+  #withdraw(id: string): void {
     const offered = this.#offered.get(id);
-    if (offered === undefined) return undefined;
+    if (offered === undefined) return;
+    this.#offered.delete(id);
+    clearTimeout(offered.expiry);
+    this.#discard(offered.machine);
+  }
+
+  /** The machine of a workload's id, which is the caller's from now on; without one, nothing is left of it. */
+  async take(id: string): Promise<Machine | undefined> {
+    const offered = this.#offered.get(id);
+    if (offered === undefined) {
+      await this.#removals.get(id);
+      return undefined;
+    }
     this.#offered.delete(id);
     clearTimeout(offered.expiry);
     this.#fillLater();
@@ -117,13 +129,9 @@ export class Pool {
     clearTimeout(this.#refill);
     await this.#filling?.catch(() => undefined);
     for (const machine of this.#free.values()) this.#discard(machine);
-    for (const { machine, expiry } of this.#offered.values()) {
-      clearTimeout(expiry);
-      this.#discard(machine);
-    }
     this.#free.clear();
-    this.#offered.clear();
-    await Promise.all(this.#removals);
+    for (const id of [...this.#offered.keys()]) this.#withdraw(id);
+    await Promise.all(this.#removals.values());
   }
 
   #fillLater(): void {
@@ -142,6 +150,7 @@ export class Pool {
         this.#free.set(spec.id, machine);
         // It is of no use any more if it ends by itself.
         void machine.agent.closed.then(() => {
+          this.#withdraw(spec.id);
           if (!this.#free.delete(spec.id)) return;
           this.#discard(machine);
           this.#fillLater();
@@ -153,32 +162,30 @@ export class Pool {
     }
   }
 
-  async #make(spec: SandboxSpec): Promise<WaitingMachine> {
+  async #make(spec: SandboxSpec): Promise<Machine> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     await writeFile(join(this.#directory, spec.id), "", { mode: 0o600 });
-    const layout = layoutOf(spec);
     try {
-      const { parts, lease } = await this.#options.parts(spec);
-      using _ = lease;
-      return await makeWaiting(parts);
+      return await this.#options.make(spec);
     } catch (error) {
-      await removeWaiting({ spec, layout, runtime: this.#options.runtime() });
+      await this.#options.remove(spec);
       await this.#forget(spec);
       throw error;
     }
   }
 
-  #discard({ parts, agent }: WaitingMachine): void {
+  #discard({ spec, agent }: Machine): void {
     agent.close();
-    const removal = removeWaiting(parts)
-      .then(() => this.#forget(parts.spec))
+    const removal = this.#options
+      .remove(spec)
+      .then(() => this.#forget(spec))
       .catch((error: unknown) => {
         this.#options.log.warn("a virtual machine that waited could not be taken away", {
           why: messageOf(error),
         });
       })
-      .finally(() => this.#removals.delete(removal));
-    this.#removals.add(removal);
+      .finally(() => this.#removals.delete(spec.id));
+    this.#removals.set(spec.id, removal);
   }
 
   /** The directory stays if there is a workload, for then it is not empty. */

@@ -29,6 +29,7 @@ import { loadState } from "../template/state.ts";
 const restoreTimeout = 30_000;
 
 export interface WaitingMachine {
+  readonly spec: SandboxSpec;
   readonly parts: MachineParts;
   readonly container: OciContainer;
   readonly agent: AgentConnection;
@@ -63,7 +64,7 @@ export async function makeWaiting(parts: MachineParts): Promise<WaitingMachine> 
   // An emulator translates what it runs for the first time: here, nobody waits for it.
   if (parts.facts.acceleration === "tcg") await agent.request(verbs.rehearse, new FieldWriter());
   await qmp(layout.monitorSocket, "stop", { signal: gone.signal });
-  return { parts, container, agent };
+  return { spec, parts, container, agent };
 }
 
 /** Gives the machine its image. When it throws, the machine is of no use any more. */

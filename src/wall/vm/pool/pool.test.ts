@@ -1,0 +1,125 @@
+/** Which machine is whose, and when one is nobody's any more; the machines themselves are in test/scenarios/pool.test.ts. */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLogger } from "../../../contract/logger.ts";
+import type { SandboxSpec } from "../../wall.ts";
+import { Pool, type PoolMachine } from "./pool.ts";
+
+class FakeMachine implements PoolMachine {
+  readonly spec: SandboxSpec;
+  process: number | undefined = 7;
+  readonly container = { pid: () => this.process };
+  readonly #end = Promise.withResolvers<void>();
+  readonly agent = { closed: this.#end.promise, close: () => this.#end.resolve() };
+
+  constructor(spec: SandboxSpec) {
+    this.spec = spec;
+  }
+
+  die(): void {
+    this.process = undefined;
+    this.#end.resolve();
+  }
+}
+
+let directory = "";
+let machines: FakeMachine[] = [];
+let removed: string[] = [];
+/** What the removal of a machine waits for. */
+let removal: Promise<void> = Promise.resolve();
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "pool-"));
+  machines = [];
+  removed = [];
+  removal = Promise.resolve();
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+function poolOf(keptFor?: number): Pool<FakeMachine> {
+  return new Pool<FakeMachine>({
+    size: 1,
+    stateDirectory: directory,
+    places: (id) => ({ directory: join(directory, "workloads", id), runtimeDirectory: join(directory, id) }),
+    log: silentLogger,
+    make: (spec) => {
+      const machine = new FakeMachine(spec);
+      machines.push(machine);
+      return Promise.resolve(machine);
+    },
+    remove: async ({ id }) => {
+      await removal;
+      removed.push(id);
+    },
+    ...(keptFor === undefined ? {} : { keptFor }),
+  });
+}
+
+const noted = (): string[] => readdirSync(join(directory, "pool"));
+
+async function offered(pool: Pool<FakeMachine>) {
+  await pool.fill();
+  const offer = pool.offer();
+  const machine = machines.at(-1);
+  if (offer === undefined || machine === undefined) throw new Error("nothing waits");
+  return { offer, machine };
+}
+
+test("what is offered is handed over once, and is noted until then", async () => {
+  const pool = poolOf();
+  const { offer, machine } = await offered(pool);
+  expect(pool.offer()).toBeUndefined();
+  expect(offer.namespace()).toBe("/proc/7/ns/net");
+  expect(noted()).toEqual([offer.id]);
+  expect(await pool.take(offer.id)).toBe(machine);
+  expect([noted(), await pool.take(offer.id)]).toEqual([[], undefined]);
+  await pool.close();
+  expect(removed).toEqual([]);
+});
+
+test("an offer that is over has no name space: another process may have the machine's number", async () => {
+  const pool = poolOf(1);
+  const { offer } = await offered(pool);
+  while (removed.length === 0) await Bun.sleep(1);
+  expect(offer.namespace()).toBeUndefined();
+  expect(await pool.take(offer.id)).toBeUndefined();
+  await pool.close();
+});
+
+test("whoever comes for a machine that is being taken away waits until nothing of it is left", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  removal = promise;
+  const pool = poolOf();
+  const { offer, machine } = await offered(pool);
+  machine.die();
+  await machine.agent.closed;
+  await Bun.sleep(0);
+  expect(offer.namespace()).toBeUndefined();
+  const taken = pool.take(offer.id).then((found) => [found, [...removed]]);
+  resolve();
+  expect(await taken).toEqual([undefined, [offer.id]]);
+  expect(noted()).toEqual([]);
+  await pool.close();
+});
+
+test("what a daemon that was killed left is removed by the next one", async () => {
+  const { offer } = await offered(poolOf());
+  await poolOf().cleanUp();
+  expect([removed, noted()]).toEqual([[offer.id], []]);
+});
+
+test("a machine that cannot be made leaves nothing", async () => {
+  const pool = new Pool<FakeMachine>({
+    size: 1,
+    stateDirectory: directory,
+    places: (id) => ({ directory: id, runtimeDirectory: id }),
+    log: silentLogger,
+    make: () => Promise.reject(new Error("no memory")),
+    remove: ({ id }) => Promise.resolve(void removed.push(id)),
+  });
+  await pool.fill();
+  expect([removed.length, noted(), pool.offer()]).toEqual([1, [], undefined]);
+  await pool.close();
+});
