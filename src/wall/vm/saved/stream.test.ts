@@ -1,4 +1,6 @@
 /** QEMU's migration stream, parted: as QEMU sends it in pieces of any size, and as a QEMU that lies would. */
+
+import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { MemoryStream } from "./stream.ts";
 
@@ -142,4 +144,26 @@ test.each(lies)("%s is refused", (_, data, why) => {
 
 test("a stream that breaks off within the memory is refused", () => {
   expect(() => part(streamOf({ pages }).subarray(0, 9000), 4096)).toThrow("ends within the memory");
+});
+
+test("a state of very many small entries takes their bytes and no more, and has an end", () => {
+  const entries = 100_000;
+  const flood = Buffer.concat([
+    page(0, "zero", "pc.bios"),
+    ...Array.from({ length: entries }, () => page(pageBytes, "zero")),
+  ]);
+  const data = streamOf({ pages: [flood] });
+  const objects = (): number => {
+    Bun.gc(true);
+    return heapStats().objectCount;
+  };
+  const before = objects();
+  const stream = new MemoryStream({ memoryBytes, names: ["memory"], write: () => undefined });
+  stream.push(data);
+  expect(objects() - before).toBeLessThan(entries / 10);
+  expect(stream.finish().equals(data)).toBe(true);
+  const more = Buffer.alloc(1024 * 1024);
+  expect(() => {
+    for (let count = 0; count < 64; count++) stream.push(more);
+  }).toThrow("no end");
 });

@@ -24,7 +24,9 @@ const pageBytes = 4096;
 const zeroPage = Buffer.alloc(pageBytes);
 const memorySection = "ram";
 /** Of firmware and tables beside the guest's memory, and of devices. */
-const restLimit = 256 * 1024 * 1024;
+const restLimit = 64 * 1024 * 1024;
+/** Kept in pieces of this size: a buffer for each of the smallest entries would take a hundred times their bytes. */
+const restPiece = 1024 * 1024;
 const mostBlocks = 256;
 const longestName = 255;
 /** A page with its address and the name of its block. */
@@ -46,6 +48,8 @@ export class MemoryStream {
   readonly #options: StreamOptions;
   readonly #rest: Buffer[] = [];
   #restBytes = 0;
+  /** Room in the last piece. */
+  #restFree = 0;
   #data: Buffer = Buffer.alloc(0);
   /** The beginning of an item, from the pieces before. */
   #left: Buffer = Buffer.alloc(0);
@@ -88,7 +92,7 @@ export class MemoryStream {
 
   finish(): Buffer {
     if (this.#open) throw new ProtocolError("QEMU's state ends within the memory");
-    return Buffer.concat(this.#rest);
+    return Buffer.concat(this.#rest, this.#restBytes);
   }
 
   /** Whether so many bytes are there; if not, the step is taken again when they are. */
@@ -99,8 +103,17 @@ export class MemoryStream {
   #keep(bytes: number): void {
     this.#restBytes += bytes;
     if (this.#restBytes > restLimit) throw new ProtocolError("QEMU's state has no end");
-    this.#rest.push(Buffer.from(this.#data.subarray(this.#at, this.#at + bytes)));
-    this.#at += bytes;
+    for (const end = this.#at + bytes; this.#at < end; ) {
+      const last = this.#rest.at(-1);
+      const piece = last === undefined || this.#restFree === 0 ? Buffer.alloc(restPiece) : last;
+      if (piece !== last) {
+        this.#rest.push(piece);
+        this.#restFree = restPiece;
+      }
+      const copied = this.#data.copy(piece, restPiece - this.#restFree, this.#at, end);
+      this.#restFree -= copied;
+      this.#at += copied;
+    }
   }
 
   /** The file's head, and the name of the machine. */

@@ -62,6 +62,8 @@ async function receiveState(
     names: memoryNames,
     write: (data, offset) => void writeSync(memory, data, 0, data.length, offset),
   });
+  // A QEMU that never says that it is done is not asked for ever.
+  const over = new AbortController();
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -80,10 +82,14 @@ async function receiveState(
     await chmod(stateSocket, 0o666);
     const fast = { execute: "migrate-set-parameters", arguments: { "max-bandwidth": bandwidth } };
     await qmp(monitorSocket, [fast, everything, { execute: "migrate", arguments: { uri } }], { signal });
-    const state = await Promise.race([received.promise, failureOf(monitorSocket, signal)]);
+    const state = await Promise.race([
+      received.promise,
+      failureOf(monitorSocket, AbortSignal.any([signal, over.signal])),
+    ]);
     await settled(monitorSocket, signal);
     return state;
   } finally {
+    over.abort();
     clearTimeout(timer);
     signal.removeEventListener("abort", abandon);
     for (const socket of sockets) socket.destroy();
