@@ -16,8 +16,14 @@ import type { NetworkRecord } from "./types.ts";
 
 export interface Bridge {
   readonly index: number;
-  readonly mac: string;
 }
+
+/** What neighbours may tell a host of its routes: of workloads nothing is believed, or one could lead the host's packets. */
+const distrusted = [
+  "ipv6/conf/BRIDGE/accept_ra",
+  "ipv6/conf/BRIDGE/accept_redirects",
+  "ipv4/conf/BRIDGE/accept_redirects",
+];
 
 export class Bridges {
   readonly #socket: NetlinkSocket;
@@ -50,10 +56,11 @@ export class Bridges {
         why: `an interface ${network.bridge} is there already, and not Hull's: remove it, or give the network another name with -o com.docker.network.bridge.name=NAME`,
       });
     const link = found ?? this.#make(network);
-    const bridge = { index: link.index, mac: link.mac };
+    const bridge = { index: link.index };
     this.#socket.request(gatewaysOf(network).map((gateway) => addAddress(link.index, gateway)));
     // Connections to the host's loopback addresses may be led to workloads; the packet filter lets none come back.
     if (!network.internal) writeNetworkSetting(`ipv4/conf/${network.bridge}/route_localnet`, "1");
+    for (const name of distrusted) writeNetworkSetting(name.replace("BRIDGE", network.bridge), "0");
     this.#up.set(network.id, bridge);
     return { bridge, made: true };
   }
@@ -115,6 +122,7 @@ export class Bridges {
       this.#socket.request(
         makeBridge(name, {
           alias: this.#tag,
+          mac: macOfBridge(network),
           mtu: mtuOf(network),
           noGeneratedAddress: !network.ipv6,
           up: true,
@@ -128,6 +136,11 @@ export class Bridges {
     this.#log.info("a network is up", { network: network.name, bridge: name });
     return link;
   }
+}
+
+/** One that stays: without, a bridge takes its ports' lowest, and neighbours lose it whenever a workload comes or goes. */
+function macOfBridge({ id }: NetworkRecord): string {
+  return `02:48:${id.slice(0, 8).replace(/(..)(?!$)/g, "$1:")}`;
 }
 
 export function explainLinkError(error: unknown, what: string): unknown {

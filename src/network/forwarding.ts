@@ -15,9 +15,9 @@ export class Forwarding {
     this.#records = records;
   }
 
-  /** Whether Hull turned it on, so that packets which are none of its business have to stay where they are. */
-  get isOurs(): boolean {
-    return this.#records.fact("forwarding4") === "ours";
+  /** Families that Hull turned it on for, so that packets which are none of its business have to stay where they are. */
+  get ours(): Family[] {
+    return ([4, 6] as const).filter((family) => this.#records.fact(`forwarding${family}`) === "ours");
   }
 
   /** Whether an earlier daemon may have left rules. */

@@ -123,6 +123,6 @@ export function ruleFacts(
       .filter(({ id }) => bridges.isUp(id))
       .map((network) => bridgeRulesOf(network, resolvers.portOf(network.id))),
     redirects: [...ports.values()].flatMap(({ redirects }) => redirects),
-    forwardingIsOurs: forwarding.isOurs,
+    forwardingIsOurs: forwarding.ours,
   };
 }

@@ -16,7 +16,7 @@ const facts: RuleFacts = {
     },
   ],
   redirects: [],
-  forwardingIsOurs: true,
+  forwardingIsOurs: [4],
 };
 
 function redirect(hostAddress: string, hostPort: number, address: string): Redirect {
@@ -72,7 +72,10 @@ describe("the rules", () => {
   });
 
   test("keep what does not concern Hull where it is, if Hull made the host a router", () => {
-    expect(ruleset(facts)).toContain("iifname != @bridges drop");
-    expect(ruleset({ ...facts, forwardingIsOurs: false })).not.toContain("    iifname != @bridges drop");
+    const still = (family: number): string =>
+      `meta nfproto ipv${family} iifname != @bridges iifname != "hull*" drop`;
+    expect(ruleset(facts)).toContain(still(4));
+    expect(ruleset(facts)).not.toContain(still(6));
+    expect(ruleset({ ...facts, forwardingIsOurs: [] })).not.toContain(still(4));
   });
 });

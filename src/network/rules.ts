@@ -7,7 +7,10 @@
  *   from workloads (whose own address is then hidden behind the gateway's, or the answer would not come back this way).
  * - A network is reached from outside and from other networks through published ports only.
  * - Packets to the world leave with the host's address. An internal network's do not leave.
- * - Nobody on a network reaches the host's loopback addresses, although those may be sent to workloads.
+ * - Nobody on a network reaches the host's loopback addresses, although those may be sent to workloads, and nobody
+ *   passes for one: a bridge that answers go out by takes both (route_localnet).
+ * - Nothing leaves that says it came from elsewhere: its sender is an address of a network's.
+ * - From an internal network the host is reached at gateway addresses only.
  * - Resolvers answer workloads only.
  */
 import type { BoundPort } from "./types.ts";
@@ -35,8 +38,8 @@ export interface RuleFacts {
   readonly table: string;
   readonly bridges: readonly BridgeRules[];
   readonly redirects: readonly Redirect[];
-  /** Hull turned forwarding on: what it does not concern is not forwarded now either. */
-  readonly forwardingIsOurs: boolean;
+  /** Families that Hull turned forwarding on for: what it does not concern is not forwarded now either. */
+  readonly forwardingIsOurs: readonly (4 | 6)[];
 }
 
 export function ruleset(facts: RuleFacts): string {
@@ -158,7 +161,7 @@ function elementsOf(redirects: readonly Redirect[]): Element[] {
   });
 }
 
-function chains(forwardingIsOurs: boolean): string {
+function chains(forwardingIsOurs: readonly (4 | 6)[]): string {
   return `  chain publish {
     dnat ip to ip daddr . meta l4proto . th dport map @published4
     dnat ip to meta l4proto . th dport map @anywhere4
@@ -172,6 +175,7 @@ function chains(forwardingIsOurs: boolean): string {
   chain raw {
     type filter hook prerouting priority raw; policy accept;
     iifname @bridges ip daddr 127.0.0.0/8 drop
+    iifname @bridges ip saddr 127.0.0.0/8 drop
   }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
@@ -198,17 +202,26 @@ function chains(forwardingIsOurs: boolean): string {
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
+    iifname @bridges oifname != @bridges ip saddr != @subnets4 drop
+    iifname @bridges oifname != @bridges ip6 saddr != @subnets6 drop
     ct state established,related accept
     iifname @bridges oifname @bridges jump between
     iifname @internal drop
     oifname @bridges ct status dnat accept
     oifname @bridges drop
-${forwardingIsOurs ? "    iifname != @bridges drop\n" : ""}  }
+${forwardingIsOurs.map(keepStill).join("")}  }
   chain input {
     type filter hook input priority filter; policy accept;
+    iifname @internal ip daddr != @gateways4 fib daddr type local drop
+    iifname @internal ip6 daddr != @gateways6 ip6 daddr != fe80::/10 fib daddr type local drop
     iifname != @bridges iifname != "lo" meta l4proto { tcp, udp } ip daddr @gateways4 th dport 53 drop
     iifname != @bridges iifname != "lo" meta l4proto { tcp, udp } ip6 daddr @gateways6 th dport 53 drop
   }`;
+}
+
+/** Packets between interfaces that are no Hull's, this daemon's or another's. */
+function keepStill(family: 4 | 6): string {
+  return `    meta nfproto ipv${family} iifname != @bridges iifname != "hull*" drop\n`;
 }
 
 function set(name: string, type: string, elements: readonly string[], flags?: string): string {

@@ -63,6 +63,8 @@ const settings = {
   "ipv4/ip_unprivileged_port_start": "0",
   "ipv4/ping_group_range": "0 2147483647",
   "ipv6/conf/default/accept_dad": "0",
+  // Routes come from Hull, not from a neighbour who says that it is a router.
+  "ipv6/conf/default/accept_ra": "0",
 };
 
 const loopback = 1;
@@ -167,7 +169,11 @@ export function interfaceOf({ endpoint, network }: Plug, wayOut: WayOut): Interf
     mac: endpoint.hardware ?? "",
     mtu: mtuOf(network) ?? defaultMtu,
     card: Number(endpoint.interface.replace(/^\D+/, "")),
-    sysctls: network.ipv6 ? {} : { [`net.ipv6.conf.${endpoint.interface}.disable_ipv6`]: "1" },
+    sysctls: {
+      [`net.ipv6.conf.${endpoint.interface}.${network.ipv6 ? "accept_ra" : "disable_ipv6"}`]: network.ipv6
+        ? "0"
+        : "1",
+    },
     addresses: addresses.map((address) => `${address}/${lengthOf(network, address)}`),
     gateways: addresses.flatMap((address) => {
       const family = address.includes(":") ? 6 : 4;
