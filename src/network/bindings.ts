@@ -6,14 +6,15 @@ import type { PortRequest, WorkloadRecord } from "./types.ts";
 export function bindings({ request, exposed }: Pick<WorkloadRecord, "request" | "exposed">): PortRequest[] {
   const named = new Set(request.ports.map(({ port, protocol }) => `${port}/${protocol}`));
   const all = request.publishAll ? exposed.filter((text) => !named.has(text)) : [];
-  return [...request.ports, ...all.map(anyHostPort)];
+  // What an image exposes is anybody's text.
+  return [...request.ports, ...all.map(anyHostPort).filter(({ port }) => port >= 1 && port <= 65_535)];
 }
 
 function anyHostPort(text: string): PortRequest {
   const [port = "", protocol = "tcp"] = text.split("/");
   return {
     protocol: protocolOf(protocol) ?? "tcp",
-    port: Number(port),
+    port: /^\d+$/.test(port) ? Number(port) : 0,
     hostAddress: "",
     hostFirst: 0,
     hostLast: 0,

@@ -1,6 +1,7 @@
 /** Which networks a workload is on, with which addresses: all decided and recorded before anything is made. */
 import { randomBytes } from "node:crypto";
 import { HullError } from "../contract/errors.ts";
+import { formatAddress, requireAddress } from "./address.ts";
 import type { NetworkContext } from "./context.ts";
 import { findNetwork } from "./find.ts";
 import { chooseAddress, macOf } from "./ipam.ts";
@@ -71,7 +72,21 @@ export function planEndpoint(
   const taken = new Set(others.map((endpoint) => endpoint.interface));
   let number = 0;
   while (taken.has(`eth${number}`)) number += 1;
-  return { ...request, id, network: network.id, interface: `eth${number}`, hostLink: `hv${id.slice(0, 12)}` };
+  return {
+    ...withCanonical(request),
+    id,
+    network: network.id,
+    interface: `eth${number}`,
+    hostLink: `hv${id.slice(0, 12)}`,
+  };
+}
+
+/** Addresses as the records have all others, so that they can be told to be the same. */
+function withCanonical(request: EndpointRequest): EndpointRequest {
+  const { ipv6 } = request;
+  return ipv6 === undefined
+    ? request
+    : { ...request, ipv6: formatAddress(requireAddress(ipv6, "IPv6 address", 6)) };
 }
 
 function requireBridge({ driver, name }: NetworkRecord): void {

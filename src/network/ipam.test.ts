@@ -49,6 +49,13 @@ describe("subnets", () => {
     expect(planSubnet({ subnet: "fd00::/64" })).toMatchObject({ gateway: "fd00::1" });
     expect(() => planSubnet({ subnet: "10.1.0.5/24" })).toThrow("it should be 10.1.0.0/24");
     expect(() => planSubnet({ subnet: "10.1.0.0/31" })).toThrow("no room");
+    for (const special of ["127.0.0.0/24", "0.0.0.0/0", "224.0.0.0/8", "ff02::/64", "::/64"])
+      expect(() => planSubnet({ subnet: special })).toThrow("cannot be given");
+    for (const gateway of ["10.1.0.0", "10.1.0.255"])
+      expect(() => planSubnet({ subnet: "10.1.0.0/24", gateway })).toThrow("nobody's");
+    expect(planSubnet({ subnet: "fd00::/64", auxiliary: { a: "fd00:0::0:1" } })).toMatchObject({
+      ...{ gateway: "fd00::2", auxiliary: { a: "fd00::1" } },
+    });
     expect(() => planSubnet({ subnet: "10.1.0.0/24", gateway: "10.2.0.1" })).toThrow("not in the subnet");
     expect(() => planSubnet({ subnet: "10.1.0.0/24", range: "10.1.0.0/16" })).toThrow(
       "no part of the subnet",

@@ -11,6 +11,7 @@ import {
   formatAddress,
   formatSubnet,
   lastOf,
+  overlap,
   parseSubnet,
   requireAddress,
   requireSubnet,
@@ -83,7 +84,7 @@ export function planSubnet(given: {
       value: given.subnet,
       why: `it has no room for a gateway and a workload: its length is at most ${largest}`,
     });
-  const auxiliary = given.auxiliary ?? {};
+  refuseSpecial(subnet, given.subnet);
   const within = (text: string, what: string): Address => {
     const address = requireAddress(text, what, subnet.family);
     if (contains(subnet, address)) return address;
@@ -93,18 +94,44 @@ export function planSubnet(given: {
       why: `it is not in the subnet ${formatSubnet(subnet)}`,
     });
   };
-  for (const [name, text] of Object.entries(auxiliary)) within(text, `auxiliary address ${name}`);
+  const auxiliary = Object.fromEntries(
+    Object.entries(given.auxiliary ?? {}).map(([name, text]) => [
+      name,
+      formatAddress(within(text, `auxiliary address ${name}`)),
+    ]),
+  );
   const range = given.range === undefined || given.range === "" ? undefined : rangeOf(given.range, subnet);
   const gateway =
     given.gateway === undefined || given.gateway === ""
       ? firstFree(subnet, range, new Set(Object.values(auxiliary)))
       : within(given.gateway, "gateway");
+  if (gateway.value === subnet.base || (gateway.family === 4 && gateway.value === lastOf(subnet)))
+    throw new HullError("invalidParameter", {
+      what: "gateway",
+      value: formatAddress(gateway),
+      why: "the first address of a subnet, and the last of an IPv4 one, are nobody's",
+    });
   return {
     subnet: formatSubnet(subnet),
     gateway: formatAddress(gateway),
     ...(range === undefined ? {} : { range: formatSubnet(range) }),
     auxiliary,
   };
+}
+
+/** Loopback, multicast and "this network" (RFC 6890): addresses that no interface can have, or that mean the host itself. */
+const special = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8"].map((text) =>
+  requireSubnet(text, "subnet"),
+);
+
+function refuseSpecial(subnet: Subnet, text: string): void {
+  const other = special.find((one) => overlap(one, subnet));
+  if (other !== undefined)
+    throw new HullError("invalidParameter", {
+      what: "subnet",
+      value: text,
+      why: `addresses of ${formatSubnet(other)} cannot be given to workloads`,
+    });
 }
 
 function rangeOf(text: string, subnet: Subnet): Subnet {

@@ -1,6 +1,7 @@
 /** Options of networks and of endpoints, in Docker's words; one that nothing acts on is refused. */
 import { HullError } from "../contract/errors.ts";
 import { longestName } from "../host/network/links.ts";
+import { parseAddress } from "./address.ts";
 import type { NetworkRecord } from "./types.ts";
 
 const switches = [
@@ -33,6 +34,10 @@ export function checkOptions(options: Readonly<Record<string, string>>): void {
       wrong("use a number of bytes from 68 to 65535");
     if (name === bridgeName && !(/^[\w.-]+$/.test(value) && value.length <= longestName))
       wrong(`use at most ${longestName} letters, digits, dots and dashes`);
+    // The kernel's settings of these names are for all interfaces.
+    if (name === bridgeName && [".", "..", "all", "default"].includes(value))
+      wrong("the kernel means something else by it");
+    if (name === hostAddress && parseAddress(value)?.family !== 4) wrong("use an IPv4 address of the host");
   }
 }
 

@@ -1,7 +1,7 @@
 /** The network parts of Docker's create request, checked and translated to the network room's. */
-import { isIP } from "node:net";
 import * as v from "valibot";
 import { HullError } from "../../contract/errors.ts";
+import { formatAddress, parseAddress } from "../../network/address.ts";
 import { protocolOf } from "../../network/ports.ts";
 import type { EndpointRequest, NetworkRequest, PortRequest } from "../../network/types.ts";
 import { parseWith } from "../exchange.ts";
@@ -120,12 +120,14 @@ export function portRequests(
   const { port, protocol } = parsePort(word);
   const wanted = bindings.length === 0 ? [{ HostIp: "", HostPort: "" }] : bindings;
   return wanted.map(({ HostIp, HostPort }) => {
-    const hostAddress = HostIp.replace(/^\[(.*)\]$/, "$1");
-    if (hostAddress !== "" && isIP(hostAddress) === 0)
+    const given = HostIp.replace(/^\[(.*)\]$/, "$1");
+    const parsed = parseAddress(given);
+    const hostAddress = parsed === undefined ? "" : formatAddress(parsed);
+    if (given !== "" && parsed === undefined)
       throw new HullError("invalidParameter", {
         what: "host address",
         value: HostIp,
-        why: `port ${word} cannot be published there: it is no IP address`,
+        why: `port ${word} cannot be published there: it is no IP address, or one with a zone`,
       });
     const [hostFirst, hostLast] = HostPort === "" || HostPort === "0" ? [0, 0] : parseRange(HostPort);
     return { protocol, port, hostAddress, hostFirst, hostLast };
