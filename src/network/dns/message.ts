@@ -127,6 +127,11 @@ function encodeRecord({ type, data }: Record, ttl: number): Buffer {
   return Buffer.concat([head, data]);
 }
 
+/** Whether a name can be written: labels of at most 63 bytes, 255 in all. */
+export function fitsMessage(name: string): boolean {
+  return name.length <= 253 && name.split(".").every(({ length }) => length > 0 && length <= 63);
+}
+
 export function encodeName(name: string): Buffer {
   const labels = name.split(".").map((label) => Buffer.from(label, "latin1"));
   return Buffer.concat([...labels.flatMap((label) => [Buffer.of(label.length), label]), Buffer.of(0)]);

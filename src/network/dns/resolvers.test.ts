@@ -4,7 +4,7 @@ import { connect, createServer, type Server } from "node:net";
 import { silentLogger } from "../../contract/logger.ts";
 import { defaultNetworkRequest } from "../default-request.ts";
 import type { EndpointRecord, NetworkRecord, WorkloadRecord } from "../types.ts";
-import { answer, encodeName, parseQuery, recordsOf, recordType } from "./message.ts";
+import { answer, encodeName, fitsMessage, parseQuery, recordsOf, recordType } from "./message.ts";
 import { Resolvers } from "./resolvers.ts";
 import { withLength } from "./upstream.ts";
 
@@ -73,9 +73,15 @@ beforeAll(async () => {
     return answer(message, query, records, { ttl: 60, limit });
   };
   upstream = createSocket("udp4");
-  upstream.on("message", (message, { address, port }) => upstream.send(reply(message, 512), port, address));
+  upstream.on("message", (message, { address, port }) => {
+    if (parseQuery(message)?.name.startsWith("silent") !== true)
+      upstream.send(reply(message, 512), port, address);
+  });
   upstreamTcp = createServer((socket) => {
-    socket.on("data", (bytes: Buffer) => socket.write(withLength(reply(bytes.subarray(2), 65_535))));
+    socket.on("data", (bytes: Buffer) => {
+      if (parseQuery(bytes.subarray(2))?.name.startsWith("silent") === true) return;
+      socket.write(withLength(reply(bytes.subarray(2), 65_535)));
+    });
     socket.on("error", () => socket.destroy());
   });
   await new Promise<void>((resolve) => upstream.bind(53, upstreamAddress, resolve));
@@ -161,6 +167,9 @@ describe("a network's resolver", () => {
   test("knows whose an address is", async () => {
     const reply = await overUdp(queryFor("3.5.0.127.in-addr.arpa", recordType.ptr));
     expect(recordsOf(reply ?? Buffer.alloc(0))?.[0]?.data).toEqual(encodeName("web.front"));
+    expect(fitsMessage(`${"a".repeat(63)}.front`)).toBe(true);
+    for (const name of [`${"a".repeat(64)}.front`, "a..b", `${"a.".repeat(127)}ab`])
+      expect(fitsMessage(name)).toBe(false);
   });
 
   test("passes other questions and their answers on as they are, and asks once", async () => {
@@ -202,5 +211,19 @@ describe("a network's resolver", () => {
     expect(resolvers.portOf("n1")).toBeUndefined();
     resolvers.close("n2");
     taken.close();
+  });
+
+  test("lets nobody fill the daemon's memory with answers that are not read, nor hold up the others", async () => {
+    const silent = queryFor("silent.example", 16);
+    const flood = connect({ host: "127.0.5.1", port: 53, localAddress: "127.0.5.2" });
+    flood.on("error", () => {});
+    const ended = new Promise<void>((resolve) => flood.on("close", () => resolve()));
+    flood.write(Buffer.concat(Array.from({ length: 200 }, () => withLength(silent))));
+    await ended;
+    expect(await dataOf("web")).toEqual(["127.0.5.3"]);
+    // What was asked is waited for still, as many as one asker may have; a neighbour's question is passed on.
+    expect(codeOf(await overUdp(queryFor("text3.example", 16)))).toBe(2);
+    const neighbour = await overUdp(queryFor("text2.example", 16), "127.0.5.3");
+    expect(recordsOf(neighbour ?? Buffer.alloc(0))?.[0]?.data.toString()).toBe("\u0006passed");
   });
 });

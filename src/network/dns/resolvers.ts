@@ -16,6 +16,7 @@ import { AnswerCache } from "./cache.ts";
 import {
   answer,
   encodeName,
+  fitsMessage,
   parseQuery,
   type Query,
   type Record,
@@ -30,6 +31,10 @@ import { Upstream, withLength } from "./upstream.ts";
 const ttl = 5;
 const mostConnections = 64;
 const connectionTimeout = 10_000;
+/** Bytes of answers that a client may leave unread before its connection is ended. */
+const mostUnread = 1024 * 1024;
+/** Queries of one connection that are waited for at once. */
+const mostPipelined = 64;
 
 interface Listening {
   readonly sockets: UdpSocket[];
@@ -133,6 +138,7 @@ export class Resolvers {
     const server = createServer((connection) => {
       const address = connection.remoteAddress ?? "";
       let received = Buffer.alloc(0);
+      let waiting = 0;
       connection.setTimeout(connectionTimeout, () => connection.destroy());
       connection.on("error", () => connection.destroy());
       connection.on("data", (bytes: Buffer) => {
@@ -141,7 +147,10 @@ export class Resolvers {
           const end = received.readUInt16BE(0) + 2;
           const message = Buffer.from(received.subarray(2, end));
           received = received.subarray(end);
+          waiting += 1;
+          if (waiting > mostPipelined || connection.writableLength > mostUnread) return connection.destroy();
           void this.#reply(message, { network, address, transport: "tcp" }).then((reply) => {
+            waiting -= 1;
             if (reply === undefined) connection.destroy();
             else if (!connection.destroyed) connection.write(withLength(reply));
           });
@@ -190,7 +199,7 @@ export class Resolvers {
     const reverse = query.type === recordType.ptr ? reverseAddress(query.name) : undefined;
     if (reverse !== undefined) {
       const name = reverseLookUp(directory, workload, normalized(reverse));
-      if (name === undefined) return undefined;
+      if (name === undefined || !fitsMessage(name)) return undefined;
       return answer(message, query, [{ type: recordType.ptr, data: encodeName(name) }], { ttl, limit });
     }
     const addresses = lookUp(directory, workload, network, query.name);
@@ -220,7 +229,7 @@ export class Resolvers {
     if (servers.length === 0) return refuse(responseCode.noSuchName);
     const key = `${servers.join(" ")} ${transport} ${message.toString("latin1", 2)}`;
     const kept = this.#cache.get(key, query.id, Date.now());
-    const reply = kept ?? (await this.#upstream.ask(message, servers, transport));
+    const reply = kept ?? (await this.#upstream.ask(message, servers, transport, workload.id));
     if (reply === undefined) return refuse(responseCode.serverFailure);
     if (kept === undefined) this.#cache.put(key, reply, Date.now());
     return reply;

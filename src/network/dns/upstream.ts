@@ -7,6 +7,8 @@ const resolvConf = "/etc/resolv.conf";
 const attemptTimeout = 2000;
 const rounds = 2;
 const mostAtOnce = 512;
+/** Of one asker, so that none of them leaves the others without answers. */
+const mostOfOne = 64;
 const largestTcpMessage = 65_535;
 
 export class Upstream {
@@ -14,6 +16,7 @@ export class Upstream {
   #readAt = 0;
   #modified = -1;
   #active = 0;
+  readonly #activeOf = new Map<string, number>();
 
   /** The host's own resolvers, as /etc/resolv.conf has them now. */
   hostServers(now: number): readonly string[] {
@@ -31,9 +34,12 @@ export class Upstream {
     message: Buffer,
     servers: readonly string[],
     transport: "udp" | "tcp",
+    asker: string,
   ): Promise<Buffer | undefined> {
-    if (this.#active >= mostAtOnce) return undefined;
+    const own = this.#activeOf.get(asker) ?? 0;
+    if (this.#active >= mostAtOnce || own >= mostOfOne) return undefined;
     this.#active += 1;
+    this.#activeOf.set(asker, own + 1);
     try {
       for (let round = 0; round < rounds; round += 1)
         for (const server of servers) {
@@ -43,6 +49,9 @@ export class Upstream {
       return undefined;
     } finally {
       this.#active -= 1;
+      const left = (this.#activeOf.get(asker) ?? 1) - 1;
+      if (left === 0) this.#activeOf.delete(asker);
+      else this.#activeOf.set(asker, left);
     }
   }
 }
@@ -99,7 +108,7 @@ function byTcp(message: Buffer, server: string): Promise<Buffer | undefined> {
   });
 }
 
-/** The same id and question, and marked as an answer. */
+/** The same id, and marked as an answer; it came from whom was asked, on a socket of the query's own. */
 function isReplyTo(reply: Buffer, query: Buffer): boolean {
   return (
     reply.length >= 12 && reply.readUInt16BE(0) === query.readUInt16BE(0) && ((reply[2] ?? 0) & 0x80) !== 0
