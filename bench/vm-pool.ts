@@ -7,11 +7,11 @@
 
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { startAgainInPrivateMounts } from "../src/host/mount-namespace.ts";
 import { connect } from "../src/sdk/main.ts";
 import { startDaemon, type TestDaemon } from "../test/support/daemon.ts";
+import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 
-startAgainInPrivateMounts([]);
+startAgainInOwnNamespaces();
 
 const rounds = Number(process.argv[2] ?? 10);
 const isolation = "vm";

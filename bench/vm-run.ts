@@ -9,13 +9,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { startAgainInPrivateMounts } from "../src/host/mount-namespace.ts";
 import { projectRoot, runProgram, startDaemon, type TestDaemon } from "../test/support/daemon.ts";
+import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { startDockerd } from "./dockerd.ts";
 import { memoryOfProcesses, raceCommands, reportBound } from "./measure.ts";
 import { tinyTar } from "./tiny-tar.ts";
 
-startAgainInPrivateMounts([]);
+startAgainInOwnNamespaces();
 
 const { values } = parseArgs({
   options: {

@@ -5,11 +5,11 @@
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { startAgainInPrivateMounts } from "../src/host/mount-namespace.ts";
 import { connect } from "../src/sdk/main.ts";
 import { startDaemon } from "../test/support/daemon.ts";
+import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 
-startAgainInPrivateMounts([]);
+startAgainInOwnNamespaces();
 
 const rounds = Number(process.argv[2] ?? 5);
 const siblingsAtOnce = 4;

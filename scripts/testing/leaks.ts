@@ -10,6 +10,14 @@ export type Snapshot = ReadonlySet<string>;
 /** Hull's default places: the suite works with others, so none of them may appear. */
 const defaultPlaces = ["/run/hull", "/var/lib/hull", "/etc/hull"];
 
+/** What a daemon changes on its host beside what it makes; one that ends puts it back. */
+const settings = [
+  "ipv4/ip_forward",
+  "ipv6/conf/all/forwarding",
+  "ipv4/conf/all/route_localnet",
+  "ipv4/conf/default/route_localnet",
+];
+
 export async function takeSnapshot(): Promise<Snapshot> {
   const found = new Set<string>();
   for (const line of (await readFile("/proc/self/mountinfo", "utf8")).split("\n")) {
@@ -20,6 +28,7 @@ export async function takeSnapshot(): Promise<Snapshot> {
   for (const name of await entriesOf("/sys/class/net")) found.add(`network link ${name}`);
   for (const line of (await run(["nft", "list", "tables"]).catch(() => undefined))?.stdout.split("\n") ?? [])
     if (line !== "") found.add(`nftables' ${line}`);
+  for (const name of settings) found.add(`network setting ${name} = ${await settingOf(name)}`);
   for (const path of await controlGroups("/sys/fs/cgroup", 6)) found.add(`control group ${path}`);
   for (const place of defaultPlaces) if (existsSync(place)) found.add(`directory ${place}`);
   return found;
@@ -77,6 +86,10 @@ async function controlGroups(directory: string, depth: number): Promise<string[]
     found.push(...(await controlGroups(path, depth - 1)));
   }
   return found;
+}
+
+async function settingOf(name: string): Promise<string> {
+  return (await readFile(`/proc/sys/net/${name}`, "utf8").catch(() => "none")).trim();
 }
 
 async function entriesOf(directory: string): Promise<string[]> {

@@ -3,6 +3,7 @@ import { inPrivateMountNamespace, startAgainInPrivateMounts } from "../../src/ho
 import { namespaceFlag, unshare } from "../../src/host/namespace.ts";
 import { setLink } from "../../src/host/network/links.ts";
 import { NetlinkSocket } from "../../src/host/network/netlink.ts";
+import { writeNetworkSetting } from "../../src/host/network/sysctl.ts";
 
 const loopback = 1;
 
@@ -12,5 +13,7 @@ export function startAgainInOwnNamespaces(): void {
   unshare(namespaceFlag.network);
   using socket = new NetlinkSocket();
   socket.request([setLink(loopback, { up: true })]);
+  // A new namespace has IPv4 settings as the host has them: whatever somebody turned on there is off here.
+  writeNetworkSetting("ipv4/ip_forward", "0");
   startAgainInPrivateMounts([]);
 }
