@@ -87,6 +87,13 @@ export class Bridges {
     return listLinks(this.#socket).filter(({ alias }) => alias === this.#tag);
   }
 
+  /** Whether another daemon of Hull has networks up. */
+  othersAreUp(): boolean {
+    return listLinks(this.#socket).some(
+      ({ kind, alias }) => kind === "bridge" && /^hull-[0-9a-f]{10}$/.test(alias) && alias !== this.#tag,
+    );
+  }
+
   removeLink(name: string): void {
     this.#socket.request([deleteLink(name)]);
   }

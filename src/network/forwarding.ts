@@ -1,7 +1,9 @@
 /**
  * Whether the host passes packets on. Hull turns it on with the first network that has a way out, and off again when
- * the last is gone, if it was off before; the fact that it was is recorded before the change.
+ * the last is gone, if it was off before; the fact that it was is recorded before the change. The record is of one life
+ * of the kernel and one network namespace: what is on after the host was started anew, somebody else turned on.
  */
+import { readFileSync, statSync } from "node:fs";
 import { readNetworkSetting, writeNetworkSetting } from "../host/network/sysctl.ts";
 import type { NetworkRecords } from "./records.ts";
 
@@ -17,7 +19,7 @@ export class Forwarding {
 
   /** Families that Hull turned it on for, so that packets which are none of its business have to stay where they are. */
   get ours(): Family[] {
-    return ([4, 6] as const).filter((family) => this.#records.fact(`forwarding${family}`) === "ours");
+    return ([4, 6] as const).filter((family) => this.#isOurs(family));
   }
 
   /** Whether an earlier daemon may have left rules. */
@@ -32,15 +34,27 @@ export class Forwarding {
   turnOn(family: Family): void {
     const name = settings[family];
     if (readNetworkSetting(name) !== "0") return;
-    this.#records.putFact(`forwarding${family}`, "ours");
+    this.#records.putFact(`forwarding${family}`, presentNetwork());
     writeNetworkSetting(name, "1");
   }
 
-  turnOff(): void {
+  /** `needed`: another daemon's networks are there. It then stays on, for a later life of this daemon to turn off. */
+  turnOff(needed: boolean): void {
     for (const family of [4, 6] as const) {
-      if (this.#records.fact(`forwarding${family}`) !== "ours") continue;
-      writeNetworkSetting(settings[family], "0");
-      this.#records.putFact(`forwarding${family}`, undefined);
+      const fact = `forwarding${family}`;
+      if (this.#records.fact(fact) === undefined || (needed && this.#isOurs(family))) continue;
+      if (this.#isOurs(family)) writeNetworkSetting(settings[family], "0");
+      this.#records.putFact(fact, undefined);
     }
   }
+
+  #isOurs(family: Family): boolean {
+    return this.#records.fact(`forwarding${family}`) === presentNetwork();
+  }
+}
+
+/** The daemon's network namespace in this life of the kernel. */
+function presentNetwork(): string {
+  const life = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return `${life} ${statSync("/proc/thread-self/ns/net").ino}`;
 }

@@ -108,9 +108,12 @@ export async function lowerIdleNetworks(context: NetworkContext): Promise<void> 
   for (const network of records.networks.values())
     if (bridges.isUp(network.id) && !used.has(network.id)) lowerNetwork(context, network);
   if (bridges.any) return;
-  if (firewall.stands) await firewall.remove();
-  forwarding.noteRules(false);
-  forwarding.turnOff();
+  try {
+    if (firewall.stands) await firewall.remove();
+    forwarding.noteRules(false);
+  } finally {
+    forwarding.turnOff(bridges.othersAreUp());
+  }
 }
 
 /** What the packet filter is to say now. */

@@ -206,12 +206,12 @@ export class NetworkRoom implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     await this.#mending;
-    try {
-      sweepNow(this.#context);
-      await lowerIdleNetworks(this.#context);
-    } catch (error) {
-      this.#context.log.warn("could not take the idle networks down", { why: messageOf(error) });
-    }
+    for (const work of [sweepNow, lowerIdleNetworks])
+      try {
+        await work(this.#context);
+      } catch (error) {
+        this.#context.log.warn("could not take the idle networks down", { why: messageOf(error) });
+      }
     this.#context.resolvers.closeAll();
     for (const held of this.#context.ports.values()) held[Symbol.dispose]();
     this.#context.firewall.close();

@@ -35,6 +35,10 @@ async function links(): Promise<string[]> {
   return [...stdout.matchAll(/^\d+: ([^:@]+)/gm)].map(([, name]) => name ?? "");
 }
 
+async function forwarding(): Promise<string> {
+  return (await Bun.file("/proc/sys/net/ipv4/ip_forward").text()).trim();
+}
+
 async function expectAnswer(address: string, expected: string | undefined): Promise<void> {
   await until(`${address} answers ${expected}`, async () => (await fromHost(address)) === expected);
 }
@@ -92,12 +96,14 @@ test(
   async () => {
     await daemon.hullOk(["run", "--rm", "-p", "18103:80", "hull/tiny", "true"]);
     expect((await links()).filter((name) => name.startsWith("hull"))).toHaveLength(1);
+    expect(await forwarding()).toBe("1");
     // One that was killed leaves them to the next.
     await daemon.kill9();
     await daemon.start();
     await daemon.stop();
     expect(await links()).toEqual(["lo"]);
     expect((await run(["nft", "list", "ruleset"])).stdout).toBe("");
+    expect(await forwarding()).toBe("0");
     await daemon.start();
   },
   timeout,
