@@ -54,8 +54,10 @@ export class Firewall {
 
   /** Takes the table away. */
   async remove(): Promise<void> {
-    await this.#submit(() => noTable(this.#table));
+    const work = this.#submit(() => noTable(this.#table));
+    // At once: a network that comes up meanwhile has the table written after this.
     this.#stands = false;
+    await work;
   }
 
   /** Puts back what somebody took away or changed; true when there was something to do. */

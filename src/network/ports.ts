@@ -148,10 +148,23 @@ function holdVersion6(bound: BoundPort, target: PortTarget, implied: boolean): H
   }
 }
 
-function reserve({ protocol, hostAddress, hostPort }: BoundPort): Disposable | undefined {
+function reserve({ protocol, hostAddress, hostPort }: BoundPort): Disposable {
   // The kernel's sockets for SCTP are seldom built; its packets are led on without.
-  if (protocol === "sctp") return undefined;
+  if (protocol === "sctp") return reserveAssociations(hostAddress, hostPort);
   return reservePort(protocol, bytesOf(requireAddress(hostAddress, "host address")), hostPort);
+}
+
+/** Ports of SCTP that this daemon's workloads have: by number, the addresses of the host. */
+const associations = new Map<number, Set<string>>();
+
+function reserveAssociations(address: string, port: number): Disposable {
+  const taken = associations.get(port) ?? new Set();
+  const every = address.includes(":") ? "::" : "0.0.0.0";
+  const sameFamily = [...taken].filter((other) => other.includes(":") === address.includes(":"));
+  if (taken.has(address) || taken.has(every) || (address === every && sameFamily.length > 0))
+    throw Object.assign(new Error(`port ${port}/sctp of ${address}`), { code: "EADDRINUSE" });
+  associations.set(port, taken.add(address));
+  return { [Symbol.dispose]: () => void taken.delete(address) };
 }
 
 function explain(error: unknown, request: PortRequest, port: number): unknown {

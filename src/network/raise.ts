@@ -110,9 +110,10 @@ export async function lowerIdleNetworks(context: NetworkContext): Promise<void> 
   if (bridges.any) return;
   try {
     if (firewall.stands) await firewall.remove();
-    forwarding.noteRules(false);
+    if (!bridges.any) forwarding.noteRules(false);
   } finally {
-    forwarding.turnOff(bridges.othersAreUp());
+    // A network may have come up while nft was at work.
+    if (!bridges.any) forwarding.turnOff(bridges.othersAreUp());
   }
 }
 
