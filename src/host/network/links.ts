@@ -29,7 +29,13 @@ const link = {
   namespaceDescriptor: 28,
 } as const;
 const info = { kind: 1, data: 2, slaveKind: 4, slaveData: 5 } as const;
-const bridge = { forwardDelay: 1, multicastSnooping: 23 } as const;
+const bridge = { forwardDelay: 1, multicastSnooping: 23, mostLearned: 49 } as const;
+
+/**
+ * Hardware addresses that a bridge learns (kernels from 6.7 on; earlier ones ignore it): whoever makes up senders would fill
+ * the kernel's memory. Packets to what was not learned go out by every port.
+ */
+const mostLearned = 8192;
 const bridgePort = { mode: 4, isolated: 33 } as const;
 const vethPeer = 1;
 const familyInet6 = 10;
@@ -84,6 +90,7 @@ export function makeBridge(name: string, settings: LinkSettings): Message[] {
     info.data,
     attribute(bridge.forwardDelay, u32(0)),
     attribute(bridge.multicastSnooping, u8(0)),
+    attribute(bridge.mostLearned, u32(mostLearned)),
   );
   return makeAndSet(name, "bridge", data, settings);
 }
