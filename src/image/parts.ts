@@ -38,7 +38,7 @@ export function neededParts(records: ImageRecords, goes: (hidden: Digest) => boo
     for (const layer of parts.layers) layers.add(layer);
   }
   records.forgetWholes();
-  for (const { layers: cached } of records.buildCache.all())
+  for (const cached of records.buildCache.layers())
     for (const layer of cached) {
       blobs.add(layer.blob);
       layers.add(layer.diffId);

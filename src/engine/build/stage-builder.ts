@@ -53,6 +53,8 @@ export class StageBuilder implements StageView {
   }
 
   async #step(instruction: StageInstruction): Promise<void> {
+    // Steps that wait for nothing would keep everybody else waiting.
+    await new Promise((resolve) => setImmediate(resolve));
     this.run.signal.throwIfAborted();
     if (instruction.do === "ARG") this.#declare(instruction.args, instruction.line);
     {

@@ -71,6 +71,15 @@ export class BuildCacheRecords {
     return v.parse(v.array(row), this.#db.query("SELECT * FROM build_cache ORDER BY used, rowid").all());
   }
 
+  /** Of each step, without the configs, which may be large. */
+  layers(): (readonly LayerRecord[])[] {
+    const rows = v.parse(
+      v.array(v.object({ layers: v.string() })),
+      this.#db.query("SELECT DISTINCT layers FROM build_cache").all(),
+    );
+    return rows.map(({ layers }) => v.parse(layersSchema, JSON.parse(layers)));
+  }
+
   /** A step that was done anew replaces what was known of it. */
   put(step: Omit<CachedStep, "created" | "used" | "uses">): void {
     this.#db

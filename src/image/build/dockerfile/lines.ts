@@ -33,7 +33,7 @@ export interface DockerfileText {
 }
 
 export const maxDockerfileBytes = 1024 * 1024;
-const maxInstructions = 10_000;
+const maxInstructions = 2_000;
 
 export function readDockerfile(text: string): DockerfileText {
   const lines = text.replace(/^\u{feff}/u, "").split("\n");

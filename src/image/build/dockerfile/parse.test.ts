@@ -55,6 +55,7 @@ describe("lines", () => {
     // Blanks that could be of the value or behind it.
     expect(rests(`# syntax=a${" ".repeat(400_000)}b\nRUN a`)).toEqual(["RUN a"]);
     expect(failure("FROM a\nENV a=b\0c")).toContain("line 2: it has a NUL");
+    expect(failure(`FROM a\n${"ENV a=b\n".repeat(2000)}`)).toContain("number of instructions");
   });
 
   test("here-documents end at their names, keep their lines, and are none in quotes", () => {
