@@ -98,6 +98,7 @@ function planRecord(request: RunRequest, image: Image, facts: PlanFacts): Worklo
       cpus: request.nanoCpus / 1e9,
       pids: request.pidsLimit,
     },
+    ...(request.storageBytes === 0 ? {} : { storageBytes: request.storageBytes }),
     ...(facts.mounts.length === 0 ? {} : { mounts: facts.mounts.map(sandboxMount) }),
     logPath: `${directory}/log`,
   };

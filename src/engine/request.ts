@@ -37,6 +37,8 @@ export interface RunRequest {
   readonly memoryBytes: number;
   readonly nanoCpus: number;
   readonly pidsLimit: number;
+  /** Bytes of the writable layer; 0: the wall's default. */
+  readonly storageBytes: number;
   readonly capAdd: readonly string[];
   readonly capDrop: readonly string[];
   /** Empty: the image's, else SIGTERM. */

@@ -48,6 +48,7 @@ const requestSchema = v.object({
   memoryBytes: count,
   nanoCpus: count,
   pidsLimit: count,
+  storageBytes: v.optional(count, 0),
   capAdd: texts,
   capDrop: texts,
   stopSignal: text,
@@ -83,6 +84,7 @@ const specSchema = v.object({
   }),
   hostname: text,
   readOnlyRoot: v.boolean(),
+  storageBytes: v.exactOptional(count),
   resources: v.object({ memoryBytes: count, cpus: count, pids: count }),
   mounts: v.exactOptional(
     v.array(

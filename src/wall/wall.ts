@@ -136,6 +136,8 @@ export interface SandboxSpec {
   /** Refuses writes to the root file system (`--read-only`). */
   readonly readOnlyRoot: boolean;
   readonly resources: Resources;
+  /** Bytes that the writable layer may have; undefined: the wall's default (a VM's disk), or no limit. */
+  readonly storageBytes?: number;
   /** Without it, the workload has loopback only. */
   readonly network?: SandboxNetwork;
   /** In the order in which they are mounted: parents before what is in them. */

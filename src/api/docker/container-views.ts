@@ -178,6 +178,7 @@ function hostConfigOf(engine: Engine, workload: Workload): HostConfig {
     MemorySwap: 0,
     OomKillDisable: false,
     PidsLimit: request.pidsLimit === 0 ? null : request.pidsLimit,
+    ...(request.storageBytes === 0 ? {} : { StorageOpt: { size: String(request.storageBytes) } }),
     Ulimits: [],
   };
 }

@@ -11,6 +11,7 @@ import type { TerminalSize } from "../../wall/wall.ts";
 import { mountBody, translateMounts } from "./mount-request.ts";
 import { networkEntries, parsePort, translateNetwork } from "./network-request.ts";
 import { isEmpty, isEmptyStructure, refuseOthers } from "./options.ts";
+import { storageBytesOf } from "./storage-option.ts";
 
 /** The least that the scheduler can be told: 1 ms in 100. */
 const fewestNanoCpus = 1e7;
@@ -50,6 +51,7 @@ const hostConfig = v.looseObject({
     Name: "",
     MaximumRetryCount: 0,
   }),
+  StorageOpt: v.nullish(v.record(v.string(), v.string()), {}),
   Tmpfs: v.nullish(v.record(v.string(), v.string()), {}),
   VolumeDriver: text,
   VolumesFrom: texts,
@@ -132,6 +134,7 @@ export function translateCreate(body: CreateBody, name: string, platform: string
     memoryBytes: memoryOf(host.Memory),
     nanoCpus: nanoCpusOf(host),
     pidsLimit: pidsLimitOf(host.PidsLimit),
+    storageBytes: storageBytesOf(host.StorageOpt),
     capAdd: host.CapAdd,
     capDrop: host.CapDrop,
     stopSignal: body.StopSignal,

@@ -5,7 +5,7 @@ import { acceptedIsolations, wallOfIsolation } from "../../contract/isolation.ts
 import { mountMembers } from "./mounts.ts";
 import { endpointsOf, exposedPortsOf, hostNetworkOf, networkFlags } from "./network.ts";
 import { type Flags, list, type Options, text, toggle, UsageError } from "./options.ts";
-import { bytesOf, environmentOf, integerOf, labelsOf, nanoCpusOf } from "./values.ts";
+import { bytesOf, environmentOf, integerOf, labelsOf, nanoCpusOf, pairsOf } from "./values.ts";
 
 export const workloadFlags = {
   interactive: toggle("Keep standard input open", "i"),
@@ -26,6 +26,7 @@ export const workloadFlags = {
   "label-file": list("FILE", "Set the labels in a file"),
   volume: list("SOURCE:TARGET[:OPTIONS]", "Mount a volume or a directory of the host", "v"),
   mount: list("FIELDS", "Mount, said field by field: type=volume,source=NAME,target=/DIR"),
+  "storage-opt": list("size=BYTES", "Most that the writable layer may have, such as size=10g"),
   tmpfs: list("TARGET[:OPTIONS]", "Mount a file system in memory"),
   "volumes-from": list("NAME[:ro]", "Mount what another workload has mounted"),
   "read-only": toggle("Refuse writes to the root file system"),
@@ -94,6 +95,7 @@ export function workloadRequest(
       Memory: options.memory === undefined ? undefined : bytesOf("--memory", options.memory),
       NanoCpus: options.cpus === undefined ? undefined : nanoCpusOf("--cpus", options.cpus),
       PidsLimit: number("--pids-limit", options["pids-limit"], -1),
+      StorageOpt: pairsOf("--storage-opt", options["storage-opt"]),
       ReadonlyRootfs: options["read-only"],
       CapAdd: options["cap-add"],
       CapDrop: options["cap-drop"],

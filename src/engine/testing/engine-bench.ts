@@ -36,6 +36,7 @@ export const plainRequest: RunRequest = {
   memoryBytes: 0,
   nanoCpus: 0,
   pidsLimit: 0,
+  storageBytes: 0,
   capAdd: [],
   capDrop: [],
   stopSignal: "",

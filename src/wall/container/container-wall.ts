@@ -26,6 +26,7 @@ import { mountOverlay } from "./overlay.ts";
 import { checkProgram } from "./program.ts";
 import { ContainerSandbox } from "./sandbox.ts";
 import { parseSeccompProfile, type SeccompProfile, seccompFor } from "./seccomp.ts";
+import { openLayerDirectory, sizedLayerName } from "./sized-layer.ts";
 import { resolveUserInRoot } from "./user.ts";
 import { makeWorkingDirectory } from "./working-directory.ts";
 
@@ -47,7 +48,7 @@ export function createContainerWall(options: ContainerWallOptions): Wall {
 
 class ContainerWall implements Wall {
   readonly kind = "container";
-  readonly layerNames = ["upper", "work", "empty"];
+  readonly layerNames = ["upper", "work", "empty", sizedLayerName];
   readonly #options: ContainerWallOptions;
   readonly #layers: LayerMounts;
   readonly #filters = new Map<string, OciSeccomp>();
@@ -119,7 +120,9 @@ class ContainerWall implements Wall {
     const rootPath = `${spec.runtimeDirectory}/rootfs`;
     const seccomp = await this.#seccomp(spec.process.capabilities);
     using mounted = new DisposableStack();
-    mountOverlay(lease, spec.directory, rootPath);
+    // The container's own mount keeps it.
+    const layer = mounted.use(await openLayerDirectory(spec));
+    mountOverlay(lease, layer.path, rootPath);
     mounted.defer(() => unmount(rootPath));
     const parts = { ...this.#filesParts(spec), runtime, options, lease };
     let container: OciContainer;

@@ -10,6 +10,7 @@ import type { OpenFiles, SandboxSpec } from "../wall.ts";
 import { mountForFiles } from "./file-mounts.ts";
 import type { LayerMounts } from "./layer-mounts.ts";
 import { mountOverlay } from "./overlay.ts";
+import { openLayerDirectory } from "./sized-layer.ts";
 
 /** Where the files are: in a running container's mount name space, or mounted here. */
 type Root = { readonly runningPid: () => number } | { readonly path: string };
@@ -36,7 +37,8 @@ export async function openFiles(parts: FilesParts): Promise<OpenFiles> {
   await using undo = new AsyncDisposableStack();
   undo.defer(() => rmSync(spec.runtimeDirectory, { recursive: true, force: true }));
   const lease = undo.use(await layers.lease(spec.layers));
-  mountOverlay(lease, spec.directory, path);
+  const layer = undo.use(await openLayerDirectory(spec));
+  mountOverlay(lease, layer.path, path);
   undo.defer(() => unmount(path));
   mountForFiles(path, spec.mounts ?? []);
   const kept = undo.move();
@@ -46,8 +48,9 @@ export async function openFiles(parts: FilesParts): Promise<OpenFiles> {
 async function startFiles(parts: FilesParts, root: Root): Promise<FilesProcess> {
   const { spec, program, layers } = parts;
   requireProgram(program);
-  const upper = `${spec.directory}/upper`;
   using acquired = new DisposableStack();
+  const layer = acquired.use(await openLayerDirectory(spec));
+  const upper = `${layer.path}/upper`;
   const lease = acquired.use(await layers.lease(spec.layers));
   const places = [upper, ...lease.names.toReversed().map((name) => `${lease.base}/${name}`)];
   if ("path" in root) return spawnFiles([program, "-", root.path, ...places], undefined, acquired.move());

@@ -12,9 +12,15 @@ import { isOpenForWriting } from "../../host/file-lease.ts";
 import { dataRanges } from "../../host/memory-file.ts";
 import { run } from "../../host/spawn.ts";
 import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
+import type { SandboxSpec } from "../wall.ts";
 
 /** What the guest sees of a workload's disk. */
 export const diskBytes = 10 * 1024 * 1024 * 1024;
+
+/** A workload that asks for no size has what templates have. */
+export function diskBytesOf({ storageBytes }: Pick<SandboxSpec, "storageBytes">): number {
+  return storageBytes ?? diskBytes;
+}
 
 export interface DiskOptions {
   readonly directory: string;

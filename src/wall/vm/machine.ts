@@ -8,7 +8,7 @@ import type { ContainerOptions, OciRuntime } from "../oci/runtime.ts";
 import type { Resources, SandboxNetwork, SandboxSpec } from "../wall.ts";
 import type { AccelerationFacts } from "./acceleration.ts";
 import type { DeviceNodes } from "./device-nodes.ts";
-import { diskBytes } from "./disk.ts";
+import { diskBytesOf } from "./disk.ts";
 import { type JailFacts, jailConfig, tunnel } from "./jail.ts";
 import { hasUserNamespace, jailUser } from "./jail-identity.ts";
 import { jailCgroup, jailed, jailId, type VmLayout } from "./layout.ts";
@@ -56,7 +56,7 @@ export async function configOf(
     user: jailUser(spec),
     nodes: hasUserNamespace(spec) ? await nodesOf(parts) : {},
     memoryBytes,
-    diskBytes,
+    diskBytes: diskBytesOf(spec),
     processors: processorsOf(spec.resources),
     kernel: programs.kernel,
     initramfs: programs.initramfs,

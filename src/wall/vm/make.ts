@@ -5,7 +5,7 @@ import type { Logger } from "../../contract/logger.ts";
 import { memoryFileOf } from "../../host/memory-file.ts";
 import type { ContainerOptions, OciContainer } from "../oci/runtime.ts";
 import { createJail } from "./create-jail.ts";
-import { diskBytes, diskFiles, prepareDisk } from "./disk.ts";
+import { diskBytesOf, diskFiles, prepareDisk } from "./disk.ts";
 import { greet } from "./greet.ts";
 import { jailUser } from "./jail-identity.ts";
 import { configOf, imageOf, jailOptions, letRead, type MachineParts, makeDirectories } from "./machine.ts";
@@ -41,7 +41,7 @@ export async function makeMachine(
   for (const path of [...spec.layers, parts.programs.kernel, parts.programs.initramfs]) await letRead(path);
   const owner = jailUser(spec);
   const isNew = (await diskFiles(layout.disks)).length === 0;
-  const disk = { directory: layout.disks, bytes: diskBytes, owner };
+  const disk = { directory: layout.disks, bytes: diskBytesOf(spec), owner };
   const disks = await prepareDisk(disk, template?.image.disk);
   if (template !== undefined) state = { ...before, freshDisk: isNew };
   const { freshDisk } = state;

@@ -304,6 +304,10 @@ export class VmWall implements Wall {
   async #fromTemplate(parts: MachineParts): Promise<VmSandbox | undefined> {
     if (this.#options.templates === false) return undefined;
     const { spec, runtime, programs, facts, memoryBytes } = parts;
+    if (spec.storageBytes !== undefined) {
+      this.#log.info("a virtual machine boots: templates have a disk of another size", { name: spec.name });
+      return undefined;
+    }
     const layerPlaces = placesFor(spec.layers.length);
     if (layerPlaces === undefined) {
       this.#log.info("a virtual machine boots: no template has places for so many layers", {
@@ -391,8 +395,9 @@ function isDefault(resources: Resources): boolean {
 }
 
 /** Why a workload cannot have a machine that waited. */
-function misfitOf({ resources, layers, mounts }: SandboxSpec): string | undefined {
-  if (!isDefault(resources) || layers.length > poolPlaces) return "it is of another size";
+function misfitOf({ resources, layers, mounts, storageBytes }: SandboxSpec): string | undefined {
+  if (storageBytes !== undefined || !isDefault(resources) || layers.length > poolPlaces)
+    return "it is of another size";
   return mounts?.some(({ type }) => type === "bind") ? "the workload has volumes or binds" : undefined;
 }
 

@@ -2,7 +2,7 @@
 import { HullError } from "../../../contract/errors.ts";
 import type { Sandbox, SandboxSpec } from "../../wall.ts";
 import type { Acceleration } from "../arguments.ts";
-import { addDiskFile, diskBytes, diskFiles, linkDiskFiles } from "../disk.ts";
+import { addDiskFile, diskBytesOf, diskFiles, linkDiskFiles } from "../disk.ts";
 import { jailUser } from "../jail-identity.ts";
 import { layoutOf } from "../layout.ts";
 import { processorsOf } from "../machine.ts";
@@ -82,7 +82,7 @@ export class Saver implements MachineSaver {
     received: readonly [number, number],
   ): Promise<Sandbox[]> {
     const { spec, layout } = machine;
-    const disk = { directory: layout.disks, bytes: diskBytes, owner: jailUser(spec) };
+    const disk = { directory: layout.disks, bytes: diskBytesOf(spec), owner: jailUser(spec) };
     const { image, base } = await forkMachine(machine, disk, this.#options.step);
     this.#options.step("fork:saved");
     await using undo = new AsyncDisposableStack();
@@ -117,7 +117,7 @@ export class Saver implements MachineSaver {
   ): Promise<Sandbox> {
     const directory = layoutOf(spec).disks;
     await linkDiskFiles(parent.from, parent.base, directory);
-    await addDiskFile({ directory, bytes: diskBytes, owner: jailUser(spec) }, parent.base.length);
+    await addDiskFile({ directory, bytes: diskBytesOf(spec), owner: jailUser(spec) }, parent.base.length);
     const { memoryBytes, layerPlaces, freshDisk } = parent.state;
     const saved = { image: parent.image, layerPlaces, another: true, ready: () => Promise.resolve() };
     const [stdout, stderr] = parent.received;
