@@ -221,3 +221,25 @@ test(
   },
   testTimeout,
 );
+
+test(
+  "neighbours of both walls reach each other by IPv6, and believe no routers among themselves",
+  async () => {
+    await daemon.hullOk(["network", "create", "--ipv6", "six"]);
+    for (const wall of walls)
+      await daemon.hullOk([
+        ...["run", "-d", "--isolation", wall, "--name", `six-${wall}`, "--network", "six"],
+        ...["hull/tiny", "sleep", "1000"],
+      ]);
+    const member = "{{.NetworkSettings.Networks.six.GlobalIPv6Address}}";
+    for (const [wall, other] of [walls, walls.toReversed()] as const) {
+      const address = await daemon.hullOk(["inspect", "-f", member, `six-${other}`]);
+      expect(address).toMatch(/^fd/);
+      expect(await inside(`six-${wall}`, `ping -6 -c 1 -W 10 ${address}`)).toContain("1 packets received");
+      expect(await inside(`six-${wall}`, "cat /proc/sys/net/ipv6/conf/eth0/accept_ra")).toBe("0");
+    }
+    await daemon.hullOk(["rm", "-f", ...walls.map((wall) => `six-${wall}`)]);
+    await daemon.hullOk(["network", "rm", "six"]);
+  },
+  testTimeout,
+);
