@@ -28,7 +28,7 @@ export async function takeSnapshot(): Promise<Snapshot> {
   for (const name of await entriesOf("/sys/class/net")) found.add(`network link ${name}`);
   for (const line of (await run(["nft", "list", "tables"]).catch(() => undefined))?.stdout.split("\n") ?? [])
     if (line !== "") found.add(`nftables' ${line}`);
-  for (const name of settings) found.add(`network setting ${name} = ${await settingOf(name)}`);
+  for (const name of settings) if (await isOn(name)) found.add(`network setting ${name}, turned on`);
   for (const path of await controlGroups("/sys/fs/cgroup", 6)) found.add(`control group ${path}`);
   for (const place of defaultPlaces) if (existsSync(place)) found.add(`directory ${place}`);
   return found;
@@ -88,8 +88,9 @@ async function controlGroups(directory: string, depth: number): Promise<string[]
   return found;
 }
 
-async function settingOf(name: string): Promise<string> {
-  return (await readFile(`/proc/sys/net/${name}`, "utf8").catch(() => "none")).trim();
+async function isOn(name: string): Promise<boolean> {
+  const value = await readFile(`/proc/sys/net/${name}`, "utf8").catch(() => "0");
+  return value.trim() !== "0";
 }
 
 async function entriesOf(directory: string): Promise<string[]> {
