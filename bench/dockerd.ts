@@ -24,7 +24,7 @@ export interface Dockerd extends AsyncDisposable {
 }
 
 export async function startDockerd(): Promise<Dockerd> {
-  await unpack();
+  await unpackDockerd();
   const directory = await mkdtemp(join(tmpdir(), "d-"));
   const socket = join(directory, "d.sock");
   const env = { ...process.env, PATH: `${cache}/usr/bin:${cache}/usr/sbin:${process.env.PATH}` };
@@ -82,7 +82,8 @@ export async function startDockerd(): Promise<Dockerd> {
   }
 }
 
-async function unpack(): Promise<void> {
+/** Fetches the packages unless they are here; needs the network, which namespaces of a bench's own do not have. */
+export async function unpackDockerd(): Promise<void> {
   if (existsSync(join(cache, "usr/sbin/dockerd"))) return;
   const scratch = await mkdtemp(join(tmpdir(), "dockerd-"));
   try {

@@ -6,15 +6,21 @@
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { inPrivateMountNamespace } from "../src/host/mount-namespace.ts";
 import { projectRoot, runProgram, startDaemon } from "../test/support/daemon.ts";
 import { debianTar } from "../test/support/images.ts";
 import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { makeBundle } from "./bundle.ts";
-import { startDockerd } from "./dockerd.ts";
+import { startDockerd, unpackDockerd } from "./dockerd.ts";
 import { measureLayerConversion } from "./layer-conversion.ts";
 import { memoryOfProcesses, raceCommands, reportBound } from "./measure.ts";
 import { tinyTar } from "./tiny-tar.ts";
 
+// Packages come over the network, which is gone afterwards.
+if (!inPrivateMountNamespace()) {
+  await unpackDockerd();
+  await debianTar(["g++"]);
+}
 // A bare crun needs what the daemon makes for itself: on hybrid hosts, a view of the control groups that crun accepts.
 startAgainInOwnNamespaces();
 

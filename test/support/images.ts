@@ -78,7 +78,7 @@ async function secondLayerTar(work: string): Promise<string> {
 }
 
 /** The mirror that the machine's own package lists come from. */
-async function debianMirror(): Promise<string> {
+export async function debianMirror(): Promise<string> {
   const format = "$(SITE)|$(RELEASE)";
   const targets = await runProgram(["apt-get", "indextargets", "--format", format, "Created-By: Packages"]);
   for (const line of targets.stdout.split("\n")) {
@@ -91,7 +91,7 @@ async function debianMirror(): Promise<string> {
 }
 
 /** Makes a file or folder of the cache unless it is there; a half-made one never gets the name. */
-async function once(name: string, make: (path: string) => Promise<void>): Promise<string> {
+export async function once(name: string, make: (path: string) => Promise<void>): Promise<string> {
   const path = join(cache, name);
   if (existsSync(path)) return path;
   await mkdir(cache, { recursive: true });
