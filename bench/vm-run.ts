@@ -9,12 +9,15 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { inPrivateMountNamespace } from "../src/host/mount-namespace.ts";
 import { projectRoot, runProgram, startDaemon, type TestDaemon } from "../test/support/daemon.ts";
 import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
-import { startDockerd } from "./dockerd.ts";
+import { startDockerd, unpackDockerd } from "./dockerd.ts";
 import { memoryOfProcesses, raceCommands, reportBound } from "./measure.ts";
 import { tinyTar } from "./tiny-tar.ts";
 
+// Packages come over the network, which is gone afterwards.
+if (!inPrivateMountNamespace()) await unpackDockerd();
 startAgainInOwnNamespaces();
 
 const { values } = parseArgs({

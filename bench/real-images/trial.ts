@@ -35,7 +35,7 @@ export function table(): string {
     const how = failure === undefined ? "ok" : "failed";
     return `| ${image} | ${wall} | ${what} | ${how} | ${milliseconds.toFixed(0)} ms |`;
   });
-  return ["| image | wall | what | | first output |", "|---|---|---|---|---|", ...lines].join("\n");
+  return ["| image | wall | what | | answer after |", "|---|---|---|---|---|", ...lines].join("\n");
 }
 
 /** Fails unless the text matches. */
