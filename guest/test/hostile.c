@@ -175,6 +175,57 @@ static void try_files(void)
 	TRY("disk-grow", ftruncate(disk, status.st_size + status.st_size / 64 + 1));
 }
 
+/*
+ * The shares of hostile-shares.test.ts: a directory to write to, one to read, a file to read. By calls that a file
+ * server may make, so that what fails does not fail by the filter.
+ */
+static void try_shares(void)
+{
+	list("share", "/share");
+	list("share-above", "/share/0/..");
+	int made = open("/share/0/made", O_RDWR | O_CREAT, 0600);
+	say("share-make", made);
+	TRY("share-write", write(made, "#!/bin/sh\n", 10));
+	TRY("share-give", fchown(made, 1000, 1000));
+	TRY("share-set-user", fchmod(made, 04755));
+	TRY("share-give-beyond", fchown(made, 70000, 70000));
+	TRY("share-attribute", syscall(SYS_fsetxattr, made, "trusted.hull", "x", 1, 0));
+	close(made);
+	TRY("share-device", mknodat(AT_FDCWD, "/share/0/device", S_IFBLK | 0600, 8 << 8));
+	try_open("share-others", "/share/0/private", O_RDONLY);
+	unlinkat(AT_FDCWD, "/share/0/link", 0);
+	TRY("share-link", symlinkat("/etc/shadow", AT_FDCWD, "/share/0/link"));
+	try_open("share-through-link", "/share/0/link", O_RDONLY);
+	TRY("share-link-layer", linkat(AT_FDCWD, "/layers/0", AT_FDCWD, "/share/0/layer", 0));
+	TRY("share-link-disk", linkat(AT_FDCWD, "/disks/0.raw", AT_FDCWD, "/share/0/disk", 0));
+	TRY("share-rename-out", renameat(AT_FDCWD, "/share/0/made", AT_FDCWD, "/disks/made"));
+	int fixed = open("/share/1/fixed", O_RDONLY);
+	say("fixed-read", fixed);
+	char again[32];
+	snprintf(again, sizeof again, "/proc/self/fd/%d", fixed);
+	try_open("fixed-again", again, O_RDWR);
+	try_open("fixed-write", "/share/1/fixed", O_RDWR);
+	try_open("fixed-truncate", "/share/1/fixed", O_WRONLY | O_TRUNC);
+	try_open("fixed-make", "/share/1/made", O_WRONLY | O_CREAT);
+	TRY("fixed-mode", fchmod(fixed, 0777));
+	TRY("fixed-owner", fchown(fixed, 0, 0));
+	TRY("fixed-attribute", syscall(SYS_fsetxattr, fixed, "user.hull", "x", 1, 0));
+	TRY("fixed-times", futimens(fixed, NULL));
+	TRY("fixed-unlink", unlinkat(AT_FDCWD, "/share/1/fixed", 0));
+	TRY("fixed-rename", renameat(AT_FDCWD, "/share/1/fixed", AT_FDCWD, "/share/0/fixed"));
+	TRY("fixed-link", linkat(AT_FDCWD, "/share/1/fixed", AT_FDCWD, "/share/0/fixed", 0));
+	TRY("fixed-map", mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fixed, 0) == MAP_FAILED ? -1 : 0);
+	TRY("fixed-remount", mount(NULL, "/share/1", NULL, MS_REMOUNT | MS_BIND, NULL));
+	uint64_t clear[4] = {0, MS_RDONLY};
+	TRY("fixed-set-attributes", syscall(SYS_mount_setattr, AT_FDCWD, "/share/1", 0, clear, sizeof clear));
+	TRY("fixed-clone", syscall(SYS_open_tree, AT_FDCWD, "/share/1", 1));
+	TRY("fixed-umount", umount2("/share/1", MNT_DETACH));
+	close(fixed);
+	try_open("file-read", "/share/2", O_RDONLY);
+	try_open("file-write", "/share/2", O_RDWR);
+	list("file-above", "/share/2/..");
+}
+
 static void try_outside(pid_t outside)
 {
 	char buffer[16];
@@ -376,6 +427,8 @@ static void look(char **words)
 	printf("environment %s\n", environ[0] ? environ[0] : "none");
 	try_template();
 	try_files();
+	if (!access("/share/0", F_OK))
+		try_shares();
 	try_outside(outside);
 	try_network(words[1], atoi(words[2]));
 	try_resources();

@@ -78,7 +78,7 @@ export class QemusPlace implements Disposable {
     expect([built.code, built.stderr]).toEqual([0, ""]);
   }
 
-  partsOf(network?: SandboxSpec["network"]): MachineParts {
+  partsOf(more: Partial<SandboxSpec> = {}): MachineParts {
     const id = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
     const own = join(this.directory, `w${++this.#count}`);
     mkdirSync(own);
@@ -102,7 +102,7 @@ export class QemusPlace implements Disposable {
       readOnlyRoot: false,
       resources: { memoryBytes: 0, cpus: 0, pids: 0 },
       logPath: join(own, "log"),
-      ...(network === undefined ? {} : { network }),
+      ...more,
     };
     const template: TemplateLease = {
       key: "",

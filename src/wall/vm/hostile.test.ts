@@ -5,98 +5,36 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { createServer, type Server } from "node:net";
 import { join } from "node:path";
+import { Outcomes, Outside, unfiltered } from "../../../test/support/hostile-findings.ts";
 import { layerContent, QemusPlace, secret, templateBytes } from "../../../test/support/qemus-place.ts";
 import { run } from "../../host/spawn.ts";
-import type { OciConfig } from "../oci/config.ts";
 import { jailUser } from "./jail-identity.ts";
 
 const timeout = 120_000;
 const place = new QemusPlace();
-const hostSocket = join(place.directory, "daemon.sock");
-const servers: Server[] = [];
-let port = 0;
+const outside = new Outside(place.directory);
 
 beforeAll(async () => {
   await place.compile(join(import.meta.dir, "../../../guest/test/hostile.c"));
-  port = await listen(0);
-  await listen(hostSocket);
-  await listen(`\0hull-hostile-${port}`);
+  await outside.open();
 }, timeout);
 afterAll(() => {
-  for (const server of servers) server.close();
+  outside[Symbol.dispose]();
   place[Symbol.dispose]();
 });
 
-async function listen(where: number | string): Promise<number> {
-  const server = createServer((socket) => socket.destroy());
-  servers.push(server);
-  await new Promise<void>((resolve, reject) => {
-    server.on("error", reject);
-    if (typeof where === "number") server.listen(where, "127.0.0.1", resolve);
-    else server.listen(where, resolve);
-  });
-  const address = server.address();
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
-
-const unfiltered = (config: OciConfig): OciConfig => {
-  const { seccomp, ...linux } = config.linux;
-  expect(seccomp).toBeDefined();
-  return { ...config, linux };
-};
-
-/** What the attempts of one name ended with, in their order. */
-type Findings = (name: string) => string[];
-
-async function look(change?: (config: OciConfig) => OciConfig): Promise<Findings> {
-  const { output, exit } = await place.run({
-    words: [String(process.pid), hostSocket, String(port), "look"],
-    change,
-  });
-  expect([exit.code, output.split("\n").at(-2)]).toEqual([0, "done ok"]);
-  const lines = output.split("\n").map((line) => {
-    const space = line.indexOf(" ");
-    return [line.slice(0, space), line.slice(space + 1)] as const;
-  });
-  return (name) => lines.filter(([found]) => found === name).map(([, result]) => result);
-}
-
 describe("a program that has taken QEMU's place", () => {
-  const outcomes = new Map<string, Findings>();
-  beforeAll(async () => {
-    outcomes.set("with the filter", await look());
-    outcomes.set("without the filter", await look(unfiltered));
-  }, timeout);
-
-  /** Both ways, whatever the error is. */
-  function refused(...names: string[]): void {
-    for (const [how, found] of outcomes)
-      for (const name of names) {
-        const ends = found(name);
-        expect([how, name, ends.length]).toEqual([how, name, 1]);
-        expect([how, name, ends[0]]).toEqual([how, name, expect.stringMatching(/^E[A-Z0-9]+$/)]);
-      }
-  }
-
-  /** Only the filter stands in the way. */
-  function filtered(...names: string[]): void {
-    const found = outcomes.get("with the filter");
-    for (const name of names) expect([name, found?.(name)]).toEqual([name, ["EPERM"]]);
-  }
-
-  /** The same both ways, but for the numbers of pipes and sockets. */
-  function both(name: string): string[] {
-    const [one = [], other] = [...outcomes.values()].map((found) =>
-      found(name).map((result) => result.replace(/\[\d+\]/, "[N]")),
-    );
-    expect(other).toEqual(one);
-    return one;
-  }
+  const outcomes = new Outcomes();
+  beforeAll(() => outcomes.look(place, outside, () => place.partsOf()), timeout);
+  const { refused, filtered, both } = {
+    refused: outcomes.refused.bind(outcomes),
+    filtered: outcomes.filtered.bind(outcomes),
+    both: outcomes.both.bind(outcomes),
+  };
 
   test("has no capability, no root and no way to new privileges", () => {
-    for (const found of outcomes.values()) {
+    for (const found of outcomes.all()) {
       const fields = new Map(found("status").map((line) => [line.split(":")[0], line.replace(/.*:\s*/, "")]));
       expect(Number.parseInt(fields.get("Uid") ?? "", 10)).toBeGreaterThanOrEqual(0x70000000);
       expect(fields.get("Gid")).toBe(fields.get("Uid") ?? "");
@@ -285,10 +223,12 @@ test(
     await ip("netns", "add", name);
     made.defer(() => ip("netns", "del", name));
     const parts = place.partsOf({
-      namespace: `/run/netns/${name}`,
-      taps: ["tap0"],
-      interfaces: [],
-      routes: [],
+      network: {
+        namespace: `/run/netns/${name}`,
+        taps: ["tap0"],
+        interfaces: [],
+        routes: [],
+      },
     });
     const user = String(jailUser(parts.spec));
     await ip("-n", name, "tuntap", "add", "dev", "tap0", "mode", "tap", "user", user);
