@@ -54,6 +54,8 @@ async function endWorkload(
   await signalIfLive(context, workload, options.signal);
   if (options.timeout < 0) return await ended;
   if (await settledWithin(ended, options.timeout)) return;
+  // It may have been suspended meanwhile: whoever stops it still gets it stopped.
+  if (workload.state === "suspended") return await killSuspended(context, workload, SIGKILL);
   await signalIfLive(context, workload, SIGKILL);
   if (await settledWithin(ended, killTimeout)) return;
   throw new HullError("conflict", {

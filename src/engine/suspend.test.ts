@@ -111,6 +111,17 @@ describe("a suspended workload", () => {
     expect(workload.state).toBe("running");
   });
 
+  test("is given up by a stop that had begun before and waits for its end", async () => {
+    const workload = await started({}, "stubborn");
+    const signalled = bench.engine.events.subscribe(never)[Symbol.asyncIterator]().next();
+    const stop = bench.engine.stop(workload, { timeout: 0.2 });
+    await signalled;
+    await bench.engine.suspend(workload);
+    await stop;
+    expect(workload.state).toBe("exited");
+    expect(existsSync(place(workload))).toBe(false);
+  });
+
   test("is removed by force, with its memory", async () => {
     const workload = await suspended();
     await bench.engine.remove(workload, { force: true });
