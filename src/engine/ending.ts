@@ -141,6 +141,7 @@ export async function removeWorkload(
     if (workload.live) {
       if (!options.force) throw stillRunning(workload);
       workload.stopping = true;
+      workload.leaving = true;
       await killForRemoval(context, workload);
     }
     using _lock = await workload.lock.acquire();

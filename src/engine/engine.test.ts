@@ -206,10 +206,27 @@ describe("stop, kill, remove", () => {
     await failing[Symbol.asyncDispose]();
   });
 
+  test("a sandbox is discarded exactly when the writable layer goes with it", async () => {
+    const endings: ["good" | "now", boolean, (workload: Workload) => Promise<void>][] = [
+      ["now", false, (workload) => bench.engine.stop(workload, { timeout: 0 })],
+      ["good", true, (workload) => bench.engine.stop(workload, { timeout: 0 })],
+      ["good", false, (workload) => bench.engine.remove(workload, { force: true })],
+    ];
+    for (const [expected, autoRemove, end] of endings) {
+      const workload = await started("sleep", { autoRemove });
+      const sandbox = bench.world.sandboxes.get(workload.id);
+      await end(workload);
+      await rested(workload);
+      expect(sandbox?.removedFor).toBe(expected);
+    }
+  });
+
   test("restart keeps an --rm workload", async () => {
     const workload = await started("sleep", { autoRemove: true });
     const { startedAt } = workload.record.life;
+    const sandbox = bench.world.sandboxes.get(workload.id);
     await bench.engine.restart(workload, { timeout: 0 });
+    expect(sandbox?.removedFor).toBe("now");
     expect(workload.state).toBe("running");
     expect(workload.record.life.startedAt).not.toBe(startedAt);
   });

@@ -60,10 +60,11 @@ export async function exitLocked(context: EngineContext, workload: Workload, end
   context.failpoint("exit:record");
   workload.waiting.settle("next-exit", workload.outcome());
   if (!restarts) workload.waiting.settle("not-running", workload.outcome());
-  await clearSandbox(context, workload);
+  const goes = !restarts && request.autoRemove && !workload.restartedByClient;
+  await clearSandbox(context, workload, { discard: goes || workload.leaving });
   context.failpoint("exit:remove-sandbox");
   if (restarts) restartLater(context, workload, ranFor);
-  else if (request.autoRemove && !workload.restartedByClient) await removeLocked(context, workload);
+  else if (goes) await removeLocked(context, workload);
 }
 
 /** Starts the workload again after a pause that grows while it keeps failing. */

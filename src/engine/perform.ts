@@ -77,7 +77,7 @@ export async function performOn(
       settle(context, workload, "removing", step.volumes ? { removingVolumes: true } : {});
       return undefined;
     case "remove-sandbox":
-      await removeSandbox(context, workload);
+      await removeSandbox(context, workload, { discard: true });
       return undefined;
     case "remove-directory":
       await rm(step.path, { recursive: true, force: true });
@@ -203,6 +203,7 @@ function settleRunning(context: EngineContext, workload: Workload): Undo | undef
     stoppedByUser: false,
   });
   workload.stopping = false;
+  workload.leaving = false;
   emit(context, workload, "start");
   if (workload.sandbox !== undefined) context.watch(workload, workload.sandbox);
   return undefined;

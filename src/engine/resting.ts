@@ -1,15 +1,20 @@
 /** Bringing a workload to rest: its sandbox taken away, a pending restart given up. The workload's lock is held. */
 import { rm } from "node:fs/promises";
 import { messageOf } from "../contract/errors.ts";
+import type { RemoveOptions } from "../wall/wall.ts";
 import { type EngineContext, settle } from "./context.ts";
 import type { Workload } from "./workload.ts";
 
 /** Removes whatever there may be of the sandbox; works on what a dead daemon left too. */
-export async function removeSandbox(context: EngineContext, workload: Workload): Promise<void> {
+export async function removeSandbox(
+  context: EngineContext,
+  workload: Workload,
+  options: RemoveOptions = { discard: false },
+): Promise<void> {
   const { record } = workload;
   if (!record.life.sandbox) return;
   const sandbox = workload.sandbox ?? (await context.walls[record.wall].recover(record.spec));
-  await sandbox?.remove();
+  await sandbox?.remove(options);
   workload.sandbox = undefined;
   await context.networks.detach(workload.id);
   await rm(record.spec.runtimeDirectory, { recursive: true, force: true });
@@ -24,9 +29,13 @@ export async function releaseMounts(workload: Workload): Promise<void> {
 }
 
 /** Takes the ended sandbox away. What cannot be removed now is tried again at the next start or removal. */
-export async function clearSandbox(context: EngineContext, workload: Workload): Promise<void> {
+export async function clearSandbox(
+  context: EngineContext,
+  workload: Workload,
+  options?: RemoveOptions,
+): Promise<void> {
   try {
-    await removeSandbox(context, workload);
+    await removeSandbox(context, workload, options);
     settle(context, workload, workload.state, { sandbox: false });
   } catch (error) {
     context.log.warn("could not remove a sandbox; it is tried again later", {

@@ -26,6 +26,8 @@ export class Workload {
   restartDelay = 0;
   /** A client wants it to end, so no restart policy applies to the exit that comes. */
   stopping = false;
+  /** It is being removed by force: nothing of it is needed any more. */
+  leaving = false;
   /** Between the stop and the start of a client's restart: an auto-remove has to wait. */
   restartedByClient = false;
   #ended = Promise.withResolvers<void>();

@@ -15,7 +15,8 @@
  *   its output is in the log. It rejects with `monitorLost` or `vmLost` when the exit status cannot be known;
  *   losing the monitor is never disguised as an exit code.
  * - `remove` ends whatever still runs and takes away all that `create` made, except the writable layer and the
- *   log. It is idempotent and works in every state, half-made ones and those left by a dead daemon included.
+ *   log. With `discard`, the caller throws the writable layer away right after: what of it is not on the host yet
+ *   need not get there; volumes lose nothing. It is idempotent and works in every state, half-made ones and those left by a dead daemon included.
  * - `files` reads and writes the workload's files from `create` to the workload's end, and while it is paused; it
  *   needs no process of the workload. `openFiles` does for one that has no sandbox: nothing of the workload runs,
  *   and there may be no sandbox beside it. What a dead daemon left of it, `recover` finds and `remove` takes away.
@@ -116,7 +117,12 @@ export interface Sandbox {
   /** The processes behind the wall, as they are numbered there. */
   processes(): Promise<ProcessRow[]>;
   wait(): Promise<ExitStatus>;
-  remove(): Promise<void>;
+  remove(options?: RemoveOptions): Promise<void>;
+}
+
+export interface RemoveOptions {
+  /** The writable layer goes, too. */
+  readonly discard: boolean;
 }
 
 /** All that a wall needs to know about one workload. Plain data: it is recorded, and `recover` gets it back. */

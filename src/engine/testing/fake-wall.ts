@@ -27,6 +27,7 @@ import {
   type OutputChunk,
   type ProcessRow,
   type ProcessSpec,
+  type RemoveOptions,
   type Sandbox,
   type SandboxSpec,
   type SandboxStats,
@@ -225,6 +226,8 @@ export class FakeSandbox implements Sandbox {
   readonly program: FakeProgram;
   readonly #forget: () => void;
   paused = false;
+  /** Whether the writable layer was to go, too. */
+  removedFor: "good" | "now" | undefined;
 
   constructor(spec: SandboxSpec, files: FakeFiles, forget: () => void) {
     this.spec = spec;
@@ -300,7 +303,8 @@ export class FakeSandbox implements Sandbox {
     return this.program.wait();
   }
 
-  async remove(): Promise<void> {
+  async remove({ discard }: RemoveOptions = { discard: false }): Promise<void> {
+    this.removedFor = discard ? "good" : "now";
     if (this.program.running) this.program.finish(137);
     this.#forget();
     await rm(this.spec.runtimeDirectory, { recursive: true, force: true });

@@ -7,23 +7,39 @@ import { findLink, setLink } from "../../host/network/links.ts";
 import { makeNetworkNamespace, NetworkNamespace, networkNamespaceOf } from "../../host/network/namespace.ts";
 import type { NetlinkSocket } from "../../host/network/netlink.ts";
 import { makeTap, splice, unsplice } from "../../host/network/tap.ts";
-import type { NetworkInterface, SandboxSpec } from "../wall.ts";
+import type { NetworkInterface, SandboxNetwork, SandboxSpec } from "../wall.ts";
 import { networkCards } from "./arguments.ts";
 
 const taps = Array.from({ length: networkCards }, (_, card) => `tap${card}`);
 
-/** The spec with the taps that have been made for it, owned by QEMU's user. */
-export function layCables(spec: SandboxSpec, owner: number): SandboxSpec {
+export interface CablePlan {
+  /** With the names of its taps. */
+  readonly spec: SandboxSpec;
+  /** Makes them, owned by QEMU's user, which has to start after that. Once: another call does nothing. */
+  readonly lay: () => void;
+}
+
+/** The jail can be made while the kernel's one lock for all interfaces is waited for. */
+export function planCables(spec: SandboxSpec, owner: number): CablePlan {
   const { network } = spec;
   if (network?.namespace === undefined || network.taps.length > 0 || network.interfaces.length === 0)
-    return spec;
+    return { spec, lay() {} };
+  const { namespace } = network;
+  let laid = false;
+  const lay = (): void => {
+    if (!laid) layCables({ ...network, namespace }, owner);
+    laid = true;
+  };
+  return { spec: { ...spec, network: { ...network, taps } }, lay };
+}
+
+function layCables(network: SandboxNetwork & { readonly namespace: string }, owner: number): void {
   using namespace = new NetworkNamespace(openSync(network.namespace, "r"));
   namespace.within(() => {
     for (const name of taps) makeTap(name, owner);
   });
   using inside = namespace.openSocket();
   for (const [index, each] of network.interfaces.entries()) spliceCard(inside, each, each.card ?? index);
-  return { ...spec, network: { ...network, taps } };
 }
 
 /** A name space that a machine can wait in for its cables: it has the taps. */

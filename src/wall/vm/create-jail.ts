@@ -8,6 +8,7 @@ import type { VmLayout } from "./layout.ts";
 /**
  * QEMU is handed its sockets as they listen: it finds no directory that it could make anything in, and whoever
  * connects need not wait until it is there. `more` are its further descriptors (layout.ts), which stay the caller's.
+ * `meanwhile` is done while the runtime works, and before QEMU can start.
  */
 export async function createJail(
   runtime: OciRuntime,
@@ -15,11 +16,19 @@ export async function createJail(
   layout: VmLayout,
   options: ContainerOptions,
   more: readonly number[],
+  meanwhile: () => void = () => undefined,
 ): Promise<OciContainer> {
   const listeners: number[] = [];
   try {
     for (const path of [layout.agentSocket, layout.monitorSocket]) listeners.push(listenOn(path));
-    return await runtime.create(config, { ...options, preserveDescriptors: [...listeners, ...more] });
+    const making = runtime.create(config, { ...options, preserveDescriptors: [...listeners, ...more] });
+    try {
+      meanwhile();
+    } catch (error) {
+      await making.catch(() => undefined);
+      throw error;
+    }
+    return await making;
   } finally {
     for (const listener of listeners) closeSync(listener);
   }

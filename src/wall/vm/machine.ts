@@ -36,6 +36,8 @@ export interface MachineParts {
   readonly saved?: SavedImage;
   /** It is given its image later. */
   readonly waits?: boolean;
+  /** Makes the taps (cables.ts), if somebody else has not. */
+  readonly lay?: () => void;
 }
 
 export async function configOf(

@@ -73,11 +73,12 @@ export async function makeJail(
   const { runtime, layout, template, saved } = parts;
   const config = await configOf(parts, disks, freshDisk);
   const image = imageOf(parts);
-  if (image === undefined) return createJail(runtime, config, layout, options, []);
+  if (image === undefined) return createJail(runtime, config, layout, options, [], parts.lay);
   const devices =
     saved === undefined ? template?.openDevices() : memoryFileOf("devices", saved.image.devices);
+  const more = [image.memory, devices ?? -1];
   try {
-    return await createJail(runtime, config, layout, options, [image.memory, devices ?? -1]);
+    return await createJail(runtime, config, layout, options, more, parts.lay);
   } finally {
     if (devices !== undefined) closeSync(devices);
   }

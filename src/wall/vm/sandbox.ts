@@ -23,6 +23,7 @@ import type {
   NetworkChange,
   OutputChunk,
   ProcessRow,
+  RemoveOptions,
   Sandbox,
   SandboxSpec,
   SandboxStats,
@@ -87,6 +88,8 @@ const nothing = (): void => undefined;
 /** Milliseconds that an orderly end may take before QEMU is ended as it is. */
 const shutDownTimeout = 10_000;
 const killTimeout = 20_000;
+/** Milliseconds that the end of a QEMU that was killed may take. */
+const killPatience = 2_000;
 /** Milliseconds until a full disk is tried again. */
 const fullDiskPause = 500;
 
@@ -330,10 +333,17 @@ export class VmSandbox implements Sandbox {
     return this.#exit.promise;
   }
 
-  async remove(): Promise<void> {
+  async remove({ discard }: RemoveOptions = { discard: false }): Promise<void> {
     const { container, spec } = this.#parts;
     this.#attachments.end();
-    if (container?.pid() !== undefined) await this.#endInOrder();
+    // What was written to a volume through a mapping is the host's only once the guest has written it back.
+    const keepsNothing = discard && !spec.mounts?.some(({ type }) => type === "bind");
+    if (container?.pid() !== undefined) {
+      if (!keepsNothing) await this.#endInOrder();
+      container.signal(constants.signals.SIGKILL);
+      // What has ended is taken away without a process of the runtime's.
+      await Promise.race([container.wait().catch(nothing), Bun.sleep(killPatience)]);
+    }
     this.#exit.reject(new HullError("vmLost", { name: spec.name, why: "it was removed" }));
     await this.#discard();
   }
@@ -374,13 +384,11 @@ export class VmSandbox implements Sandbox {
 
   /** Ends the workload and lets the agent write the disk back, if it still answers. */
   async #endInOrder(): Promise<void> {
-    const { container } = this.#parts;
     if (!this.#ended && this.#running !== undefined && this.#connection !== undefined) {
       await this.signal(constants.signals.SIGKILL).catch(() => undefined);
       await Promise.race([this.#exit.promise.catch(() => undefined), Bun.sleep(shutDownTimeout)]);
     }
     if (this.#ended) await Promise.race([this.#shutDown, Bun.sleep(shutDownTimeout)]);
-    container?.signal(constants.signals.SIGKILL);
   }
 
   async #connected(agent: AgentConnection): Promise<void> {

@@ -25,7 +25,7 @@ import type {
 import { type AccelerationFacts, AccelerationProbe } from "./acceleration.ts";
 import type { AgentConnection } from "./agent.ts";
 import { maximumLayers } from "./arguments.ts";
-import { layCables } from "./cables.ts";
+import { planCables } from "./cables.ts";
 import { DeviceNodes } from "./device-nodes.ts";
 import { readExit } from "./exit-record.ts";
 import { greet, RestoreFailure } from "./greet.ts";
@@ -197,9 +197,9 @@ export class VmWall implements Wall {
       this.#sandboxes.add(waited);
       return waited;
     }
-    const wired = layCables(spec, jailUser(spec));
+    const cables = planCables(spec, jailUser(spec));
     const nodes = this.#nodes;
-    const parts = { spec: wired, layout, runtime, programs, facts, nodes, memoryBytes };
+    const parts = { ...cables, layout, runtime, programs, facts, nodes, memoryBytes };
     const sandbox = (await this.#fromTemplate(parts)) ?? (await this.#make(parts));
     this.#sandboxes.add(sandbox);
     return sandbox;
@@ -348,10 +348,10 @@ export class VmWall implements Wall {
     const facts = await this.#acceleration(programs);
     const { memoryBytes } = state;
     const layout = layoutOf(spec);
-    const wired = layCables(spec, jailUser(spec));
+    const cables = planCables(spec, jailUser(spec));
     const runtime = this.#oci(programs);
     const nodes = this.#nodes;
-    const parts = { spec: wired, layout, runtime, programs, facts, nodes, memoryBytes, saved };
+    const parts = { ...cables, layout, runtime, programs, facts, nodes, memoryBytes, saved };
     const sandbox = await this.#make(parts, state);
     this.#sandboxes.add(sandbox);
     return sandbox;

@@ -1,0 +1,68 @@
+/**
+ * Where the milliseconds of `hull run --rm --isolation vm hull/tiny true` go, from the daemon's own account, as bars.
+ *
+ *   scripts/bun bench/vm-bar.ts [--runs N] [--network NAME] [--built]
+ *
+ * `--built` uses dist/hull as it is instead of building it.
+ */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import * as v from "valibot";
+import { median } from "../src/compare/report.ts";
+import { startAgainInPrivateMounts } from "../src/host/mount-namespace.ts";
+import { projectRoot, runProgram, startDaemon, type TestDaemon } from "../test/support/daemon.ts";
+
+startAgainInPrivateMounts([]);
+
+const { values } = parseArgs({
+  options: {
+    runs: { type: "string", default: "8" },
+    network: { type: "string", default: "default" },
+    built: { type: "boolean", default: false },
+  },
+});
+
+const lineSchema = v.looseObject({
+  message: v.string(),
+  step: v.optional(v.string()),
+  milliseconds: v.optional(v.number()),
+});
+const whole = "whole";
+const barWidth = 48;
+
+if (!values.built) {
+  const { code, stderr } = await runProgram([join(projectRoot, "scripts/bun"), "scripts/build.ts"]);
+  if (code !== 0) throw new Error(stderr);
+}
+await using daemon = await startDaemon({
+  program: join(projectRoot, "dist/hull"),
+  config: { logLevel: "debug" },
+});
+const flags = values.network === "default" ? [] : ["--network", values.network];
+const command = ["run", "--rm", "--isolation", "vm", ...flags, "hull/tiny", "true"];
+// Makes the template, and warms everything up.
+for (let run = 0; run < 2; run++) await daemon.hullOk(command, { timeoutMs: 180_000 });
+const samples = new Map<string, number[]>();
+for (let run = 0; run < Number(values.runs); run++)
+  for (const [step, took] of await account(daemon)) samples.set(step, [...(samples.get(step) ?? []), took]);
+const total = median(samples.get(whole) ?? []);
+for (const [step, all] of samples) {
+  const middle = median(all);
+  const bar = "#".repeat(Math.round((middle / total) * barWidth));
+  console.log(`${step.padEnd(24)} ${middle.toFixed(1).padStart(7)} ms  ${bar}`);
+}
+
+/** One run, by its steps in their order; the rest is the client, the API, and the workload itself. */
+async function account({ log: before }: TestDaemon): Promise<Map<string, number>> {
+  const begun = performance.now();
+  await daemon.hullOk(command, { timeoutMs: 60_000 });
+  const steps = new Map([[whole, performance.now() - begun]]);
+  for (const line of daemon.log.slice(before.length).split("\n").filter(Boolean)) {
+    const { message, step, milliseconds, ...fields } = v.parse(lineSchema, JSON.parse(line));
+    if (message === "step" && step !== undefined) steps.set(step, milliseconds ?? 0);
+    if (message !== "a virtual machine is up") continue;
+    for (const [lap, took] of Object.entries(fields))
+      if (typeof took === "number") steps.set(`  ${lap}`, took);
+  }
+  return steps;
+}
