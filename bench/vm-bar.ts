@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as v from "valibot";
 import { median } from "../src/compare/report.ts";
-import { startAgainInPrivateMounts } from "../src/host/mount-namespace.ts";
 import { projectRoot, runProgram, startDaemon, type TestDaemon } from "../test/support/daemon.ts";
+import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 
-startAgainInPrivateMounts([]);
+startAgainInOwnNamespaces();
 
 const { values } = parseArgs({
   options: {
