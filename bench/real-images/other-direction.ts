@@ -42,7 +42,7 @@ export async function buildAndShare(
   let digest = "";
   const pushed = await trial(name, wall, "hull build, push", async () => {
     await inContext(dockerfile(`${registry}/debian/${name}`, name), async (context) => {
-      const flags = ["--isolation", wall, "--memory", "768m", "-t", reference];
+      const flags = ["--no-cache", "--isolation", wall, "--memory", "768m", "-t", reference];
       await daemon.hullOk(["build", ...flags, context], { timeoutMs: 300_000 });
     });
     await daemon.hullOk(["push", reference], { timeoutMs: 300_000 });
