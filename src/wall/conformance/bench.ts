@@ -192,6 +192,11 @@ export class Bench {
     this.#sandboxes.clear();
   }
 
+  /** Waits until the log has this standard output. */
+  async untilLogged(sandbox: Sandbox, output: string): Promise<void> {
+    while (readLog(sandbox.spec.logPath).stdout.toString() !== output) await Bun.sleep(10);
+  }
+
   /** Waits until a script has started `count` processes of this command; returns all processes, in order. */
   async untilProcesses(sandbox: Sandbox, command: string, count: number): Promise<ProcessRow[]> {
     for (;;) {

@@ -1,4 +1,5 @@
 /** Promises about the end of a workload, failed starts, removal and recovery. */
+
 import { expect } from "bun:test";
 import {
   type Bench,
@@ -128,6 +129,8 @@ export function describeRecover(promise: DefinePromise, bench: Bench, subject: W
       stdin: true,
       stdinOnce: true,
     });
+    // What comes later is the new wall's to show.
+    await bench.untilLogged(before, "early\n");
     await using wall = await bench.otherWall();
     const after = await wall.recover(before.spec);
     expect(after?.pid()).toBe(before.pid());
