@@ -9,7 +9,8 @@ import { diskBytesOf, diskFiles, prepareDisk } from "./disk.ts";
 import { greet } from "./greet.ts";
 import { jailUser } from "./jail-identity.ts";
 import { configOf, imageOf, jailOptions, letRead, type MachineParts, makeDirectories } from "./machine.ts";
-import { type MachineSaver, type MachineState, VmSandbox } from "./sandbox.ts";
+import { VmSandbox } from "./sandbox.ts";
+import type { MachineSaver, MachineState } from "./sandbox-parts.ts";
 import { wake } from "./saved/wake.ts";
 import { Stopwatch } from "./stopwatch.ts";
 

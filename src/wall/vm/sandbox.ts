@@ -13,7 +13,6 @@ import { readCgroupUsage } from "../../host/cgroup.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 import { FilesByProcess, type FilesProcess } from "../files/files-by-process.ts";
 import { mountedTargets } from "../mounted-targets.ts";
-import type { OciContainer, OciRuntime } from "../oci/runtime.ts";
 import type {
   Attachment,
   AttachOptions,
@@ -32,56 +31,22 @@ import type {
 import type { AgentConnection } from "./agent.ts";
 import type { AgentProcess } from "./agent-process.ts";
 import { AttachmentSet } from "./attachment.ts";
-import { layMoreCables } from "./cables.ts";
 import { consoleTail } from "./console.ts";
 import { execInVm } from "./exec.ts";
 import { readExit, writeExit } from "./exit-record.ts";
 import { explainAgent, explainSave, explainStart } from "./failures.ts";
 import { type FieldReader, FieldWriter } from "./fields.ts";
 import { startFilesInVm } from "./files.ts";
-import { jailCgroup, jailId, type VmLayout } from "./layout.ts";
+import { jailCgroup, jailId } from "./layout.ts";
 import { MainInput } from "./main-input.ts";
-import { networkFields } from "./network.ts";
 import { countLogged, OutputLog } from "./output-log.ts";
-import { limits, phases, verbs } from "./protocol.ts";
+import { phases, verbs } from "./protocol.ts";
 import { qmp } from "./qmp.ts";
+import { type Ask, askProcessCount, askProcesses, tellNetwork, type Verb } from "./questions.ts";
+import type { SandboxParts } from "./sandbox-parts.ts";
 import type { LiveMachine } from "./saved/hold.ts";
 import { clockNow, exitStatusOf, startBody, startTimeout } from "./start.ts";
-
-export interface SandboxParts {
-  readonly spec: SandboxSpec;
-  readonly layout: VmLayout;
-  readonly runtime: OciRuntime;
-  /** Undefined when there is no jail (any more). */
-  readonly container: OciContainer | undefined;
-  readonly state: MachineState;
-  readonly exit: ExitStatus | undefined;
-  readonly saver: MachineSaver;
-}
-
-/** What of a machine is recorded beside its spec. */
-export interface MachineState {
-  readonly memoryBytes: number;
-  /** Size of the log before this sandbox wrote to it. */
-  readonly logStart: number;
-  /** Bytes of the workload's stdout and stderr from before it was forked: they are in the parent's log. */
-  readonly logOffset: readonly [number, number];
-  /** See `placesOf`. */
-  readonly layerPlaces: number | null;
-  /** The writable disk began as a copy of the template's, and is in its place (arguments.ts). */
-  readonly freshDisk: boolean;
-}
-
-/** What the wall does for machines whose memory is saved. */
-export interface MachineSaver {
-  suspend(machine: LiveMachine, state: MachineState): Promise<void>;
-  fork(
-    machine: LiveMachine,
-    state: MachineState,
-    specs: readonly SandboxSpec[],
-    received: readonly [number, number],
-  ): Promise<Sandbox[]>;
-}
+import { Wakefulness } from "./wakefulness.ts";
 
 const mainHandle = 0;
 const nothing = (): void => undefined;
@@ -107,9 +72,11 @@ export class VmSandbox implements Sandbox {
   #ended = false;
   #letGo = false;
   #paused = false;
-  /** Operations on the files of a paused machine that go on, and the last change between going on and stopping. */
-  #awakeFor = 0;
-  #turn: Promise<void> = Promise.resolve();
+  readonly #wakefulness = new Wakefulness({
+    sleeps: () => this.#paused && !this.#ended,
+    goOn: () => this.#goOn(),
+    stop: () => this.#monitor("stop"),
+  });
   #shutDown: Promise<void> = Promise.resolve();
 
   constructor(parts: SandboxParts) {
@@ -224,36 +191,10 @@ export class VmSandbox implements Sandbox {
   }
 
   async #startFiles(): Promise<FilesProcess> {
-    const release = await this.#awake();
+    const release = this.#paused ? await this.#wakefulness.awake() : nothing;
     try {
       return await startFilesInVm(await this.#openConnection(), this.spec.name, release);
     } catch (error) {
-      release();
-      throw error;
-    }
-  }
-
-  /** Lets a paused machine go on until released. */
-  async #awake(): Promise<() => void> {
-    if (!this.#paused) return nothing;
-    this.#awakeFor += 1;
-    let released = false;
-    const release = (): void => {
-      if (released) return;
-      released = true;
-      this.#awakeFor -= 1;
-      if (this.#awakeFor > 0 || !this.#paused || this.#ended) return;
-      // A machine that cannot be stopped again holds a workload that stands still all the same.
-      this.#turn = this.#turn
-        .then(() => (this.#awakeFor > 0 ? undefined : this.#monitor("stop")))
-        .catch(nothing);
-    };
-    this.#turn = this.#turn.then(() => this.#goOn());
-    try {
-      await this.#turn;
-      return release;
-    } catch (error) {
-      this.#turn = Promise.resolve();
       release();
       throw error;
     }
@@ -289,9 +230,7 @@ export class VmSandbox implements Sandbox {
     if (usage === undefined || this.#ended)
       throw new HullError("workloadNotRunning", { name: this.spec.name });
     const proportionalBytes = (await container?.proportionalBytes()) ?? usage.memoryBytes;
-    const pids = this.#paused
-      ? 0
-      : await this.#request(verbs.statistics, new FieldWriter(), (answer) => answer.u32());
+    const pids = this.#paused ? 0 : await askProcessCount(this.#ask);
     return {
       memoryBytes: proportionalBytes,
       proportionalBytes,
@@ -304,29 +243,11 @@ export class VmSandbox implements Sandbox {
   async changeNetwork(change: NetworkChange): Promise<void> {
     const pid = this.pid();
     if (pid === undefined) throw new HullError("workloadNotRunning", { name: this.spec.name });
-    layMoreCables(
-      pid,
-      change.interfaces.filter(({ name }) => change.added.includes(name)),
-    );
-    const network = { ...change, namespace: undefined, taps: [] };
-    await this.#request(verbs.setNetwork, new FieldWriter().bytes(networkFields(network)), nothing);
-    for (const [path, content] of [
-      ["/etc/hosts", change.hosts],
-      ["/etc/resolv.conf", change.resolver],
-    ] as const)
-      if (content !== undefined)
-        await this.#request(verbs.writeFile, new FieldWriter().string(path).string(content), nothing);
+    await tellNetwork(this.#ask, pid, change);
   }
 
   processes(): Promise<ProcessRow[]> {
-    return this.#request(verbs.processes, new FieldWriter(), (answer) =>
-      Array.from({ length: Math.min(answer.u32(), limits.strings) }, () => ({
-        pid: answer.u32(),
-        parentPid: answer.u32(),
-        user: answer.string(),
-        command: answer.string(),
-      })),
-    );
+    return askProcesses(this.#ask);
   }
 
   wait(): Promise<ExitStatus> {
@@ -520,9 +441,11 @@ export class VmSandbox implements Sandbox {
     }
   }
 
+  readonly #ask: Ask = (verb, fields, read) => this.#request(verb, fields, read);
+
   /** Asks the agent for something, and reads what it answers. */
   async #request<Answer>(
-    verb: (typeof verbs)[keyof typeof verbs],
+    verb: Verb,
     fields: FieldWriter,
     read: (answer: FieldReader) => Answer,
     timeout?: number,

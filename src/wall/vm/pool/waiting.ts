@@ -22,7 +22,8 @@ import { jailOptions, letRead, type MachineParts, makeDirectories } from "../mac
 import { makeJail } from "../make.ts";
 import { verbs } from "../protocol.ts";
 import { type QmpCommand, qmp } from "../qmp.ts";
-import { type MachineSaver, type MachineState, VmSandbox } from "../sandbox.ts";
+import { VmSandbox } from "../sandbox.ts";
+import type { MachineSaver, MachineState } from "../sandbox-parts.ts";
 import { loadState } from "../template/state.ts";
 
 /** Milliseconds. */

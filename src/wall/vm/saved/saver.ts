@@ -6,7 +6,7 @@ import { addDiskFile, diskBytesOf, diskFiles, linkDiskFiles } from "../disk.ts";
 import { jailUser } from "../jail-identity.ts";
 import { layoutOf } from "../layout.ts";
 import { processorsOf } from "../machine.ts";
-import type { MachineSaver, MachineState } from "../sandbox.ts";
+import type { MachineSaver, MachineState } from "../sandbox-parts.ts";
 import { closeImage, dropSaved, readSaved, type StepTaken } from "./files.ts";
 import { forkMachine, type LiveMachine, suspendMachine } from "./hold.ts";
 import type { SavedImage } from "./wake.ts";
