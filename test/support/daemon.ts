@@ -10,6 +10,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { keepAcceleration, lendAcceleration } from "./known-acceleration.ts";
 import { describeLeftovers, killLeftovers } from "./leftovers.ts";
 import { openTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
 import { until } from "./until.ts";
@@ -210,6 +211,7 @@ export class TestDaemon implements AsyncDisposable {
       this.#process?.kill("SIGKILL");
       await this.#process?.exited;
     }
+    if (this.#options.config?.vm === undefined) keepAcceleration(this.state);
     trouble.push(...(await leftAfterGrace(this.directory)));
     await killLeftovers(this.directory);
     await rm(this.directory, { recursive: true, force: true });
@@ -242,6 +244,7 @@ export class TestDaemon implements AsyncDisposable {
 export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaemon> {
   // Unix socket paths take 107 bytes, so the directory's name is short.
   const daemon = new TestDaemon(await mkdtemp(join(tmpdir(), "h-")), options);
+  if (options.config?.vm === undefined) lendAcceleration(daemon.state);
   try {
     await daemon.start();
   } catch (error) {

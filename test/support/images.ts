@@ -15,7 +15,9 @@ export async function debianTar(packages: readonly string[] = []): Promise<strin
   const name = ["test-debian", ...packages].join("-");
   return await once(`${name}.tar`, async (path) => {
     const include = `--include=${["python3", ...packages].join(",")}`;
+    // Tests have no network: it is that of whoever started them.
     await run([
+      ...["nsenter", `--net=/proc/${process.ppid}/ns/net`],
       "mmdebstrap",
       "--quiet",
       "--variant=minbase",

@@ -2,6 +2,7 @@ import { afterAll, beforeAll } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { keepAcceleration, lendAcceleration } from "../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
 import { describeWall } from "../conformance.ts";
 import { createVmWall } from "./vm-wall.ts";
@@ -14,10 +15,12 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  keepAcceleration(stateDirectory);
   await layer?.[Symbol.asyncDispose]();
   rmSync(stateDirectory, { recursive: true, force: true });
 });
 
+lendAcceleration(stateDirectory);
 describeWall("vm", {
   makeWall: () =>
     createVmWall({

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { lendAcceleration } from "../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
 import { until } from "../../../test/support/until.ts";
 import type { Sandbox, SandboxSpec } from "../wall.ts";
@@ -18,6 +19,7 @@ let wall: VmWall;
 beforeAll(async () => {
   layer = await makeTinyLayer();
   mkdirSync(join(directory, "s"));
+  lendAcceleration(join(directory, "s"));
   mkdirSync(join(directory, "w"));
   wall = createVmWall({
     guestDirectory: join(import.meta.dir, "../../../.cache/guest"),

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { lendAcceleration } from "../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
 import { run } from "../../host/spawn.ts";
 import type { SandboxSpec } from "../wall.ts";
@@ -24,6 +25,7 @@ afterAll(async () => {
 async function wallOf(templates: boolean) {
   const stateDirectory = join(directory, `s${++count}`);
   mkdirSync(stateDirectory);
+  lendAcceleration(stateDirectory);
   return createVmWall({
     guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
     stateDirectory,

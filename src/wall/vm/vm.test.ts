@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { lendAcceleration } from "../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
 import { isHullError } from "../../contract/errors.ts";
 import { mount, mountFlag, unmount } from "../../host/mount.ts";
@@ -43,6 +44,7 @@ let wall: Wall;
 let count = 0;
 beforeAll(async () => {
   mkdirSync(options.stateDirectory);
+  lendAcceleration(options.stateDirectory);
   layer = await makeTinyLayer();
   wall = createVmWall(options);
 });

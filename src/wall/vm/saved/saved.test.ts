@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { lendAcceleration } from "../../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../../test/support/tiny-layer.ts";
 import { mount, unmount } from "../../../host/mount.ts";
 import { collect, execSpec, processSpec, shell } from "../../conformance/bench.ts";
@@ -37,6 +38,7 @@ function makeWall(templates = true): VmWall {
 }
 
 beforeAll(async () => {
+  lendAcceleration(directory);
   layer = await makeTinyLayer();
   wall = makeWall();
 });

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { lendAcceleration } from "../../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../../test/support/tiny-layer.ts";
 import type { LogFields, Logger } from "../../../contract/logger.ts";
 import { readProc } from "../../../host/process.ts";
@@ -42,6 +43,7 @@ let wall: VmWall;
 let count = 0;
 beforeAll(async () => {
   mkdirSync(options.stateDirectory);
+  lendAcceleration(options.stateDirectory);
   layer = await makeTinyLayer({ "etc/machine-id": "", "etc/other-id": "kept\n" });
 });
 beforeEach(() => {
