@@ -73,13 +73,20 @@ describe("commands that cannot be met", () => {
   });
 });
 
+const bindOf = (Source: string, Target: string) => ({ Type: "bind", Source, Target });
+
 describe("options that Hull does not have are refused by name", () => {
   test.each([
-    ["HostConfig.Binds", { HostConfig: { Binds: ["/a:/b"] } }],
-    ["HostConfig.Mounts", { HostConfig: { Mounts: [{ Type: "bind", Source: "/a", Target: "/b" }] } }],
+    ["wat is no option of a bind", { HostConfig: { Binds: ["/tmp:/b:wat"] } }],
+    ["the propagation rshared", { HostConfig: { Binds: ["/tmp:/b:rshared"] } }],
+    ["invalid mount source /no/such", { HostConfig: { Mounts: [bindOf("/no/such", "/b")] } }],
+    ["invalid mount target", { HostConfig: { Mounts: [bindOf("/tmp", "/")] } }],
+    ["invalid volume name", { HostConfig: { Binds: ["x:/b"] } }],
+    ["invalid tmpfs option", { HostConfig: { Tmpfs: { "/t": "lowerdir=/etc" } } }],
+    ["invalid VolumeDriver", { HostConfig: { VolumeDriver: "nfs" } }],
     ["HostConfig.Privileged", { HostConfig: { Privileged: true } }],
-    ["HostConfig.PortBindings", { HostConfig: { PortBindings: { "80/tcp": [{ HostPort: "80" }] } } }],
-    ["HostConfig.NetworkMode host", { HostConfig: { NetworkMode: "host" } }],
+    ["99999", { HostConfig: { PortBindings: { "80/tcp": [{ HostPort: "99999" }] } } }],
+    ["host", { HostConfig: { NetworkMode: "host", Isolation: "vm" } }],
     ["HostConfig.PidMode", { HostConfig: { PidMode: "host" } }],
     ["HostConfig.Devices", { HostConfig: { Devices: [{ PathOnHost: "/dev/null" }] } }],
     ["HostConfig.ShmSize", { HostConfig: { ShmSize: 1 } }],
@@ -87,7 +94,6 @@ describe("options that Hull does not have are refused by name", () => {
     ["HostConfig.NoSuchThing", { HostConfig: { NoSuchThing: 1 } }],
     ["Healthcheck", { Healthcheck: { Test: ["CMD", "true"] } }],
     ["NoSuchThing", { NoSuchThing: "x" }],
-    ["NetworkingConfig.EndpointsConfig.mine", { NetworkingConfig: { EndpointsConfig: { mine: {} } } }],
     ["invalid isolation xen", { HostConfig: { Isolation: "xen" } }],
     ["restart policy", { HostConfig: { RestartPolicy: { Name: "sometimes" } } }],
     ["invalid signal", { StopSignal: "SIGNOPE" }],
