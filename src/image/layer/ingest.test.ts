@@ -40,11 +40,16 @@ function leftOf(root: string): string[] {
 /** Processes that this one has started for layers. */
 function converters(): number[] {
   const children = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").split(" ");
-  return children
-    .filter(
-      (pid) => pid.trim() !== "" && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("convert-layers"),
-    )
-    .map(Number);
+  return children.filter((pid) => pid.trim() !== "" && commandOf(pid).includes("convert-layers")).map(Number);
+}
+
+/** Empty for a process that has gone meanwhile. */
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 test("whatever its compression, the layer is the one that this process makes", async () => {
