@@ -49,9 +49,12 @@ class Converter {
   tell(command: WorkerCommand): void {
     const { stdin } = this.#child;
     if (stdin === undefined || typeof stdin === "number") throw new Error("it was started with pipes");
-    // A process that has ended says so by ending its answers.
-    void Promise.resolve(stdin.write(`${JSON.stringify(command)}\n`)).catch(() => undefined);
-    void Promise.resolve(stdin.flush()).catch(() => undefined);
+    const write = async (): Promise<void> => {
+      await stdin.write(`${JSON.stringify(command)}\n`);
+      await stdin.flush();
+    };
+    // A process that has ended says so by ending its answers; the write may throw at once, too.
+    void write().catch(() => undefined);
   }
 
   async answer(what: string): Promise<WorkerAnswer> {
