@@ -49,17 +49,7 @@ const nothingThere = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EINVAL"];
  * no size (`/proc/kmsg`). A file whose opening a lease holds up counts as nothing.
  */
 export function withFileInRoot<T>(root: string, path: string, use: (descriptor: number) => T): T | undefined {
-  const directory = openSync(root, constants.O_DIRECTORY | constants.O_RDONLY);
-  let found: number;
-  try {
-    found = openInRoot(directory, path, pathOnly);
-  } catch (error) {
-    if (nothingThere.includes(errnoNameOf(error) ?? "")) return undefined;
-    throw error;
-  } finally {
-    closeSync(directory);
-  }
-  try {
+  return withPathInRoot(root, path, (found) => {
     const status = fstatSync(found);
     if (!status.isFile() || status.size === 0) return use(found);
     const file = openUnlessLeased(`/proc/self/fd/${found}`);
@@ -69,9 +59,7 @@ export function withFileInRoot<T>(root: string, path: string, use: (descriptor: 
     } finally {
       closeSync(file);
     }
-  } finally {
-    closeSync(found);
-  }
+  });
 }
 
 /** A workload may hold a lease (fcntl(2), F_SETLEASE) on its files, for which a plain open waits. */
@@ -88,7 +76,7 @@ function openUnlessLeased(path: string): number | undefined {
 export function withPathInRoot<T>(
   root: string,
   path: string,
-  use: (descriptor: number, isDirectory: boolean) => T,
+  use: (descriptor: number, isDirectory: boolean) => T | undefined,
 ): T | undefined {
   const directory = openSync(root, constants.O_DIRECTORY | constants.O_RDONLY);
   let found: number;
