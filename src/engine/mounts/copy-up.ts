@@ -12,7 +12,8 @@ import type { WorkloadMount } from "./mount-request.ts";
 /**
  * The image's files are looked at through the container wall, whichever wall the workload is behind. What is copied
  * takes the volume's place at once when it is whole: a copy that a crash cut short leaves the volume empty. Only a
- * volume that is in use, or that is mounted from elsewhere, is filled as it is.
+ * volume that other workloads have, too, or that is mounted from elsewhere, is filled as it is: another one that
+ * starts at this moment may have its directory mounted already.
  */
 export async function copyUp(
   context: EngineContext,
@@ -25,10 +26,12 @@ export async function copyUp(
   const volume = context.volumes.get(source);
   if (!(await isEmptyVolume(volume.mountpoint))) return;
   const parent = join(volume.mountpoint, "..");
-  const inUse = context.workloads
+  const shared = context.workloads
     .all()
-    .some((other) => other.live && other.record.mounts.some((mount) => mount.source === source));
-  const name = inUse || Object.keys(volume.options).length > 0 ? dataName : copyName;
+    .some(
+      ({ id, record: other }) => id !== record.id && other.mounts.some((mount) => mount.source === source),
+    );
+  const name = shared || Object.keys(volume.options).length > 0 ? dataName : copyName;
   const id = newId();
   const directory = await mkdtemp(join(context.root, "workloads", "copy-"));
   try {
