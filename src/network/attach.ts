@@ -253,7 +253,9 @@ export async function recoverWorkloads(
     const needed = kind === "bridge" ? network !== undefined && bridges.isUp(network) : wanted.has(name);
     if (!needed) bridges.removeLink(name);
   }
-  if (bridges.any) await firewall.establish();
+  // Some may have answered on for workloads that have gone meanwhile.
+  for (const id of records.networks.keys()) if (!bridges.isUp(id)) context.resolvers.close(id);
+  if (bridges.any) await firewall.establishAgain();
   else await clearFilter(context);
 }
 

@@ -7,7 +7,7 @@ const table = "hull-firewalltest";
 const facts = { bridges: [], redirects: [], forwardingIsOurs: [] };
 
 test("a table that is wanted again while it is being taken away stands afterwards", async () => {
-  const firewall = new Firewall(table, () => facts, silentLogger);
+  const firewall = new Firewall({ table, facts: () => facts, forgetFlows: () => {}, log: silentLogger });
   await firewall.establish();
   await Promise.all([firewall.remove(), firewall.establish()]);
   expect(firewall.stands).toBe(true);

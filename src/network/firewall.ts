@@ -17,9 +17,19 @@ interface Pending {
   readonly done: PromiseWithResolvers<void>;
 }
 
+export interface FirewallOptions {
+  readonly table: string;
+  /** Asked whenever the whole table is written. */
+  readonly facts: () => Facts;
+  /** Called when the redirects hold, or hold no longer: flows that began before go on as they did. */
+  readonly forgetFlows: (change: "add" | "delete", redirects: readonly Redirect[]) => void;
+  readonly log: Logger;
+}
+
 export class Firewall {
   readonly #table: string;
   readonly #facts: () => Facts;
+  readonly #forgetFlows: FirewallOptions["forgetFlows"];
   readonly #log: Logger;
   #pending: Pending[] = [];
   #working: Promise<void> | undefined;
@@ -29,10 +39,10 @@ export class Firewall {
   #print = "";
   #stands = false;
 
-  /** `facts` is asked whenever the whole table is written. */
-  constructor(table: string, facts: () => Facts, log: Logger) {
+  constructor({ table, facts, forgetFlows, log }: FirewallOptions) {
     this.#table = table;
     this.#facts = facts;
+    this.#forgetFlows = forgetFlows;
     this.#log = log;
   }
 
@@ -50,6 +60,13 @@ export class Firewall {
   async change(change: "add" | "delete", redirects: readonly Redirect[]): Promise<void> {
     if (redirects.length === 0 || !this.#stands) return;
     await this.#submit(() => redirectChange(this.#table, change, redirects));
+    this.#forgetFlows(change, redirects);
+  }
+
+  /** The same after a time in which nobody looked, or the table was not there. */
+  async establishAgain(): Promise<void> {
+    await this.establish();
+    this.#forgetFlows("add", this.#facts().redirects);
   }
 
   /** Takes the table away. */
@@ -73,7 +90,7 @@ export class Firewall {
     this.#log.warn("another program changed the packet filter's table of Hull: it is put back", {
       table: this.#table,
     });
-    await this.establish();
+    await this.establishAgain();
     return true;
   }
 

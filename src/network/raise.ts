@@ -100,11 +100,7 @@ export function lowerNetwork(context: NetworkContext, network: NetworkRecord): v
 /** Takes down every network that no live workload is on; with the last one goes the rest of what the host was given. */
 export async function lowerIdleNetworks(context: NetworkContext): Promise<void> {
   const { records, bridges, firewall, forwarding } = context;
-  const used = new Set(
-    [...records.workloads.values()]
-      .filter(({ live }) => live)
-      .flatMap(({ endpoints }) => endpoints.map(({ network }) => network)),
-  );
+  const used = networksInUse(records);
   for (const network of records.networks.values())
     if (bridges.isUp(network.id) && !used.has(network.id)) lowerNetwork(context, network);
   if (bridges.any) return;
@@ -115,6 +111,30 @@ export async function lowerIdleNetworks(context: NetworkContext): Promise<void> 
     // A network may have come up while nft was at work.
     if (!bridges.any) forwarding.turnOff(bridges.othersAreUp());
   }
+}
+
+/** The resolvers of networks whose bridge an earlier daemon left for workloads that may run. */
+export async function openResolversAgain({
+  records,
+  bridges,
+  resolvers,
+  log,
+}: NetworkContext): Promise<void> {
+  const used = networksInUse(records);
+  const there = new Set(bridges.own().map(({ name }) => name));
+  for (const network of records.networks.values())
+    if (used.has(network.id) && there.has(network.bridge))
+      try {
+        await resolvers.open(network);
+      } catch (error) {
+        // Somebody changed the bridge: it is looked at when workloads have been found again.
+        log.debug("a resolver has to wait", { network: network.name, why: messageOf(error) });
+      }
+}
+
+function networksInUse(records: NetworkContext["records"]): Set<string> {
+  const live = [...records.workloads.values()].filter((workload) => workload.live);
+  return new Set(live.flatMap(({ endpoints }) => endpoints.map(({ network }) => network)));
 }
 
 /** What the packet filter is to say now. */

@@ -9,6 +9,7 @@
  * - `attach` comes before the sandbox is made. It gives the namespace that the sandbox is to join, which lives for as
  *   long as a process is in it or the connection is open. When it throws, nothing is left.
  * - `detach` comes after the sandbox has gone. It is idempotent and works on what a dead daemon left, too.
+ * - `answerAgain`, before everything else, has the resolvers that a daemon before had, by what is recorded.
  * - `recover`, once at the start, is told which workloads run: the others are detached, and the packet filter, the
  *   bridges and the resolvers are made to fit.
  *
@@ -29,6 +30,7 @@ import type { NetworkContext } from "./context.ts";
 import { Resolvers } from "./dns/resolvers.ts";
 import { findNetwork } from "./find.ts";
 import { Firewall } from "./firewall.ts";
+import { forgetStaleFlows } from "./flows.ts";
 import { Forwarding } from "./forwarding.ts";
 import { defaultPools, type Pool, pool6 } from "./ipam.ts";
 import { mendNetworks } from "./mend.ts";
@@ -41,7 +43,7 @@ import {
 } from "./networks.ts";
 import { Probe } from "./probe.ts";
 import { changePorts } from "./publish.ts";
-import { lowerIdleNetworks, ruleFacts } from "./raise.ts";
+import { lowerIdleNetworks, openResolversAgain, ruleFacts } from "./raise.ts";
 import { NetworkRecords } from "./records.ts";
 import { changeWall, type Registration, registerWorkload, requireWall } from "./register.ts";
 import { sweepNow } from "./sweep.ts";
@@ -70,7 +72,7 @@ export function tagOf(root: string): string {
 const mendInterval = 1000;
 
 /** What the engine needs of the networks. */
-export type WorkloadNetworks = Omit<NetworkRoom, typeof Symbol.asyncDispose>;
+export type WorkloadNetworks = Omit<NetworkRoom, typeof Symbol.asyncDispose | "answerAgain">;
 
 export class NetworkRoom implements AsyncDisposable {
   readonly #context: NetworkContext;
@@ -101,7 +103,12 @@ export class NetworkRoom implements AsyncDisposable {
       ports: new Map(),
       raising: new Map<string, Promise<void>>(),
     };
-    const firewall = new Firewall(tag, () => ruleFacts(parts), log);
+    const firewall = new Firewall({
+      table: tag,
+      facts: () => ruleFacts(parts),
+      forgetFlows: (change, redirects) => forgetStaleFlows({ socket, log }, change, redirects),
+      log,
+    });
     const pools = options.pools ?? defaultPools;
     const processOf = (id: string): number | undefined => this.#processOf(id);
     this.#context = { ...parts, firewall, pools, pool6: pool6(hash), tag, log, processOf };
@@ -194,6 +201,11 @@ export class NetworkRoom implements AsyncDisposable {
   /** Publishes ports of a workload, and no longer publishes others; on one that runs, at once. */
   publish(id: string, add: readonly PortRequest[], remove: readonly PortRequest[]): Promise<void> {
     return changePorts(this.#context, id, add, remove);
+  }
+
+  /** Names are resolved from now on where an earlier daemon did it; `recover` has to follow. */
+  answerAgain(): Promise<void> {
+    return openResolversAgain(this.#context);
   }
 
   /** `running`: ids of workloads whose sandbox was found again. */

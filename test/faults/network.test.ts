@@ -1,6 +1,6 @@
 /** What goes wrong with networks: rules flushed, bridges deleted, daemons killed, addresses and ports used up. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { run } from "../../src/host/spawn.ts";
+import { run, start } from "../../src/host/spawn.ts";
 import { startDaemon, type TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/until.ts";
 
@@ -151,6 +151,63 @@ test(
     await serve("ports", "-p", "20999:80");
     await expectAnswer("127.0.0.1:20999", "ports");
     await daemon.hullOk(["rm", "-f", "ports"]);
+  },
+  timeout,
+);
+
+/** What one datagram to 127.0.0.1 is answered, always from the same port; empty when nobody answers. */
+async function sayByUdp(port: number): Promise<string> {
+  const script = `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 4711)); s.settimeout(0.3)
+try:
+    s.connect(("127.0.0.1", ${port})); s.send(b"?"); print(s.recv(99).decode(), end="")
+except OSError: pass`;
+  return (await run(["python3", "-c", script])).stdout;
+}
+
+/** Answers datagrams to port 53 of a workload's with its name, from the workload's network. */
+async function answerByUdp(name: string): Promise<AsyncDisposable> {
+  const pid = await daemon.hullOk(["inspect", "-f", "{{.State.Pid}}", name]);
+  const script = `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("0.0.0.0", 53))
+while True: s.sendto(b"${name}", s.recvfrom(99)[1])`;
+  const server = start(["nsenter", "--net", "--target", pid, "python3", "-c", script], {
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      server.kill("SIGKILL");
+      await server.exited;
+    },
+  };
+}
+
+test(
+  "a client of UDP that never falls silent is led to whoever has the port, and to nobody afterwards",
+  async () => {
+    const leadsTo = (name: string): Promise<void> =>
+      until(`18105/udp leads to '${name}'`, async () => (await sayByUdp(18_105)) === name);
+    const sleeper = ["hull/tiny", "sleep", "1000"];
+    await leadsTo("");
+    await daemon.hullOk(["run", "-d", "--name", "udp-one", "-p", "18105:53/udp", ...sleeper]);
+    {
+      await using _ = await answerByUdp("udp-one");
+      await leadsTo("udp-one");
+      await daemon.kill9();
+      await run(["nft", "flush", "ruleset"]);
+      await leadsTo("");
+      await daemon.start();
+      await leadsTo("udp-one");
+      await daemon.hullOk(["update", "--publish-rm", "18105:53/udp", "udp-one"]);
+      await leadsTo("");
+    }
+    // It keeps its address, so that the next one has another.
+    await daemon.hullOk(["run", "-d", "--name", "udp-two", "-p", "18105:53/udp", ...sleeper]);
+    await using _ = await answerByUdp("udp-two");
+    await leadsTo("udp-two");
+    await daemon.hullOk(["rm", "-f", "udp-one", "udp-two"]);
   },
   timeout,
 );

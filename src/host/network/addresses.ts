@@ -1,7 +1,14 @@
 /** Addresses, routes and neighbours of interfaces (rtnetlink(7)): messages, and what routes there are. */
 import { attribute, attributesOf, type Message, messageFlag, type NetlinkSocket, u32 } from "./netlink.ts";
 
-const type = { newAddress: 20, deleteAddress: 21, newRoute: 24, getRoute: 26, newNeighbour: 28 } as const;
+const type = {
+  newAddress: 20,
+  deleteAddress: 21,
+  getAddress: 22,
+  newRoute: 24,
+  getRoute: 26,
+  newNeighbour: 28,
+} as const;
 const address = { address: 1, local: 2, flags: 8 } as const;
 const route = { destination: 1, outInterface: 4, gateway: 5 } as const;
 const neighbour = { destination: 1, linkAddress: 2 } as const;
@@ -43,6 +50,16 @@ export function deleteAddress(index: number, { bytes, length }: Prefix): Message
     body: Buffer.concat([addressHeader(index, bytes, length), attribute(address.local, bytes)]),
     tolerate: ["EADDRNOTAVAIL"],
   };
+}
+
+/** All addresses of all interfaces. */
+export function hostAddresses(socket: NetlinkSocket): Buffer[] {
+  const question = { subject: "addresses", type: type.getAddress, flags: 0, body: Buffer.alloc(8) };
+  return socket.dump(question).flatMap(({ body }) => {
+    const found = attributesOf(body, 8);
+    const bytes = found.get(address.local) ?? found.get(address.address);
+    return bytes === undefined ? [] : [Buffer.from(bytes)];
+  });
 }
 
 /** A route to `destination` (all, when undefined) through a gateway, or to a link when there is none. */
