@@ -9,9 +9,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { median } from "../src/compare/report.ts";
+import { inPrivateMountNamespace } from "../src/host/mount-namespace.ts";
 import { projectRoot, runProgram, startDaemon } from "../test/support/daemon.ts";
+import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { startRegistry } from "../test/support/registry.ts";
-import { startDockerd } from "./dockerd.ts";
+import { startDockerd, unpackDockerd } from "./dockerd.ts";
 import { type BenchImage, largeImage, manyLayers, oneBigFile, smallFiles } from "./images.ts";
 import { reportBound } from "./measure.ts";
 import { watchMemory } from "./watch-memory.ts";
@@ -42,6 +44,12 @@ interface Puller {
   firstRun?(reference: string): Promise<void>;
 }
 
+// Only the host's network reaches a Debian mirror.
+if (!inPrivateMountNamespace()) {
+  if (peers.includes("docker")) await unpackDockerd();
+  for (const which of values.images.split(",")) await makerOf(which)();
+}
+startAgainInOwnNamespaces();
 await must([join(projectRoot, "scripts/bun"), "scripts/build.ts"]);
 await using registry = await startRegistry();
 await using daemon = await startDaemon({ program: join(projectRoot, "dist/hull") });
@@ -110,13 +118,17 @@ if (peers.includes("umoci")) {
 
 let kept = true;
 for (const which of values.images.split(",")) {
-  const make = makers[which];
-  if (make === undefined) throw new Error(`--images ${which}: must be of ${Object.keys(makers).join(", ")}`);
-  const image = await make();
+  const image = await makerOf(which)();
   await registry.push(image.layout, "image", `bench/${which}:latest`);
   kept = (await compare(which, image, `${registry.host}/bench/${which}:latest`)) && kept;
 }
 process.exitCode = kept ? 0 : 1;
+
+function makerOf(which: string): () => Promise<BenchImage> {
+  const make = makers[which];
+  if (make === undefined) throw new Error(`--images ${which}: must be of ${Object.keys(makers).join(", ")}`);
+  return make;
+}
 
 async function compare(which: string, image: BenchImage, reference: string): Promise<boolean> {
   const times = new Map<string, number[]>(pullers.map(({ name }) => [name, []]));
