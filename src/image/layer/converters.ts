@@ -9,7 +9,7 @@ import { HullError } from "../../contract/errors.ts";
 import { ownProgram } from "../../host/own-program.ts";
 import { exitCodeOf, plainEnvironment, type Spawned, start } from "../../host/spawn.ts";
 import type { Conversion, ConversionPaths } from "./convert.ts";
-import { answerSchema, errorOf, linesOf, type WorkerAnswer, type WorkerCommand } from "./worker-protocol.ts";
+import { answerSchema, errorOf, type LastAnswer, linesOf, type WorkerCommand } from "./worker-protocol.ts";
 
 /** Each takes memory, and a pull brings three layers at once. */
 const maxProcesses = Math.min(3, availableParallelism());
@@ -57,9 +57,12 @@ class Converter {
     void write().catch(() => undefined);
   }
 
-  async answer(what: string): Promise<WorkerAnswer> {
-    const line = await this.#answers.next();
-    if (line.done !== true) return v.parse(answerSchema, JSON.parse(line.value));
+  async answer(what: string, onTaken: (bytes: number) => void): Promise<LastAnswer> {
+    for (let line = await this.#answers.next(); line.done !== true; line = await this.#answers.next()) {
+      const answer = v.parse(answerSchema, JSON.parse(line.value));
+      if (!("taken" in answer)) return answer;
+      onTaken(answer.taken);
+    }
     await this.#child.exited;
     throw new HullError("internal", {
       what: `${what} was not converted: its process ended with ${exitCodeOf(this.#child)}: try again`,
@@ -138,8 +141,15 @@ class Converters {
 
 const converters = new Converters();
 
-/** `blob` must be there already; it may be empty still. Disposing of it ends what goes on. */
-export function startConversion(blob: string, paths: ConversionPaths): RunningConversion {
+/**
+ * `blob` must be there already; it may be empty still. Disposing of it ends what goes on. `onTaken` hears now and then
+ * how many of the blob's bytes were taken in.
+ */
+export function startConversion(
+  blob: string,
+  paths: ConversionPaths,
+  onTaken: (bytes: number) => void = () => undefined,
+): RunningConversion {
   const stop = new AbortController();
   let converter: Converter | undefined;
   let allThere = false;
@@ -150,7 +160,7 @@ export function startConversion(blob: string, paths: ConversionPaths): RunningCo
       converter = own;
       own.tell({ convert: { ...paths, blob } });
       if (allThere) own.tell({ end: true });
-      const answer = await own.answer(paths.what);
+      const answer = await own.answer(paths.what, onTaken);
       healthy = true;
       if ("failed" in answer) throw errorOf(answer);
       const { plainBytes, ...converted } = answer.converted;

@@ -52,6 +52,24 @@ function commandOf(pid: string): string {
   }
 }
 
+test("a layer that is long on its way tells how much of it was taken in", async () => {
+  await withStore(async (content) => {
+    const taken: number[] = [];
+    // What follows an archive's end belongs to the layer, too.
+    async function* slow(): AsyncGenerator<Uint8Array> {
+      yield* chunksOf(tar);
+      while (taken.length < 2) {
+        yield Buffer.alloc(1024 * 1024, "end");
+        await Bun.sleep(10);
+      }
+    }
+    const { blobBytes } = await ingestLayer(content, slow(), { what, onTaken: (bytes) => taken.push(bytes) });
+    expect(taken[0]).toBeGreaterThan(0);
+    expect(taken[1]).toBeGreaterThan(taken[0] ?? 0);
+    expect(taken.at(-1)).toBeLessThanOrEqual(blobBytes);
+  });
+});
+
 test("whatever its compression, the layer is the one that this process makes", async () => {
   await using temp = await tempDirectory();
   await convert(tar, join(temp.path, "expected"));

@@ -26,6 +26,10 @@ export interface IngestOptions {
   readonly spooled?: PendingFile;
   /** Called with the number of bytes of every chunk that arrived. */
   readonly onBytes?: (bytes: number) => void;
+  /** Called when all bytes have arrived and are those that were expected. */
+  readonly onArrived?: () => void;
+  /** Called now and then with how many of the bytes have become a layer. */
+  readonly onTaken?: (bytes: number) => void;
 }
 
 /** A layer of fewer bytes is converted before a process for it would have started. */
@@ -47,13 +51,17 @@ export async function ingestLayer(
   const paths = { what, layer: layer.path, plain: plain.path };
   const hash = new Bun.CryptoHasher("sha256");
   const received = receive(source, hash, copy, options.onBytes);
+  const check = (): Digest => {
+    const arrived: Digest = `sha256:${hash.digest("hex")}`;
+    verify(`the compressed ${what}`, options.expectedBlob, arrived);
+    options.onArrived?.();
+    return arrived;
+  };
   const start = await firstBytes(received, smallBytes);
-  const conversion = start.whole
-    ? await convertLayer(start.chunks, paths, "another")
-    : await convertElsewhere(kept, received, paths);
-  const arrived: Digest = `sha256:${hash.digest("hex")}`;
+  const { arrived, conversion } = start.whole
+    ? { arrived: check(), conversion: await convertLayer(start.chunks, paths, "another") }
+    : await convertElsewhere(kept, received, paths, { check, onTaken: options.onTaken });
   const { diffId } = conversion;
-  verify(`the compressed ${what}`, options.expectedBlob, arrived);
   verify(what, options.expectedDiffId, diffId);
   const { plainBytes } = conversion;
   const blob = plainBytes === undefined ? arrived : diffId;
@@ -118,8 +126,9 @@ async function convertElsewhere(
   file: PendingFile,
   rest: AsyncGenerator<Uint8Array>,
   paths: ConversionPaths,
-): Promise<Conversion> {
-  await using conversion = startConversion(file.out.path, paths);
+  on: { readonly check: () => Digest; readonly onTaken: ((bytes: number) => void) | undefined },
+): Promise<{ readonly arrived: Digest; readonly conversion: Conversion }> {
+  await using conversion = startConversion(file.out.path, paths, on.onTaken);
   let failure: { readonly error: unknown } | undefined;
   conversion.result.catch((error: unknown) => {
     failure = { error };
@@ -134,9 +143,10 @@ async function convertElsewhere(
     told = bytes;
     conversion.more();
   }
+  const arrived = on.check();
   await file.settle();
   // Awaited here: the conversion is disposed of when this returns.
-  return await conversion.end();
+  return { arrived, conversion: await conversion.end() };
 }
 
 /** Throws `digestMismatch` when `actual` is not what was promised. */

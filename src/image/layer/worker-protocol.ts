@@ -25,6 +25,8 @@ const digest = v.custom<Conversion["diffId"]>(
 );
 
 export const answerSchema = v.union([
+  /** Not the last one: so many bytes of the blob have been taken in. */
+  v.object({ taken: v.number() }),
   v.object({
     converted: v.object({
       diffId: digest,
@@ -40,7 +42,10 @@ export const answerSchema = v.union([
 
 export type WorkerAnswer = v.InferOutput<typeof answerSchema>;
 
-export function failureOf(error: unknown): WorkerAnswer {
+/** What a conversion ends with. */
+export type LastAnswer = Exclude<WorkerAnswer, { taken: unknown }>;
+
+export function failureOf(error: unknown): LastAnswer {
   return error instanceof HullError
     ? { failed: { code: error.code, details: { ...error.details } } }
     : { failed: { code: "internal", details: { what: messageOf(error) } } };

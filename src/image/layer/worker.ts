@@ -8,12 +8,15 @@ import { convertLayer } from "./convert.ts";
 import {
   commandSchema,
   failureOf,
+  type LastAnswer,
   linesOf,
   type WorkerAnswer,
   type WorkerCommand,
 } from "./worker-protocol.ts";
 
 const readBytes = 256 * 1024;
+/** Milliseconds between two answers that only say how far a conversion is. */
+const reportInterval = 200;
 
 type Job = Extract<WorkerCommand, { convert: unknown }>["convert"];
 
@@ -27,14 +30,26 @@ export async function serveConversions(
     const command = v.parse(commandSchema, JSON.parse(line));
     if ("convert" in command) {
       arrival = new Arrival();
-      void convert(command.convert, arrival).then(answer);
+      void convert(command.convert, arrival, answer).then(answer);
     } else arrival?.tell("end" in command);
   }
 }
 
-async function convert(job: Job, arrival: Arrival): Promise<WorkerAnswer> {
+async function convert(
+  job: Job,
+  arrival: Arrival,
+  report: (answer: WorkerAnswer) => Promise<void>,
+): Promise<LastAnswer> {
+  let said = performance.now();
+  const onTaken = (taken: number): void => {
+    const now = performance.now();
+    if (now < said + reportInterval) return;
+    said = now;
+    // Whoever does not hear it any more has ended this process, or will hear that it failed.
+    void report({ taken }).catch(() => undefined);
+  };
   try {
-    return { converted: await convertLayer(growing(job.blob, arrival), job, "own") };
+    return { converted: await convertLayer(growing(job.blob, arrival, onTaken), job, "own") };
   } catch (error) {
     return failureOf(error);
   }
@@ -58,7 +73,11 @@ class Arrival {
 }
 
 /** The bytes of a file from its start to its end, which is known once `arrival` has ended. A chunk is good until the next. */
-async function* growing(path: string, arrival: Arrival): AsyncGenerator<Uint8Array> {
+async function* growing(
+  path: string,
+  arrival: Arrival,
+  onTaken: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
   const file = openSync(path, "r");
   try {
     const buffer = Buffer.allocUnsafe(readBytes);
@@ -67,8 +86,10 @@ async function* growing(path: string, arrival: Arrival): AsyncGenerator<Uint8Arr
       const { ended, news } = arrival;
       const bytes = readSync(file, buffer, 0, buffer.length, position);
       position += bytes;
-      if (bytes > 0) yield buffer.subarray(0, bytes);
-      else if (ended) return;
+      if (bytes > 0) {
+        yield buffer.subarray(0, bytes);
+        onTaken(position);
+      } else if (ended) return;
       else await news;
     }
   } finally {

@@ -29,6 +29,8 @@ export async function fetchLayers(context: RegistryContext, layers: LayersToFetc
       why: `its manifest has ${descriptors.length} layers, but its config has ${diffIds.length}`,
     });
   for (const { digest } of descriptors) onProgress({ status: "Pulling fs layer", id: shortDigest(digest) });
+  // Before it is looked at what is here: that stays from now on.
+  context.content.hold(...diffIds, ...descriptors.map(({ digest }) => digest));
   const known = knownLayers(context.records);
   const begin = (index: number, descriptor: Descriptor): Promise<LayerRecord> =>
     fetchOne(context, layers, descriptor, diffIds[index], known).catch((error: unknown) => {
@@ -88,21 +90,34 @@ async function fetchLayer(
   const id = shortDigest(descriptor.digest);
   const total = descriptor.size;
   const report = byteReporter("Downloading", id, total, emit);
-  let current = 0;
+  const extracting = (bytes: number): void =>
+    emit({ status: "Extracting", id, progressDetail: { current: bytes, total } });
   const onWait = (seconds: number): void => emit({ status: `Retrying in ${seconds} seconds`, id });
+  let current = 0;
+  let arrived = false;
+  let taken = 0;
   try {
     const layer = await ingestLayer(context.content, download(client, descriptor, { what, signal, onWait }), {
       what,
       expectedBlob: descriptor.digest,
       ...(diffId === undefined ? {} : { expectedDiffId: diffId }),
       onBytes: (bytes) => {
-        current += bytes;
         report(bytes);
-        if (current < total) return;
+        current += bytes;
+        if (current === total) emit({ status: "Verifying Checksum", id });
+      },
+      onArrived: () => {
         emit({ status: "Download complete", id });
-        emit({ status: "Extracting", id, progressDetail: { current, total } });
+        arrived = true;
+        extracting(taken);
+      },
+      onTaken: (bytes) => {
+        taken = bytes;
+        // It goes on while the layer still arrives, whose bar is the one to show then.
+        if (arrived) extracting(taken);
       },
     });
+    extracting(total);
     context.fetched.set(descriptor.digest, layer);
     return layer;
   } catch (error) {

@@ -39,14 +39,23 @@ test("an image of several layers comes from a real registry with its digests", a
   );
   const said = events.map((event) => event.status);
   expect(said[0]).toBe("Pulling from team/app");
-  for (const status of [
-    "Pulling fs layer",
-    "Downloading",
-    "Download complete",
-    "Extracting",
-    "Pull complete",
-  ])
-    expect(said).toContain(status);
+  const states = ["Downloading", "Verifying Checksum", "Download complete", "Extracting", "Pull complete"];
+  const fetched = events.filter((event) => event.status === "Pulling fs layer").map(({ id }) => id);
+  expect(fetched.length).toBe(3);
+  for (const id of fetched) {
+    const own = events.filter((event) => event.id === id && states.includes(event.status));
+    // One bar after the other, each of which grows to its end.
+    expect([...new Set(own.map(({ status }) => status))]).toEqual(states);
+    expect(own.map(({ status }) => status).toSorted((a, b) => states.indexOf(a) - states.indexOf(b))).toEqual(
+      own.map(({ status }) => status),
+    );
+    for (const status of ["Downloading", "Extracting"]) {
+      const bars = own.filter((event) => event.status === status).map((event) => event.progressDetail);
+      expect(bars.at(-1)?.current).toBe(bars.at(-1)?.total);
+      const done = bars.map((bar) => bar?.current ?? -1);
+      expect(done.toSorted((a, b) => a - b)).toEqual(done);
+    }
+  }
   expect(said.slice(-2)).toEqual([`Digest: ${digest}`, `Status: Downloaded newer image for ${name}`]);
 
   // The same again: nothing is fetched.

@@ -40,7 +40,9 @@ test("so is one that breaks off, is longer than promised, is no gzip or is missi
     /layer [0-9a-f]{12} of .*x\/y:1: 50 of \d+ bytes came/,
   );
   await expectRefused(image, give(Buffer.concat([image.layer, image.layer])), "tooLarge", /promises/);
-  await expectRefused(image, give(Buffer.alloc(image.layer.length, 1)), "corrupt", /corrupt/);
+  await expectRefused(image, give(Buffer.alloc(image.layer.length, 1)), "digestMismatch", /does not match/);
+  const noGzip = fakeImage("hello", undefined, () => Buffer.alloc(500, 1));
+  await expectRefused(noGzip, () => undefined, "corrupt", /corrupt/);
   await expectRefused(
     image,
     (_, url) => (isLayer(url) ? new Response("", { status: 404 }) : undefined),

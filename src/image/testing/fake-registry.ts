@@ -10,9 +10,13 @@ export interface FakeImage {
   readonly layer: Buffer;
 }
 
-export function fakeImage(content = "hello", platform = { os: "linux", architecture: "amd64" }): FakeImage {
+export function fakeImage(
+  content = "hello",
+  platform = { os: "linux", architecture: "amd64" },
+  pack: (tar: Uint8Array) => Buffer = gzipSync,
+): FakeImage {
   const tar = smallTar(tarFile("file", content));
-  const layer = gzipSync(tar);
+  const layer = pack(tar);
   const config = Buffer.from(
     JSON.stringify({ ...platform, rootfs: { type: "layers", diff_ids: [digestOf(tar)] } }),
   );
