@@ -32,7 +32,7 @@ export interface ImageStore {
   importTar(tar: ReadableStream<Uint8Array>, options: ImportOptions): Promise<Image>;
   /**
    * Images as one archive, which is an OCI layout and Docker's format at once. Everything is found out before it is
-   * returned. Nothing is collected until it is read to its end, or returned.
+   * returned. What it consists of is kept until it is read to its end, or returned.
    */
   save(names: readonly string[]): Promise<AsyncGenerator<Uint8Array, void, undefined>>;
   /** A `docker save` archive or an OCI layout archive; returns what was loaded. */

@@ -1,4 +1,5 @@
 /** The files that an image keeps in the store: what collection spares, disk usage counts, and verification reads. */
+import type { ContentStore } from "./content/content-store.ts";
 import type { Digest } from "./image-store.ts";
 import type { ImageRecord, ImageRecords } from "./records.ts";
 
@@ -22,6 +23,14 @@ export function partsOfImage(records: ImageRecords, image: ImageRecord): ImagePa
   }
   for (const layer of image.layers) blobs.add(layer.blob);
   return { blobs, layers: new Set(image.layers.map((layer) => layer.diffId)) };
+}
+
+/** Keeps all of an image from collection until the session of `content` ends. */
+export function holdImage(content: ContentStore, records: ImageRecords, id: Digest): void {
+  const image = records.get(id);
+  if (image === undefined) return;
+  const { blobs, layers } = partsOfImage(records, image);
+  content.hold(...blobs, ...layers);
 }
 
 /** What all images and the build cache keep. Hidden images that `goes` tells of are forgotten on the way. */

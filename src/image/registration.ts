@@ -65,7 +65,11 @@ async function keepManifest(
   image: NewImage,
 ): Promise<{ manifest: Digest; layers: readonly LayerRecord[] }> {
   const before = records.get(id);
-  if (image.manifest === undefined && before !== undefined) return before;
+  if (image.manifest === undefined && before !== undefined) {
+    // Its image may be removed before this one is recorded.
+    content.hold(before.manifest, ...before.layers.flatMap((layer) => [layer.blob, layer.diffId]));
+    return before;
+  }
   const manifest = image.manifest ?? Buffer.from(formatManifest(image.config, id, image.layers));
   return { manifest: await content.putBlob(manifest), layers: image.layers };
 }

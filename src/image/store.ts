@@ -7,10 +7,10 @@ import { loadArchive, receiveArchive } from "./archive/load.ts";
 import { disposedAfter, planSave, saveArchive } from "./archive/save.ts";
 import type { BuildStore } from "./build/build-store.ts";
 import { DiskBuildStore } from "./build/disk-build-store.ts";
+import { Collector } from "./collector.ts";
 import { formatConfig, parseConfig } from "./config.ts";
-import { ContentStore } from "./content/content-store.ts";
+import { ContentStore, type Sweep } from "./content/content-store.ts";
 import { findImage } from "./find.ts";
-import { Gate } from "./gate.ts";
 import type {
   Digest,
   Image,
@@ -59,7 +59,7 @@ export async function openImageStore(
   }
   const content = await ContentStore.open(root);
   const store = new DiskImageStore(content, new ImageRecords(join(root, "images.db")), settings);
-  await store.collect();
+  await store.collect().removed;
   return store;
 }
 
@@ -67,7 +67,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
   readonly builds: BuildStore;
   readonly #content: ContentStore;
   readonly #records: ImageRecords;
-  readonly #gate = new Gate(() => this.collect());
+  readonly #collector: Collector;
   readonly #leases = new Map<Digest, number>();
   readonly #context: RegistryContext;
   readonly #registry: RegistryCommands;
@@ -79,12 +79,13 @@ class DiskImageStore implements ImageStoreWithBuilds {
   constructor(content: ContentStore, records: ImageRecords, settings: RegistrySettings) {
     this.#content = content;
     this.#records = records;
+    this.#collector = new Collector(content, () => this.collect());
     this.#context = registryContext(content, records, settings);
-    this.#registry = new RegistryCommands(this.#context, this.#gate);
+    this.#registry = new RegistryCommands(this.#context, this.#collector);
     this.builds = new DiskBuildStore({
       content,
       records,
-      gate: this.#gate,
+      collector: this.#collector,
       proxies: settings.proxies,
       imageOf: (record) => this.#imageOf(record),
     });
@@ -140,7 +141,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
   }
 
   async importTar(tar: ReadableStream<Uint8Array>, options: ImportOptions): Promise<Image> {
-    const id = await this.#gate.run(() => importTar(this.#content, this.#records, tar, options));
+    const id = await this.#collector.run((content) => importTar(content, this.#records, tar, options));
     return this.#image(id);
   }
 
@@ -149,16 +150,17 @@ class DiskImageStore implements ImageStoreWithBuilds {
     onProgress: (event: ProgressEvent) => void,
   ): Promise<Image[]> {
     await using spool = await receiveArchive(this.#content, archive);
-    const ids = await this.#gate.run(() => loadArchive(this.#content, this.#records, spool, onProgress));
+    const ids = await this.#collector.run((content) =>
+      loadArchive(content, this.#records, spool, onProgress),
+    );
     return [...new Set(ids)].map((id) => this.#image(id));
   }
 
   async save(names: readonly string[]): Promise<AsyncGenerator<Uint8Array, void, undefined>> {
     for (const name of names) await this.#ensureTiny(name);
     await using held = new AsyncDisposableStack();
-    held.use(await this.#gate.enter());
-    const plan = await planSave(this.#content, this.#records, names);
-    const content = this.#content;
+    const { content } = held.use(this.#collector.enter());
+    const plan = await planSave(content, this.#records, names);
     const kept = held.move();
     return disposedAfter(kept, saveArchive(content, plan));
   }
@@ -168,7 +170,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
   }
 
   verify(options: VerifyOptions): Promise<boolean> {
-    return this.#gate.run(() => verifyStore(this.#context, options));
+    return this.#collector.run((content) => verifyStore({ ...this.#context, content }, options));
   }
 
   async tag(image: string, reference: string): Promise<void> {
@@ -187,7 +189,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
       ...options,
       leased: (id) => this.#leases.has(id),
     });
-    if (removed.some((item) => "deleted" in item)) await this.#gate.request();
+    if (removed.some((item) => "deleted" in item)) await this.#collector.request();
     return removed;
   }
 
@@ -205,23 +207,29 @@ class DiskImageStore implements ImageStoreWithBuilds {
         else this.#leases.delete(id);
         if (this.#closed || left > 0 || this.#records.get(id)?.hidden !== true) return;
         // What could not be removed now is found by the next collection.
-        this.#gate.request().catch(() => undefined);
+        this.#collector.request().catch(() => undefined);
       },
     };
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#gate.close();
+    await this.#collector.close();
     this.#records[Symbol.dispose]();
   }
 
-  /** Removes what no image needs. Only to be called when nothing is being pulled, loaded or imported. */
-  async collect(): Promise<void> {
-    this.#context.fetched.clear();
-    const goes = (id: Digest): boolean => this.#leasesKnown && !this.#leases.has(id);
+  /** Removes what no image needs and no work holds, in one turn. */
+  collect(): Sweep {
+    const goes = (id: Digest): boolean =>
+      this.#leasesKnown && !this.#leases.has(id) && !this.#content.isHeld(id);
     const { blobs, layers } = neededParts(this.#records, goes);
-    await this.#content.keepOnly(blobs, layers);
+    const { fetched } = this.#context;
+    for (const [blob, { diffId }] of fetched) {
+      const stays = (needed: ReadonlySet<Digest>, digest: Digest) =>
+        needed.has(digest) || this.#content.isHeld(digest);
+      if (!stays(blobs, blob) || !stays(layers, diffId)) fetched.delete(blob);
+    }
+    return this.#content.sweep(blobs, layers);
   }
 
   #image(id: Digest): Image {
@@ -257,21 +265,21 @@ class DiskImageStore implements ImageStoreWithBuilds {
       this.#records.byTag(tagReference(tinyReference)) !== undefined
     )
       return;
-    this.#makingTiny ??= this.#gate
-      .run(() => this.#makeTiny())
+    this.#makingTiny ??= this.#collector
+      .run((content) => this.#makeTiny(content))
       .finally(() => {
         this.#makingTiny = undefined;
       });
     await this.#makingTiny;
   }
 
-  async #makeTiny(): Promise<void> {
+  async #makeTiny(content: ContentStore): Promise<void> {
     const { config, members } = await makeTiny();
     async function* tar(): AsyncGenerator<Uint8Array> {
       yield* writeTar(members);
     }
-    const layer = await ingestLayer(this.#content, tar(), { what: tinyImage });
-    await registerImage(this.#content, this.#records, {
+    const layer = await ingestLayer(content, tar(), { what: tinyImage });
+    await registerImage(content, this.#records, {
       config: Buffer.from(formatConfig(config, hostPlatform(), [layer.diffId])),
       manifest: undefined,
       layers: [layer],

@@ -22,7 +22,7 @@ import { fetchTop, maxDocumentBytes } from "./registry/documents.ts";
 const smallBytes = 1024 * 1024;
 const openingBrace = 0x7b;
 
-/** Nothing may be collected meanwhile. Resolves to whether everything is whole at the end. */
+/** `context.content` is a session: what is to be looked at stays until then. Resolves to whether everything is whole at the end. */
 export async function verifyStore(context: RegistryContext, options: VerifyOptions): Promise<boolean> {
   const verifier = new Verifier(context, options);
   return await verifier.all();
@@ -46,8 +46,9 @@ class Verifier {
 
   async all(): Promise<boolean> {
     for (const image of this.#records.all()) {
-      for (const digest of partsOfImage(this.#records, image).blobs)
-        this.#users.set(digest, [...(this.#users.get(digest) ?? []), image]);
+      const { blobs, layers } = partsOfImage(this.#records, image);
+      this.#content.hold(...blobs, ...layers);
+      for (const digest of blobs) this.#users.set(digest, [...(this.#users.get(digest) ?? []), image]);
       for (const layer of image.layers) {
         const known = this.#layers.get(layer.diffId) ?? { layer, images: [] };
         if (!known.images.includes(image)) known.images.push(image);
@@ -71,6 +72,7 @@ class Verifier {
   async #verifyCache(): Promise<void> {
     const steps = this.#records.buildCache.all();
     const layers = new Map(steps.flatMap((step) => step.layers).map((layer) => [layer.diffId, layer]));
+    for (const [diffId, { blob }] of layers) this.#content.hold(diffId, blob);
     for (const [diffId, layer] of layers) {
       if (this.#layers.has(diffId)) continue;
       this.#options.signal.throwIfAborted();

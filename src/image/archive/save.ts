@@ -10,6 +10,7 @@ import type { ContentStore } from "../content/content-store.ts";
 import { findImage } from "../find.ts";
 import type { Digest } from "../image-store.ts";
 import { parseManifest } from "../manifest.ts";
+import { holdImage } from "../parts.ts";
 import { hostPlatform } from "../platform.ts";
 import type { ImageRecord, ImageRecords, NamedReference } from "../records.ts";
 import { canonicalName, familiarName, parseReference } from "../reference.ts";
@@ -47,7 +48,7 @@ export async function planSave(
   records: ImageRecords,
   names: readonly string[],
 ): Promise<SavePlan> {
-  const wanted = wantedImages(records, names);
+  const wanted = wantedImages(content, records, names);
   const blobs = new Map<Digest, number>();
   const tops: TopDescriptor[] = [];
   for (const { image, names: own } of wanted) {
@@ -126,11 +127,12 @@ export function disposedAfter(
 }
 
 /** A name without a tag means all tags of it; an id, or a name with a digest, the image without a name. */
-function wantedImages(records: ImageRecords, texts: readonly string[]): Wanted[] {
+function wantedImages(content: ContentStore, records: ImageRecords, texts: readonly string[]): Wanted[] {
   const found = new Map<Digest, Wanted>();
   const add = (id: Digest, names: readonly NamedReference[]): void => {
     const image = records.get(id);
     if (image === undefined) throw new HullError("noSuchImage", { name: id });
+    holdImage(content, records, id);
     const wanted = found.get(id) ?? { image, names: [] };
     for (const name of names)
       if (!wanted.names.some((each) => each.canonical === name.canonical && each.tag === name.tag))

@@ -1,7 +1,8 @@
 /**
  * What builds ask of the image store: contexts, layers, the cache of steps, and the image at the end.
  *
- * A session lasts as long as a build. What it stores is kept from collection until it ends; after that, what neither
+ * A session lasts as long as a build. What it stores and goes on from is kept from collection until it ends; after
+ * that, what neither
  * an image nor the cache has goes. Nothing of a build is an image before `finish`.
  */
 import type { Digest, Image } from "../image-store.ts";

@@ -1,9 +1,9 @@
 /** Builds' part of the image store on disk. */
 
+import type { Collector } from "../collector.ts";
 import type { ContentStore } from "../content/content-store.ts";
 import { digestOf } from "../content/content-store.ts";
 import { naming } from "../content/naming.ts";
-import type { Gate } from "../gate.ts";
 import type { Digest, Image } from "../image-store.ts";
 import { tagReference } from "../import.ts";
 import { ingestLayer, type LayerRecord } from "../layer/ingest.ts";
@@ -27,7 +27,7 @@ import { openImageTree } from "./tree/image-tree.ts";
 interface Parts {
   readonly content: ContentStore;
   readonly records: ImageRecords;
-  readonly gate: Gate;
+  readonly collector: Collector;
   readonly proxies: ProxySettings;
   readonly imageOf: (record: ImageRecord) => Image;
 }
@@ -67,7 +67,7 @@ export class DiskBuildStore extends DiskBuildInbox implements BuildStore {
   }
 
   run<T>(work: (session: BuildSession) => Promise<T>): Promise<T> {
-    return this.#parts.gate.run(() => work(new DiskBuildSession(this.#parts)));
+    return this.#parts.collector.run((content) => work(new DiskBuildSession({ ...this.#parts, content })));
   }
 
   async usage(): Promise<CacheUsage[]> {
@@ -89,7 +89,7 @@ export class DiskBuildStore extends DiskBuildInbox implements BuildStore {
   }
 
   async prune(select: (usage: readonly CacheUsage[]) => readonly string[]): Promise<PrunedCache> {
-    const { records, gate } = this.#parts;
+    const { records, collector } = this.#parts;
     const before = await this.usage();
     const keys = new Set(select(before));
     records.transaction(() => {
@@ -104,7 +104,7 @@ export class DiskBuildStore extends DiskBuildInbox implements BuildStore {
       if (own === undefined || !keys.has(step.key) || shared || left.has(own.diffId)) continue;
       freed.set(own.diffId, await this.#bytesOf(own));
     }
-    if (keys.size > 0) await gate.request();
+    if (keys.size > 0) await collector.request();
     return { keys: [...keys], bytes: [...freed.values()].reduce((sum, bytes) => sum + bytes, 0) };
   }
 
@@ -135,6 +135,7 @@ class DiskBuildSession extends DiskBuildInbox implements BuildSession {
   from(image: Pick<Image, "id">): StageState {
     const record = this.#parts.records.get(image.id);
     if (record === undefined) throw new Error(`the image ${image.id} went away`);
+    holdLayers(this.#parts.content, record.layers);
     return stateOf(image.id, record.config, record.layers);
   }
 
@@ -198,6 +199,8 @@ class DiskBuildSession extends DiskBuildInbox implements BuildSession {
         if (records.get(prepared.id) !== undefined) return;
         prepared.record();
         records.hide(prepared.id);
+        // Nobody has leased it yet.
+        content.hold(prepared.id);
       });
       return this.#image(prepared.id);
     }
@@ -222,6 +225,10 @@ class DiskBuildSession extends DiskBuildInbox implements BuildSession {
     if (record === undefined) throw new Error(`the image ${id} went away`);
     return this.#parts.imageOf(record);
   }
+}
+
+function holdLayers(content: ContentStore, layers: readonly LayerRecord[]): void {
+  for (const layer of layers) content.hold(layer.diffId, layer.blob);
 }
 
 function stateOf(id: Digest, json: string, layers: readonly LayerRecord[]): StageState {

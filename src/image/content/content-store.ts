@@ -2,31 +2,50 @@
  * Blobs and layers on disk, named by what is in them. A file is written under `temp/`, made durable, and only then
  * renamed to its name: what has a name is whole. What a crash leaves under `temp/` goes at the next start.
  *
+ * What nothing needs is swept away at any time. Work that stores, or goes by what is there, does it in a session: what
+ * the session has asked for by its digest, or stored, stays until the session ends, be it recorded by then or not.
+ *
  *   ROOT/content/blobs/sha256/HEX   as they came from a registry or an archive
  *   ROOT/content/temp/              half-made
  *   ROOT/layers/HEX.erofs           HEX is of the uncompressed tar
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
+import { readdirSync, renameSync } from "node:fs";
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../image-store.ts";
 import { BufferedFile, writeError } from "./buffered-file.ts";
 
 const layerSuffix = ".erofs";
 
+export interface Sweep {
+  /** Something is there only because a session holds it. */
+  readonly spared: boolean;
+  /** Resolves when the disk has its space back. */
+  readonly removed: Promise<void>;
+}
+
 export class ContentStore {
+  readonly #root: string;
   readonly #blobs: string;
   readonly #temp: string;
   readonly #layers: string;
+  /** What each session holds; shared by the store and its sessions. */
+  readonly #sessions: Set<ReadonlySet<Digest>>;
+  /** Of this session; the store itself is none and holds nothing. */
+  readonly #held: Set<Digest> | undefined;
 
-  private constructor(root: string) {
+  private constructor(root: string, sessions: Set<ReadonlySet<Digest>>, held?: Set<Digest>) {
+    this.#root = root;
     this.#blobs = join(root, "content/blobs/sha256");
     this.#temp = join(root, "content/temp");
     this.#layers = join(root, "layers");
+    this.#sessions = sessions;
+    this.#held = held;
   }
 
   static async open(root: string): Promise<ContentStore> {
-    const store = new ContentStore(root);
+    const store = new ContentStore(root, new Set());
     try {
       await rm(store.#temp, { recursive: true, force: true });
       for (const path of [store.#blobs, store.#temp, store.#layers]) await mkdir(path, { recursive: true });
@@ -36,11 +55,34 @@ export class ContentStore {
     return store;
   }
 
+  /** The same store for one piece of work. */
+  session(): Disposable & { readonly content: ContentStore } {
+    const held = new Set<Digest>();
+    this.#sessions.add(held);
+    return {
+      content: new ContentStore(this.#root, this.#sessions, held),
+      [Symbol.dispose]: () => void this.#sessions.delete(held),
+    };
+  }
+
+  /** Keeps blobs and layers until this session ends, be they there yet or not. */
+  hold(...digests: readonly Digest[]): void {
+    for (const digest of digests) this.#held?.add(digest);
+  }
+
+  /** Whether a session holds it. */
+  isHeld(digest: Digest): boolean {
+    for (const held of this.#sessions) if (held.has(digest)) return true;
+    return false;
+  }
+
   blobPath(digest: Digest): string {
+    this.hold(digest);
     return join(this.#blobs, hexOf(digest));
   }
 
   layerPath(diffId: Digest): string {
+    this.hold(diffId);
     return join(this.#layers, `${hexOf(diffId)}${layerSuffix}`);
   }
 
@@ -96,14 +138,40 @@ export class ContentStore {
     await rm(this.blobPath(digest), { force: true });
   }
 
-  /** Removes every blob and layer that is not named. */
-  async keepOnly(blobs: ReadonlySet<Digest>, layers: ReadonlySet<Digest>): Promise<void> {
-    for (const name of await readdir(this.#blobs))
-      if (!blobs.has(`sha256:${name}`)) await unlink(join(this.#blobs, name));
-    for (const name of await readdir(this.#layers)) {
-      if (!name.endsWith(layerSuffix)) continue;
-      if (!layers.has(`sha256:${name.slice(0, -layerSuffix.length)}`)) await unlink(join(this.#layers, name));
-    }
+  /**
+   * Takes away every blob and layer that is neither named nor held. All of them are gone from their places before
+   * anybody else has a turn, so nobody sees half of it.
+   */
+  sweep(blobs: ReadonlySet<Digest>, layers: ReadonlySet<Digest>): Sweep {
+    const bin = join(this.#temp, randomUUID());
+    const places = [
+      { directory: this.#blobs, suffix: "", named: blobs },
+      { directory: this.#layers, suffix: layerSuffix, named: layers },
+    ];
+    let spared = false;
+    const binned: string[] = [];
+    let failure: unknown;
+    for (const { directory, suffix, named } of places)
+      for (const name of readdirSync(directory)) {
+        const digest = `sha256:${name.slice(0, name.length - suffix.length)}`;
+        if (!name.endsWith(suffix) || !isDigest(digest) || named.has(digest)) continue;
+        if (this.isHeld(digest)) {
+          spared = true;
+          continue;
+        }
+        const place = `${bin}-${binned.length}`;
+        try {
+          renameSync(join(directory, name), place);
+          binned.push(place);
+        } catch (error) {
+          failure ??= error;
+        }
+      }
+    const remove = async (): Promise<void> => {
+      for (const place of binned) await rm(place, { force: true });
+      if (failure !== undefined) throw failure;
+    };
+    return { spared, removed: remove() };
   }
 }
 

@@ -1,7 +1,7 @@
-/** What the image store does with registries; collection of garbage keeps away from what they have in hand. */
+/** What the image store does with registries. */
 
 import { HullError } from "../../contract/errors.ts";
-import type { Gate } from "../gate.ts";
+import type { Collector } from "../collector.ts";
 import type {
   Digest,
   PullOptions,
@@ -21,20 +21,25 @@ import { listTags } from "./tags.ts";
 
 export class RegistryCommands {
   readonly #context: RegistryContext;
-  readonly #gate: Gate;
+  readonly #collector: Collector;
 
-  constructor(context: RegistryContext, gate: Gate) {
+  constructor(context: RegistryContext, collector: Collector) {
     this.#context = context;
-    this.#gate = gate;
+    this.#collector = collector;
+  }
+
+  /** What the work stores and goes by is not collected before its end. */
+  #run<T>(work: (context: RegistryContext) => Promise<T>): Promise<T> {
+    return this.#collector.run((content) => work({ ...this.#context, content }));
   }
 
   pull(reference: string, options: PullOptions): Promise<Digest> {
-    return this.#gate.run(() => pullImage(this.#context, reference, options));
+    return this.#run((context) => pullImage(context, reference, options));
   }
 
   /** One after the other: layers they share are fetched once either way. */
   pullAll(repository: string, options: PullOptions): Promise<Digest[]> {
-    return this.#gate.run(async () => {
+    return this.#run(async (context) => {
       const name = parseRepository(repository);
       const signal = options.signal ?? new AbortController().signal;
       const { auth } = options;
@@ -42,22 +47,22 @@ export class RegistryCommands {
       const client = await RegistryClient.open(name, { settings, auth, actions: "pull", signal });
       const ids: Digest[] = [];
       for (const tag of await listTags(client))
-        ids.push(await pullImage(this.#context, `${canonicalName(name)}:${tag}`, options));
+        ids.push(await pullImage(context, `${canonicalName(name)}:${tag}`, options));
       return ids;
     });
   }
 
   push(reference: string, options: PushOptions): Promise<PushedImage> {
-    return this.#gate.run(() => pushImage(this.#context, reference, options));
+    return this.#run((context) => pushImage(context, reference, options));
   }
 
   pushAll(repository: string, options: PushOptions): Promise<PushedImage[]> {
-    return this.#gate.run(async () => {
+    return this.#run(async (context) => {
       const canonical = canonicalName(parseRepository(repository));
       const tags = this.#context.records.tagsIn(canonical);
       if (tags.length === 0) throw new HullError("noSuchImage", { name: familiarName(canonical) });
       const pushed: PushedImage[] = [];
-      for (const tag of tags) pushed.push(await pushImage(this.#context, `${canonical}:${tag}`, options));
+      for (const tag of tags) pushed.push(await pushImage(context, `${canonical}:${tag}`, options));
       return pushed;
     });
   }

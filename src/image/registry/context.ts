@@ -16,7 +16,7 @@ export interface RegistryContext {
   /** Layers on their way, by the digest of the blob. */
   readonly layers: SharedWork<LayerRecord, ProgressEvent>;
   /**
-   * Layers that came since the last collection, by the digest of the blob: no image may have them yet, and a pull
+   * Layers that came and were not collected since, by the digest of the blob: no image may have them yet, and a pull
    * that comes later than the one that fetched them needs them all the same.
    */
   readonly fetched: Map<Digest, LayerRecord>;

@@ -10,6 +10,7 @@ import {
   type ManifestDocument,
   parseManifest,
 } from "../manifest.ts";
+import { holdImage } from "../parts.ts";
 import { formatPlatform, parsePlatform } from "../platform.ts";
 import type { ImageRecords } from "../records.ts";
 import { canonicalName, familiarName, formatReference, parseReference } from "../reference.ts";
@@ -52,6 +53,7 @@ export async function pushImage(
   const canonical = canonicalName(reference);
   const name = formatReference(reference);
   const { id } = findImage(records, name);
+  holdImage(content, records, id);
   const top = await topOf(context, { canonical, tag }, id, options.platform, name);
   const plan = await planPush(content, top, name);
   const failure = new AbortController();
@@ -69,7 +71,8 @@ export async function pushImage(
     for (const document of plan.documents)
       await pushDocument(client, document, document.digest === top ? tag : document.digest, name);
     const size = plan.documents.at(-1)?.bytes.length ?? 0;
-    records.setDigest({ canonical, digest: top }, id);
+    // It may have been removed meanwhile.
+    if (records.get(id) !== undefined) records.setDigest({ canonical, digest: top }, id);
     onProgress({ status: `${tag}: digest: ${top} size: ${size}` });
     onProgress({ status: "", progressDetail: {}, aux: { Tag: tag, Digest: top, Size: size } });
     return { tag, digest: top, size };
