@@ -5,12 +5,13 @@
  * Names are latin1 strings, one character per byte, so that names which are not UTF-8 survive.
  * Source: POSIX.1-2017 pax, "Extended Header", "ustar Interchange Format"; star(5) for SCHILY.xattr.
  */
+import type { FileType } from "./file-type.ts";
 
 export const tarBlock = 512;
 
 export interface TarHeader {
   readonly path: string;
-  readonly type: "file" | "hardlink" | "symlink" | "character-device" | "block-device" | "directory" | "fifo";
+  readonly type: FileType;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -26,7 +27,7 @@ export interface TarHeader {
   readonly records?: Readonly<Record<string, string | number>>;
 }
 
-const typeFlags: Readonly<Record<TarHeader["type"], string>> = {
+const typeFlags: Readonly<Record<FileType, string>> = {
   file: "0",
   hardlink: "1",
   symlink: "2",

@@ -12,6 +12,9 @@
  *
  * Names are bytes on Linux: as in src/image/tar, a name is a string of one character per byte (latin1).
  */
+import type { FileType } from "../contract/file-type.ts";
+
+export type { FileType };
 
 export interface Files {
   /** What is at an absolute path; of a symbolic link the link itself. Throws `noSuchFile`. */
@@ -27,15 +30,6 @@ export interface Files {
   /** The same without data, and with a whiteout for each name that an opaque directory hides. */
   changes(): AsyncGenerator<LayerEntry, void, undefined>;
 }
-
-export type FileType =
-  | "file"
-  | "directory"
-  | "symlink"
-  | "hardlink"
-  | "character-device"
-  | "block-device"
-  | "fifo";
 
 export interface FileEntry {
   readonly type: FileType;

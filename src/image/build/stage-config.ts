@@ -6,24 +6,13 @@
 import * as v from "valibot";
 import { HullError } from "../../contract/errors.ts";
 import { parseConfig, parseJson } from "../config.ts";
-import type { Digest } from "../image-store.ts";
+import type { Digest, ImageConfig } from "../image-store.ts";
 import { hostPlatform } from "../platform.ts";
 import type { Healthcheck } from "./dockerfile/instruction.ts";
 
-export interface StageConfig {
-  readonly architecture: string;
-  readonly os: string;
+/** Each image is made at a time of its own, and its history keeps members that Hull does not know. */
+export interface StageConfig extends Omit<ImageConfig, "created" | "history"> {
   readonly variant: string;
-  readonly author: string;
-  readonly env: readonly string[];
-  readonly entrypoint: readonly string[];
-  readonly cmd: readonly string[];
-  readonly workingDir: string;
-  readonly user: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly exposedPorts: readonly string[];
-  readonly volumes: readonly string[];
-  readonly stopSignal: string;
   readonly onBuild: readonly string[];
   readonly shell: readonly string[];
   readonly healthcheck: Healthcheck | undefined;

@@ -2,7 +2,7 @@
  * Extended attributes: which ones a layer keeps, and how EROFS stores them beside the inode.
  * Source: Linux fs/erofs/erofs_fs.h (erofs_xattr_ibody_header, erofs_xattr_entry), include/uapi/linux/xattr.h.
  */
-import type { TarEntryType } from "../tar/entry.ts";
+import type { FileType } from "../../contract/file-type.ts";
 
 /** EROFS stores a number for the prefix. ACLs have a number for the whole name. */
 const prefixes: readonly (readonly [prefix: string, index: number])[] = [
@@ -36,7 +36,7 @@ export const maxXattrBytes = headerBytes + 4 * (0xffff - 1);
  */
 export function keepXattrs(
   xattrs: ReadonlyMap<string, Uint8Array>,
-  type: TarEntryType,
+  type: FileType,
 ): Map<string, Uint8Array> | undefined {
   if (xattrs.size === 0) return undefined;
   const kept = new Map<string, Uint8Array>();

@@ -1,5 +1,6 @@
 /** Puts a member together from its header block and the extension headers that came before it. */
-import type { SparseSegment, TarEntry, TarEntryType } from "./entry.ts";
+import type { FileType } from "../../contract/file-type.ts";
+import type { SparseSegment, TarEntry } from "./entry.ts";
 import { type RawHeader, TarFormatError } from "./header.ts";
 import { tarLimits } from "./limits.ts";
 import { type PaxRecords, paxId, paxName, paxSize, paxSparseMap, paxTime, paxXattrs } from "./pax.ts";
@@ -54,7 +55,7 @@ export function assemble(raw: RawHeader, extensions: Extensions, offset: number)
     : { entry: { ...entry, size: 0 }, storedSize: 0, sparse: undefined };
 }
 
-function typeOf(flag: string, path: string): TarEntryType {
+function typeOf(flag: string, path: string): FileType {
   switch (flag) {
     case "\0":
     case "0":

@@ -5,17 +5,10 @@
  * which are not UTF-8 survive. `Buffer.from(name, "latin1")` gives the bytes back.
  */
 
-export type TarEntryType =
-  | "file"
-  | "directory"
-  | "symlink"
-  | "hardlink"
-  | "character-device"
-  | "block-device"
-  | "fifo";
+import type { FileType } from "../../contract/file-type.ts";
 
 export interface TarEntry {
-  readonly type: TarEntryType;
+  readonly type: FileType;
   readonly path: string;
   /** Of a symlink or a hard link. */
   readonly linkTarget: string;
