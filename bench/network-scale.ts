@@ -63,10 +63,14 @@ async function post(daemon: TestDaemon, path: string, body: unknown): Promise<un
   return text === "" ? undefined : JSON.parse(text);
 }
 
+/** Starts that were answered. */
+let started = 0;
+
 async function startOne(daemon: TestDaemon, name: string, settings: object): Promise<void> {
   const body = { Image: "hull/tiny", Cmd: ["sleep", "100000"], ...settings };
   const { Id } = v.parse(createdSchema, await post(daemon, `/containers/create?name=${name}`, body));
   await post(daemon, `/containers/${Id}/start`, {});
+  started += 1;
 }
 
 function startCrowd(daemon: TestDaemon, name: string): Promise<PromiseSettledResult<void>[]> {
@@ -94,6 +98,7 @@ async function checkCrowd(daemon: TestDaemon): Promise<number> {
   const addresses = new Set(members.map(({ IPv4Address }) => IPv4Address));
   if (addresses.size !== members.length)
     trouble(`${members.length} workloads have ${addresses.size} addresses`);
+  if (members.length === 0) return 0;
   const running = new Map(
     (await daemon.hullOk(["inspect", "-f", "{{.Name}} {{.State.Pid}}", ...members.map(({ Name }) => Name)]))
       .split("\n")
@@ -138,10 +143,11 @@ async function startsAtOnce(daemon: TestDaemon): Promise<void> {
 
 /** Whoever was answered runs on; of the others nothing is in the way of a new try. */
 async function killedAmidStarts(daemon: TestDaemon): Promise<void> {
+  started = 0;
   const crowd = startCrowd(daemon, "second");
-  await until("a third of them has cables", async () => (await cables()) > starts / 3, patience);
+  await until("a third of them runs", async () => started > starts / 3, patience);
   await daemon.kill9();
-  const started = (await crowd).filter(({ status }) => status === "fulfilled").length;
+  await crowd;
   await timed("the next daemon answers", () => daemon.start());
   const left = await checkCrowd(daemon);
   console.log(`killed amid ${starts} starts: ${started} were answered, ${left} run`);

@@ -38,6 +38,7 @@ import { WorkloadFiles } from "./files/workload-files.ts";
 import { type ForkRequest, forkWorkload } from "./fork.ts";
 import { Images } from "./images.ts";
 import { createWorkload, requireMoving, startWorkload } from "./life-cycle.ts";
+import { requireLinked } from "./links.ts";
 import { Mutex } from "./lock.ts";
 import { type LogOptions, readLog } from "./logs.ts";
 import { moveWorkload } from "./move.ts";
@@ -146,9 +147,10 @@ export class Engine implements AsyncDisposable {
   }
 
   /** A suspended workload goes on where it was. */
-  start(workload: Workload): Promise<void> {
-    if (workload.state === "suspended") return resumeWorkload(this.#context, workload);
-    return startWorkload(this.#context, workload);
+  async start(workload: Workload): Promise<void> {
+    if (workload.state === "suspended") return await resumeWorkload(this.#context, workload);
+    requireLinked(this.#context, workload);
+    await startWorkload(this.#context, workload);
   }
 
   stop(workload: Workload, options: StopOptions): Promise<void> {

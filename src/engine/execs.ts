@@ -7,6 +7,7 @@ import type { Attachment, ExecSession, TerminalSize } from "../wall/wall.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit } from "./context.ts";
 import { exitCodeOf, requireMoving } from "./life-cycle.ts";
+import { withLinks } from "./links.ts";
 import { newId } from "./names.ts";
 import { planExec } from "./plan.ts";
 import type { ExecRequest } from "./request.ts";
@@ -77,7 +78,9 @@ export class Execs {
     const sized = exec.size === undefined ? request : { ...request, size: exec.size };
     emit(this.#context, workload, `exec_start: ${request.command.join(" ")}`, { execID: id });
     try {
-      const session = await sandbox.exec({ ...planExec(sized, workload.record, id), attach });
+      const plan = planExec(sized, workload.record, id);
+      const process = withLinks(this.#context, workload, plan.process);
+      const session = await sandbox.exec({ ...plan, process, attach });
       exec.session = session;
       this.#watch(exec, session);
       return session.attachment;

@@ -8,6 +8,7 @@ import type { Image } from "../image/image-store.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, settle } from "./context.ts";
 import { execute } from "./execute.ts";
+import { checkLinks } from "./links.ts";
 import { requireSource } from "./mounts/hold-mounts.ts";
 import type { WorkloadMount } from "./mounts/mount-request.ts";
 import { resolveMounts } from "./mounts/resolve-mounts.ts";
@@ -39,6 +40,7 @@ export async function createWorkload(
       where: "",
       why: `it is no container image but an artifact of type ${image.artifactType}`,
     });
+  checkLinks(context, request);
   const wanted = withJoined(context, request);
   for (let attempt = 0; ; attempt++) {
     const prepared = preparedFor(context, request, image);

@@ -5,6 +5,7 @@ import type { SandboxSpec } from "../wall/wall.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit, settle } from "./context.ts";
 import type { PerformStep, Undo } from "./execute.ts";
+import { withLinks } from "./links.ts";
 import { holdMounts, removeAnonymousVolumes, removeUnused } from "./mounts/hold-mounts.ts";
 import type { Step } from "./plan.ts";
 import { releaseMounts, removeSandbox } from "./resting.ts";
@@ -154,7 +155,9 @@ export function specOf({ record, connection }: Workload): SandboxSpec {
 
 async function createSandbox(context: EngineContext, workload: Workload): Promise<Undo> {
   const { record } = workload;
-  const sandbox = await named(workload, context.walls[record.wall].create(specOf(workload)));
+  const spec = specOf(workload);
+  const linked = { ...spec, process: withLinks(context, workload, spec.process) };
+  const sandbox = await named(workload, context.walls[record.wall].create(linked));
   releaseConnection(workload);
   workload.sandbox = sandbox;
   return async () => {

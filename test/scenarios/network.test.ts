@@ -97,6 +97,57 @@ for (const wall of walls) {
     );
 
     test(
+      "a link of the default network gives a name and Docker's variables, and leads to who runs only",
+      async () => {
+        const asking = [
+          "run",
+          "--rm",
+          "--isolation",
+          wall,
+          "--link",
+          `${name("linked")}:my-db`,
+          "--name",
+          name("asks"),
+        ];
+        const ask = [...asking, "hull/tiny", "sh", "-c", "env; nslookup my-db"];
+        expect((await daemon.hull(ask)).stderr).toContain(`No such container: ${name("linked")}`);
+        await daemon.hullOk([
+          ...[
+            "run",
+            "-d",
+            "--isolation",
+            other,
+            "--name",
+            name("linked"),
+            "-e",
+            "SECRET=7",
+            "--expose",
+            "70",
+          ],
+          ...["hull/tiny", "sleep", "1000"],
+        ]);
+        const address = await daemon.hullOk([
+          "inspect",
+          "-f",
+          "{{.NetworkSettings.IPAddress}}",
+          name("linked"),
+        ]);
+        const said = (await daemon.hullOk(ask)).split("\n");
+        for (const line of [
+          `MY_DB_PORT=tcp://${address}:70`,
+          `MY_DB_NAME=/${name("asks")}/my-db`,
+          "MY_DB_ENV_SECRET=7",
+          `Address: ${address}`,
+        ])
+          expect(said).toContain(line);
+        await daemon.hullOk(["stop", "-t", "0", name("linked")]);
+        expect((await daemon.hull(ask)).stderr).toContain("Cannot link to a non running container");
+        await daemon.hullOk(["rm", "-f", name("linked")]);
+      },
+      testTimeout,
+    );
+
+    test(
       "a running workload is connected to networks and disconnected from them",
       async () => {
         await serve(wall, name("moving"), "--network", "front");
