@@ -96,6 +96,7 @@ function makeBareBundle(): string {
     {
       user: { uid: 0, gid: 0, additionalGids: [], home: "/root" },
       rootPath,
+      files: new Set(),
       cgroup: "/hull/bench",
       seccomp: undefined,
       canLimitSwap: false,

@@ -8,7 +8,7 @@
  */
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { release } from "node:os";
 import { HullError } from "../../contract/errors.ts";
 import { canLimitSwap } from "../../host/cgroup.ts";
@@ -18,12 +18,12 @@ import { hostsFile, resolverFile } from "../network-files.ts";
 import { cgroupParent, removeIdleCgroupParent } from "../oci/cgroup-parent.ts";
 import type { OciSeccomp } from "../oci/config.ts";
 import { type ContainerOptions, type OciContainer, OciRuntime } from "../oci/runtime.ts";
-import type { OpenFiles, Sandbox, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
+import type { OpenFiles, Sandbox, SandboxMount, SandboxSpec, Wall, WallFeatures } from "../wall.ts";
 import { type FilesParts, openFiles } from "./files.ts";
 import { type LayerLease, LayerMounts } from "./layer-mounts.ts";
 import { containerConfig } from "./oci-config.ts";
 import { mountOverlay } from "./overlay.ts";
-import { checkProgram } from "./program.ts";
+import { checkProgramWithoutMounts } from "./program.ts";
 import { ContainerSandbox } from "./sandbox.ts";
 import { parseSeccompProfile, type SeccompProfile, seccompFor } from "./seccomp.ts";
 import { openLayerDirectory, sizedLayerName } from "./sized-layer.ts";
@@ -129,10 +129,11 @@ class ContainerWall implements Wall {
     try {
       const user = resolveUserInRoot(rootPath, spec.process.user);
       makeWorkingDirectory(rootPath, spec.process.cwd);
-      checkProgram(rootPath, spec.process);
+      checkProgramWithoutMounts(rootPath, spec);
       const facts = {
         user,
         rootPath,
+        files: await filesAmong(spec.mounts ?? []),
         cgroup: options.cgroup,
         seccomp,
         canLimitSwap: canLimitSwap(runtime.cgroups),
@@ -194,6 +195,14 @@ function containerOptions(spec: SandboxSpec): ContainerOptions {
     stdinOnce: spec.process.stdinOnce,
     user: spec.process.user,
   };
+}
+
+/** Sources of binds that are no directories. */
+async function filesAmong(mounts: readonly SandboxMount[]): Promise<ReadonlySet<string>> {
+  const files = new Set<string>();
+  for (const { type, source } of mounts)
+    if (type === "bind" && !(await stat(source)).isDirectory()) files.add(source);
+  return files;
 }
 
 function isStartError(error: HullError): boolean {

@@ -27,6 +27,7 @@ const spec: SandboxSpec = {
 const facts: ConfigFacts = {
   user: { uid: 0, gid: 0, additionalGids: [], home: "/root" },
   rootPath: "/run/hull/w/box/rootfs",
+  files: new Set(),
   cgroup: "/hull/box",
   seccomp: undefined,
   canLimitSwap: true,

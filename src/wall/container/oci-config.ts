@@ -18,6 +18,8 @@ export interface ConfigFacts {
   readonly user: ResolvedUser;
   /** The mounted root file system. */
   readonly rootPath: string;
+  /** Sources of binds that are no directories. */
+  readonly files: ReadonlySet<string>;
   readonly cgroup: string;
   readonly seccomp: OciSeccomp | undefined;
   readonly canLimitSwap: boolean;
@@ -29,7 +31,7 @@ export function containerConfig(spec: SandboxSpec, facts: ConfigFacts): OciConfi
     process: ociProcess(spec.process, facts.user),
     root: { path: facts.rootPath, readonly: spec.readOnlyRoot },
     hostname: spec.hostname,
-    mounts: mountsOf(spec),
+    mounts: mountsOf(spec, facts.files),
     linux: {
       cgroupsPath: facts.cgroup,
       namespaces: [
@@ -107,19 +109,27 @@ function ociResources(spec: SandboxSpec, canLimitSwap: boolean): OciResources {
 }
 
 /** The workload's own come last, in the place of standard ones with the same destination. */
-function mountsOf(spec: SandboxSpec): OciMount[] {
-  const own = (spec.mounts ?? []).map(ociMount);
+function mountsOf(spec: SandboxSpec, files: ReadonlySet<string>): OciMount[] {
+  const own = (spec.mounts ?? []).map((mount) => ociMount(mount, files.has(mount.source)));
   const taken = new Set(own.map(({ destination }) => destination));
   const standard = [...standardMounts, ...networkFileMounts(spec.runtimeDirectory)];
   return [...standard.filter(({ destination }) => !taken.has(destination)), ...own];
 }
 
-/** A read-only bind is so with all that is mounted below it (`rro`: mount_setattr(2), recursive). */
-function ociMount({ type, source, target, readOnly, options }: SandboxMount): OciMount {
+/**
+ * A read-only bind is so with all that is mounted below it (`rro`: mount_setattr(2), recursive). Below a file there is
+ * nothing, and crun takes what is to be `rro` for a directory.
+ */
+function ociMount({ type, source, target, readOnly, options }: SandboxMount, isFile: boolean): OciMount {
   if (type === "tmpfs")
     return { destination: target, type, source, options: [...options, ...(readOnly ? ["ro"] : [])] };
   const propagation = options.some((word) => /private|slave/.test(word)) ? [] : ["rprivate"];
-  const flags = ["rbind", ...options, ...propagation, ...(readOnly ? ["ro", "rro"] : ["rw"])];
+  const flags = [
+    "rbind",
+    ...options,
+    ...propagation,
+    ...(readOnly ? (isFile ? ["ro"] : ["ro", "rro"]) : ["rw"]),
+  ];
   return { destination: target, type: "bind", source, options: flags };
 }
 

@@ -7,7 +7,7 @@ import { fstatSync, readdirSync, readSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
 import { withFileInRoot } from "../../host/rooted.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
-import type { ProcessSpec } from "../wall.ts";
+import type { ProcessSpec, SandboxSpec } from "../wall.ts";
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -29,6 +29,15 @@ export function checkProgram(
   throw refusal === undefined
     ? new HullError("commandNotFound", { command })
     : new HullError("commandNotExecutable", { command, why: refusal });
+}
+
+/**
+ * The same for a root file system without the container's mounts: what is not found may be on one of them, and is
+ * the runtime's to look for.
+ */
+export function checkProgramWithoutMounts(root: string, spec: Pick<SandboxSpec, "process" | "mounts">): void {
+  const hasBinds = (spec.mounts ?? []).some(({ type }) => type === "bind");
+  if (!hasBinds) checkProgram(root, spec.process);
 }
 
 function candidates(command: string, env: readonly string[], cwd: string): string[] {
