@@ -69,11 +69,18 @@ static int new_tmpfs(char *options, struct failure *failure) {
 static int mount_one(int root, enum kind kind, const char *source, const char *target, uint32_t flags, char *options,
                      struct failure *failure) {
   cleanup_close int tree = kind == kind_tmpfs ? new_tmpfs(options, failure) : part_of_share(source, failure);
-  struct stat status;
+  struct stat status, there;
   if (tree < 0) return -1;
   if (fstat(tree, &status) < 0) return fail_errno(failure, "cannot look at %s", source);
   struct mount_attr attributes = {.attr_set = attributes_of(flags)};
   cleanup_close int place = mounts_open_target(root, target, S_ISDIR(status.st_mode));
+  bool wrong_kind = place < 0 ? errno == ENOTDIR : fstat(place, &there) == 0 && S_ISDIR(there.st_mode) != S_ISDIR(status.st_mode);
+  // Docker's words.
+  if (wrong_kind)
+    return fail(failure, RESULT_FAILED,
+                "cannot mount %s: not a directory: Are you trying to mount a directory onto a file (or vice-versa)? Check if the "
+                "specified host path exists and is the expected type",
+                target);
   if (place < 0) return fail_errno(failure, "there is no place for a mount at %s", target);
   if (mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0 ||
       move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)

@@ -25,7 +25,10 @@ export const errorTable = {
   noSuchFile: { status: 404, message: "Could not find the file {path} in container {name}" },
   notDirectory: { status: 400, message: "{path} in container {name} is not a directory ({why})" },
   fileConflict: { status: 400, message: "copying into container {name}: {why}" },
-  readOnlyRoot: { status: 403, message: "the root file system of container {name} is read-only" },
+  readOnlyRoot: {
+    status: 403,
+    message: "container {name}: its root file system, or the volume mounted there, is marked read-only",
+  },
   filesFailed: { status: 500, message: "the files of container {name} cannot be reached: {why}" },
   noSuchExec: { status: 404, message: "No such exec instance: {name}" },
   noSuchObject: { status: 404, message: "No such {kind}: {name}" },

@@ -25,12 +25,17 @@ export function explainRuntimeFailure(text: string, context: FailureContext): Hu
   if (/open executable: permission denied|exec.*permission denied/i.test(words))
     return new HullError("commandNotExecutable", { command, why: "it is not executable for the user" });
   if (/unable to find user|no such user/i.test(words)) return new HullError("noSuchUser", { user });
-  return new HullError("startFailed", {
-    wall: context.wall,
-    name: context.name,
-    why: words === "" ? "the OCI runtime failed without a word" : words,
-  });
+  return new HullError("startFailed", { wall: context.wall, name: context.name, why: reasonIn(words) });
 }
+
+function reasonIn(words: string): string {
+  if (words === "") return "the OCI runtime failed without a word";
+  return /mount.*not a directory/i.test(words) ? `${words}: ${wrongKindOfMount}` : words;
+}
+
+/** Docker's words. */
+const wrongKindOfMount =
+  "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type";
 
 function lastReason(words: string): string {
   return (words.split(": ").at(-1) ?? words).toLowerCase();
