@@ -40,6 +40,10 @@ export async function createWorkload(
       where: "",
       why: `it is no container image but an artifact of type ${image.artifactType}`,
     });
+  const binds = request.mounts.filter(({ type }) => type === "bind");
+  for (const bind of binds) await requireSource(bind);
+  // It may have been removed meanwhile.
+  if (binds.length > 0 && from === undefined) await context.images.resolve(request.image);
   checkLinks(context, request);
   const wanted = withJoined(context, request);
   for (let attempt = 0; ; attempt++) {
@@ -83,14 +87,12 @@ function withJoined(context: EngineContext, request: RunRequest): RunRequest {
 
 /** A build's step writes to the image's own directories: there is nothing that a volume would have to outlive. */
 function mountsOf(context: EngineContext, request: RunRequest, image: Image, id: string): WorkloadMount[] {
-  const mounts = resolveMounts(request.mounts, request.volumesFrom, {
+  return resolveMounts(request.mounts, request.volumesFrom, {
     imageVolumes: request.ofBuild ? [] : image.config.volumes,
     mountsOf: (workload) => context.workloads.find(workload).record.mounts,
     directoryOf: (volume) => context.volumes.directoryOf(volume),
     places: mountPlaces(context.state, id),
   });
-  for (const mount of mounts) if (mount.type === "bind") requireSource(mount);
-  return mounts;
 }
 
 function preparedFor({ walls }: EngineContext, request: RunRequest, image: Image) {

@@ -5,6 +5,7 @@
 import { mkdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { HullError } from "../../contract/errors.ts";
+import { requireAnswer } from "../../host/answering.ts";
 import { mount, mountFlag, unmount } from "../../host/mount.ts";
 import { withPathInRoot } from "../../host/rooted.ts";
 import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
@@ -17,13 +18,16 @@ import type { WorkloadMount } from "./mount-request.ts";
 export async function holdMounts(context: EngineContext, record: WorkloadRecord): Promise<AsyncDisposable> {
   await using held = new AsyncDisposableStack();
   for (const each of record.mounts) {
-    if (each.type === "bind") requireSource(each);
+    if (each.type === "bind") await requireSource(each);
     if (each.type !== "volume") continue;
     held.use(await context.volumes.hold(each.source));
-    const whole = context.volumes.get(each.source).mountpoint;
+    const { mountpoint: whole, options } = context.volumes.get(each.source);
+    if (options.type !== undefined) await requireAnswer(whole);
     if (!each.noCopy && each.subpath === "" && (await isEmptyVolume(whole)))
       await copyUp(context, record, each);
     if (each.subpath !== "") held.use(mountPart(whole, each));
+    emitMount(context, record, each);
+    held.defer(() => emitUnmount(context, record, each));
   }
   return held.move();
 }
@@ -31,12 +35,34 @@ export async function holdMounts(context: EngineContext, record: WorkloadRecord)
 /** As after a restart of the daemon: the workload runs, so nothing is made but what keeps its volumes in place. */
 export async function holdAgain(context: EngineContext, record: WorkloadRecord): Promise<AsyncDisposable> {
   await using held = new AsyncDisposableStack();
-  for (const { type, source } of record.mounts)
-    if (type === "volume") held.use(await context.volumes.holdAgain(source));
+  for (const each of record.mounts) {
+    if (each.type !== "volume") continue;
+    held.use(await context.volumes.holdAgain(each.source));
+    held.defer(() => emitUnmount(context, record, each));
+  }
   return held.move();
 }
 
-export function requireSource({ source, makeSource }: WorkloadMount): void {
+/** As Docker tells of it (moby, daemon/volumes_unix.go). */
+function emitMount(context: EngineContext, { id }: WorkloadRecord, mount: WorkloadMount): void {
+  context.events.emit("volume", "mount", mount.source, {
+    container: id,
+    destination: mount.target,
+    driver: "local",
+    propagation: "",
+    "read/write": String(!mount.readOnly),
+  });
+}
+
+function emitUnmount(context: EngineContext, { id }: WorkloadRecord, { source }: WorkloadMount): void {
+  context.events.emit("volume", "unmount", source, { container: id, driver: "local" });
+}
+
+export async function requireSource({
+  source,
+  makeSource,
+}: Pick<WorkloadMount, "source" | "makeSource">): Promise<void> {
+  await requireAnswer(source);
   try {
     statSync(source);
     return;
