@@ -159,6 +159,13 @@ export class ImageRecords implements Disposable {
       );
   }
 
+  /** An image's layers are kept in other blobs from now on, unless it was removed or changed meanwhile. */
+  replaceParts(image: ImageRecord, parts: Pick<ImageRecord, "manifest" | "layers">): void {
+    this.#db
+      .query("UPDATE images SET manifest = ?3, layers = ?4 WHERE id = ?1 AND manifest = ?2")
+      .run(image.id, image.manifest, parts.manifest, JSON.stringify(parts.layers));
+  }
+
   /** All parts of a manifest or index are kept as long as a tag or a digest names it. */
   keepWhole(top: Digest, parts: readonly Digest[]): void {
     this.#db

@@ -53,11 +53,18 @@ export class RegistryCommands {
   }
 
   push(reference: string, options: PushOptions): Promise<PushedImage> {
-    return this.#run((context) => pushImage(context, reference, options));
+    return this.#push((context) => pushImage(context, reference, options));
+  }
+
+  /** A push packs layers, whose plain blobs nobody needs any more. */
+  async #push<T>(work: (context: RegistryContext) => Promise<T>): Promise<T> {
+    const pushed = await this.#run(work);
+    await this.#collector.request().catch(() => undefined);
+    return pushed;
   }
 
   pushAll(repository: string, options: PushOptions): Promise<PushedImage[]> {
-    return this.#run(async (context) => {
+    return this.#push(async (context) => {
       const canonical = canonicalName(parseRepository(repository));
       const tags = this.#context.records.tagsIn(canonical);
       if (tags.length === 0) throw new HullError("noSuchImage", { name: familiarName(canonical) });

@@ -20,6 +20,8 @@ export interface RegistryContext {
    * that comes later than the one that fetched them needs them all the same.
    */
   readonly fetched: Map<Digest, LayerRecord>;
+  /** Layers that are compressed to be pushed, by their diff id. */
+  readonly packing: SharedWork<LayerRecord, ProgressEvent>;
   /** Blobs that are only stored. */
   readonly blobs: SharedWork<void, ProgressEvent>;
 }
@@ -36,6 +38,7 @@ export function registryContext(
     places: new Places(settings.downloads),
     layers: new SharedWork(),
     fetched: new Map(),
+    packing: new SharedWork(),
     blobs: new SharedWork(),
   };
 }

@@ -12,11 +12,12 @@ import {
 } from "../manifest.ts";
 import { holdImage } from "../parts.ts";
 import { formatPlatform, parsePlatform } from "../platform.ts";
-import type { ImageRecords } from "../records.ts";
+import type { ImageRecord, ImageRecords } from "../records.ts";
 import { canonicalName, familiarName, formatReference, parseReference } from "../reference.ts";
 import { RegistryClient, RegistryNotFound } from "./client.ts";
 import { type RegistryContext, shortDigest } from "./context.ts";
 import { mediaTypeOf } from "./documents.ts";
+import { packImage } from "./pack.ts";
 import { Places } from "./places.ts";
 import { pushBlob } from "./upload.ts";
 
@@ -54,11 +55,14 @@ export async function pushImage(
   const name = formatReference(reference);
   const { id } = findImage(records, name);
   holdImage(content, records, id);
-  const top = await topOf(context, { canonical, tag }, id, options.platform, name);
-  const plan = await planPush(content, top, name);
   const failure = new AbortController();
   const signal = AbortSignal.any([failure.signal, ...(options.signal === undefined ? [] : [options.signal])]);
   try {
+    const found = records.get(id);
+    if (found === undefined) throw new HullError("noSuchImage", { name });
+    const image = await packImage(context, found, { name, onProgress, signal });
+    const top = await topOf(context, { canonical, tag }, image, options.platform, name);
+    const plan = await planPush(content, top, name);
     onProgress({ status: `The push refers to repository [${canonical}]` });
     const client = await RegistryClient.open(reference, {
       settings,
@@ -85,29 +89,27 @@ export async function pushImage(
 async function topOf(
   { records, content }: RegistryContext,
   tag: { readonly canonical: string; readonly tag: string },
-  id: Digest,
+  image: ImageRecord,
   platform: string,
   name: string,
 ): Promise<Digest> {
-  const record = records.get(id);
-  if (record === undefined) throw new HullError("noSuchImage", { name });
   const target = records.targetOf(tag);
   const whole = target !== undefined && records.partsOf(target) !== undefined ? target : undefined;
-  if (platform === "") return whole ?? record.manifest;
+  if (platform === "") return whole ?? image.manifest;
   const wanted = parsePlatform(platform);
-  const { document } = await readDocument(content, whole ?? record.manifest, name);
+  const { document } = await readDocument(content, whole ?? image.manifest, name);
   if (document.kind === "index") {
     const chosen = choosePlatform(document.manifests, wanted);
     if (chosen !== undefined) return chosen.digest;
-  } else if (offers(records, id, platform)) return record.manifest;
+  } else if (offers(image, platform)) return image.manifest;
   throw new HullError("conflict", {
     what: `image ${name} is here without its part for ${formatPlatform(wanted)}: pull it with --platform all`,
   });
 }
 
-function offers(records: ImageRecords, id: Digest, platform: string): boolean {
+function offers(image: ImageRecord, platform: string): boolean {
   const { os, architecture } = parsePlatform(platform);
-  const config: unknown = JSON.parse(records.get(id)?.config ?? "{}");
+  const config: unknown = JSON.parse(image.config);
   return (
     typeof config === "object" &&
     config !== null &&
