@@ -47,10 +47,9 @@ export function neededParts(records: ImageRecords, goes: (hidden: Digest) => boo
     for (const layer of parts.layers) layers.add(layer);
   }
   records.forgetWholes();
-  for (const cached of records.buildCache.layers())
-    for (const layer of cached) {
-      blobs.add(layer.blob);
-      layers.add(layer.diffId);
-    }
+  for (const layer of records.buildCache.layers()) {
+    blobs.add(layer.blob);
+    layers.add(layer.diffId);
+  }
   return { blobs, layers };
 }

@@ -2,7 +2,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import * as v from "valibot";
 import { HullError, messageOf } from "../contract/errors.ts";
-import { BuildCacheRecords, buildCacheTable } from "./build/cache-records.ts";
+import { BuildCacheRecords, buildCacheDeltas, buildCacheTable } from "./build/cache-records.ts";
 import { isDigest } from "./content/content-store.ts";
 import type { Digest } from "./image-store.ts";
 import type { LayerRecord } from "./layer/ingest.ts";
@@ -88,6 +88,7 @@ const migrations = [
    ALTER TABLE tags ADD COLUMN target TEXT NOT NULL DEFAULT '';
    CREATE TABLE wholes (digest TEXT PRIMARY KEY, parts TEXT NOT NULL) STRICT;`,
   buildCacheTable,
+  buildCacheDeltas,
 ];
 
 export class ImageRecords implements Disposable {
@@ -161,9 +162,12 @@ export class ImageRecords implements Disposable {
 
   /** An image's layers are kept in other blobs from now on, unless it was removed or changed meanwhile. */
   replaceParts(image: ImageRecord, parts: Pick<ImageRecord, "manifest" | "layers">): void {
-    this.#db
-      .query("UPDATE images SET manifest = ?3, layers = ?4 WHERE id = ?1 AND manifest = ?2")
-      .run(image.id, image.manifest, parts.manifest, JSON.stringify(parts.layers));
+    this.transaction(() => {
+      this.#db
+        .query("UPDATE images SET manifest = ?3, layers = ?4 WHERE id = ?1 AND manifest = ?2")
+        .run(image.id, image.manifest, parts.manifest, JSON.stringify(parts.layers));
+      for (const layer of parts.layers) this.buildCache.replaceLayer(layer);
+    });
   }
 
   /** All parts of a manifest or index are kept as long as a tag or a digest names it. */

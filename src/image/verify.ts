@@ -71,7 +71,7 @@ class Verifier {
   /** What only the build cache has: damaged, it is forgotten, and the next build makes it anew. */
   async #verifyCache(): Promise<void> {
     const steps = this.#records.buildCache.all();
-    const layers = new Map(steps.flatMap((step) => step.layers).map((layer) => [layer.diffId, layer]));
+    const layers = new Map(this.#records.buildCache.layers().map((layer) => [layer.diffId, layer]));
     for (const [diffId, { blob }] of layers) this.#content.hold(diffId, blob);
     for (const [diffId, layer] of layers) {
       if (this.#layers.has(diffId)) continue;
@@ -79,7 +79,7 @@ class Verifier {
       const damage = await this.#blobDamage(layer.blob);
       await this.#tell("blob", layer.blob, [], damage, async () => {
         for (const step of steps)
-          if (step.layers.some((each) => each.diffId === diffId)) this.#records.buildCache.delete(step.key);
+          if (step.layer?.diffId === diffId) this.#records.buildCache.delete(step.key);
         return "forgotten by the build cache";
       });
       if (damage === "") await this.#verifyLayer(diffId, layer, []);

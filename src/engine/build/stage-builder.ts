@@ -107,7 +107,8 @@ export class StageBuilder implements StageView {
     const key = stepKey(parentOf(parent), step.createdBy, step.key);
     if (this.run.request.useCache) {
       const known =
-        (await this.run.session.cached(key)) ?? this.run.cacheFrom?.find(parent, step.createdBy, step.config);
+        (await this.run.session.cached(key, parent)) ??
+        this.run.cacheFrom?.find(parent, step.createdBy, step.config);
       if (known !== undefined) {
         this.#state = known;
         await this.run.output.text(" ---> Using cache\n");
@@ -127,7 +128,7 @@ export class StageBuilder implements StageView {
       emptyLayer: layer === undefined,
     };
     this.#state = this.run.session.next(parent, withHistory(step.config, history), created, layer);
-    this.run.session.keep({ key, parent: parent.id, createdBy, madeLayer: layer !== undefined }, this.#state);
+    this.run.session.keep({ key, createdBy }, parent, this.#state);
   }
 
   #declare(args: readonly (readonly [string, string | undefined])[], line: number): void {

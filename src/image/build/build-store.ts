@@ -54,8 +54,10 @@ export interface BuildSession extends BuildInbox {
   addLayer(tar: AsyncIterable<Uint8Array>, what: string): Promise<LayerRecord>;
   /** `layer`: what the step made, if it made any. */
   next(state: StageState, config: StageConfig, created: string, layer: LayerRecord | undefined): StageState;
-  cached(key: string): Promise<StageState | undefined>;
-  keep(step: Pick<CachedStep, "key" | "parent" | "createdBy" | "madeLayer">, state: StageState): void;
+  /** What the step of this key makes of `parent`, if it was done before. */
+  cached(key: string, parent: StageState): Promise<StageState | undefined>;
+  /** `state` is what the step has made of `parent`. */
+  keep(step: Pick<CachedStep, "key" | "createdBy">, parent: StageState, state: StageState): void;
   /** The state as an image that workloads can start from and nobody sees; it goes when the last of them does. */
   hidden(state: StageState): Promise<Image>;
   finish(state: StageState, references: readonly string[]): Promise<Image>;

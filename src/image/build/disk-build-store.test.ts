@@ -6,6 +6,7 @@ import { type ImageStoreWithBuilds, openImageStore } from "../store.ts";
 import { importOptions, smallTar, streamOf, tarFile } from "../testing/store.ts";
 import { tempDirectory } from "../testing/temp.ts";
 import type { BuildSession, StageState } from "./build-store.ts";
+import { withHistory } from "./stage-config.ts";
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
@@ -14,7 +15,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 async function step(session: BuildSession, state: StageState, name: string): Promise<StageState> {
   const layer = await session.addLayer(once(smallTar(tarFile(name, name))), name);
   const next = session.next(state, state.config, "2026-01-01T00:00:00Z", layer);
-  session.keep({ key: name, parent: state.id, createdBy: name, madeLayer: true }, next);
+  session.keep({ key: name, createdBy: name }, state, next);
   return next;
 }
 
@@ -65,6 +66,48 @@ test("what steps made outlives the build and the daemon, and goes when it is pru
   }
 });
 
+test("a long build is kept step by step, each as what it adds, and comes back as it was", async () => {
+  await withStore(async (store) => {
+    const steps = 200;
+    const made: StageState[] = [];
+    const nextOf = (session: BuildSession, state: StageState, index: number): StageState => {
+      const line = {
+        created: "2026-01-01T00:00:00Z",
+        createdBy: `ENV V${index}`,
+        author: "",
+        emptyLayer: true,
+      };
+      const env = [...state.config.env, `V${index}=the value of it`];
+      const labels = { ...state.config.labels, [`label${steps - index}`]: "its text" };
+      const config = withHistory({ ...state.config, env, labels, user: `u${index}` }, line);
+      return session.next(state, config, "2026-01-01T00:00:00Z", undefined);
+    };
+    await store.builds.run(async (session) => {
+      let state = await step(session, session.scratch(), "first");
+      for (let index = 0; index < steps; index++) {
+        const next = nextOf(session, state, index);
+        session.keep({ key: `step ${index}`, createdBy: "ENV" }, state, next);
+        state = next;
+        made.push(state);
+      }
+    });
+    const sizes = (await store.builds.usage()).map(({ step: { delta } }) => JSON.stringify(delta).length);
+    expect(sizes).toHaveLength(steps + 1);
+    expect(sizes.at(-1) ?? 0).toBeLessThan(2 * (sizes[2] ?? 0));
+    await store.builds.run(async (session) => {
+      let state = await session.cached("first", session.scratch());
+      for (let index = 0; index < steps && state !== undefined; index++) {
+        state = await session.cached(`step ${index}`, state);
+        expect(state?.json).toBe(made[index]?.json ?? "");
+      }
+      expect(state?.id).toBe(made.at(-1)?.id ?? "");
+      // Of another image the step would make something else.
+      expect(await session.cached("step 5", session.scratch())).toBeUndefined();
+      expect(await session.cached("step 5", made[4] ?? session.scratch())).toBeUndefined();
+    });
+  });
+}, 60_000);
+
 test("a build that fails leaves the steps that were done, and nothing half-made", async () => {
   await withStore(async (store, root) => {
     const failing = store.builds.run(async (session) => {
@@ -84,7 +127,7 @@ test("a step whose layer is damaged or gone is not taken, and verification forge
   await withStore(async (store, root) => {
     await store.builds.run(async (session) => {
       await step(session, session.scratch(), "one");
-      expect((await session.cached("one"))?.layers).toHaveLength(1);
+      expect((await session.cached("one", session.scratch()))?.layers).toHaveLength(1);
     });
     const [blob = ""] = await readdir(join(root, "content/blobs/sha256"));
     await writeFile(join(root, "content/blobs/sha256", blob), "damaged");
@@ -101,7 +144,7 @@ test("a step whose layer is damaged or gone is not taken, and verification forge
     expect(await store.verify(options)).toBe(true);
     expect(parts).toContain("forgotten by the build cache");
     await store.builds.run(async (session) => {
-      expect(await session.cached("one")).toBeUndefined();
+      expect(await session.cached("one", session.scratch())).toBeUndefined();
     });
   });
 });

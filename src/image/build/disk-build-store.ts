@@ -1,5 +1,5 @@
 /** Builds' part of the image store on disk. */
-
+import * as v from "valibot";
 import type { Collector } from "../collector.ts";
 import type { ContentStore } from "../content/content-store.ts";
 import { digestOf } from "../content/content-store.ts";
@@ -21,6 +21,7 @@ import type {
 } from "./build-store.ts";
 import type { CachedStep } from "./cache-records.ts";
 import { BuildContext } from "./context.ts";
+import { applyDelta, deltaOf, type Json } from "./json-delta.ts";
 import { checkStageSize, emptyStage, formatStage, parseStage, type StageConfig } from "./stage-config.ts";
 import { openImageTree } from "./tree/image-tree.ts";
 
@@ -76,7 +77,7 @@ export class DiskBuildStore extends DiskBuildInbox implements BuildStore {
     const counted = new Set<Digest>();
     const usage: CacheUsage[] = [];
     for (const step of records.buildCache.all()) {
-      const own = ownLayer(step);
+      const own = step.layer;
       const first = own !== undefined && !counted.has(own.diffId);
       if (own !== undefined) counted.add(own.diffId);
       usage.push({
@@ -95,12 +96,10 @@ export class DiskBuildStore extends DiskBuildInbox implements BuildStore {
     records.transaction(() => {
       for (const key of keys) records.buildCache.delete(key);
     });
-    const left = new Set(
-      records.buildCache.all().flatMap((step) => step.layers.map((layer) => layer.diffId)),
-    );
+    const left = new Set(records.buildCache.layers().map((layer) => layer.diffId));
     const freed = new Map<Digest, number>();
     for (const { step, shared } of before) {
-      const own = ownLayer(step);
+      const own = step.layer;
       if (own === undefined || !keys.has(step.key) || shared || left.has(own.diffId)) continue;
       freed.set(own.diffId, await this.#bytesOf(own));
     }
@@ -114,10 +113,6 @@ export class DiskBuildStore extends DiskBuildInbox implements BuildStore {
       (await bytesOnDisk(content.layerPath(layer.diffId))) + (await bytesOnDisk(content.blobPath(layer.blob)))
     );
   }
-}
-
-function ownLayer(step: CachedStep): LayerRecord | undefined {
-  return step.madeLayer ? step.layers.at(-1) : undefined;
 }
 
 class DiskBuildSession extends DiskBuildInbox implements BuildSession {
@@ -162,24 +157,36 @@ class DiskBuildSession extends DiskBuildInbox implements BuildSession {
     return { id: digestOf(Buffer.from(json)), json, config, layers };
   }
 
-  /** A step whose layers are not all on disk any more is as good as unknown. */
-  async cached(key: string): Promise<StageState | undefined> {
+  /** A step whose layer is not on disk any more is as good as unknown. */
+  async cached(key: string, parent: StageState): Promise<StageState | undefined> {
     const { records, content } = this.#parts;
     const step = records.buildCache.get(key);
     if (step === undefined) return undefined;
-    for (const layer of step.layers) {
-      const [size, blob] = [await content.layerSize(layer.diffId), await content.blobSize(layer.blob)];
-      if (size !== undefined && blob !== undefined) continue;
-      records.buildCache.delete(key);
-      return undefined;
-    }
-    records.buildCache.use(key);
-    return stateOf(step.id, step.config, step.layers);
+    const { layer } = step;
+    const gone =
+      layer !== undefined &&
+      ((await content.layerSize(layer.diffId)) === undefined ||
+        (await content.blobSize(layer.blob)) === undefined);
+    const state = gone ? undefined : stateAfter(parent, step);
+    if (state === undefined) records.buildCache.delete(key);
+    else records.buildCache.use(key);
+    return state;
   }
 
-  keep(step: Pick<CachedStep, "key" | "parent" | "createdBy" | "madeLayer">, state: StageState): void {
+  keep(
+    { key, createdBy }: Pick<CachedStep, "key" | "createdBy">,
+    parent: StageState,
+    state: StageState,
+  ): void {
     if (state.id === "") return;
-    this.#parts.records.buildCache.put({ ...step, id: state.id, config: state.json, layers: state.layers });
+    this.#parts.records.buildCache.put({
+      key,
+      id: state.id,
+      parent: parent.id,
+      createdBy,
+      delta: deltaOf(documentOf(parent), documentOf(state)),
+      layer: state.layers.length > parent.layers.length ? state.layers.at(-1) : undefined,
+    });
   }
 
   async hidden(state: StageState): Promise<Image> {
@@ -229,6 +236,31 @@ class DiskBuildSession extends DiskBuildInbox implements BuildSession {
 
 function holdLayers(content: ContentStore, layers: readonly LayerRecord[]): void {
   for (const layer of layers) content.hold(layer.diffId, layer.blob);
+}
+
+function documentOf({ json }: StageState): Json {
+  // Whatever JSON.parse gives is of this type.
+  const document: Json = JSON.parse(json === "" ? "{}" : json);
+  return document;
+}
+
+/** Undefined when the step was another's: its id tells. */
+function stateAfter(parent: StageState, { id, delta, layer }: CachedStep): StageState | undefined {
+  const layers = layer === undefined ? parent.layers : [...parent.layers, layer];
+  try {
+    const told = JSON.stringify(applyDelta(documentOf(parent), delta));
+    const { config } = stateOf(id, told, layers);
+    const { created } = v.parse(v.object({ created: v.string() }), JSON.parse(told));
+    // Members are in their order again.
+    const json = formatStage(
+      config,
+      created,
+      layers.map(({ diffId }) => diffId),
+    );
+    return digestOf(Buffer.from(json)) === id ? { id, json, config, layers } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function stateOf(id: Digest, json: string, layers: readonly LayerRecord[]): StageState {

@@ -5,12 +5,11 @@ import type { Digest } from "../image-store.ts";
 
 export const digestSchema = v.custom<Digest>((value) => typeof value === "string" && isDigest(value));
 
-export const layersSchema = v.array(
-  v.object({
-    diffId: digestSchema,
-    blob: digestSchema,
-    blobBytes: v.number(),
-    compression: v.picklist(["none", "gzip", "zstd", "xz"]),
-    layerBytes: v.number(),
-  }),
-);
+export const layerSchema = v.object({
+  diffId: digestSchema,
+  blob: digestSchema,
+  blobBytes: v.number(),
+  compression: v.picklist(["none", "gzip", "zstd", "xz"]),
+  layerBytes: v.number(),
+});
+export const layersSchema = v.array(layerSchema);
