@@ -8,6 +8,7 @@ import type { RegistryClient } from "./client.ts";
 import { byteReporter, type RegistryContext, shortDigest } from "./context.ts";
 import { maxDocumentBytes } from "./documents.ts";
 import { download } from "./download.ts";
+import { pastMirrors } from "./fallback.ts";
 
 /** A config, whole in memory. Throws `tooLarge`, `digestMismatch`, and as `download` does. */
 export async function fetchConfig(
@@ -22,11 +23,14 @@ export async function fetchConfig(
       value: `${descriptor.size} bytes`,
       limit: `${maxDocumentBytes} bytes`,
     });
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of download(client, descriptor, { what, signal: client.signal })) chunks.push(chunk);
-  const bytes = Buffer.concat(chunks);
-  verifyBytes(what, descriptor.digest, bytes);
-  return bytes;
+  return pastMirrors(client, async (passed) => {
+    const chunks: Uint8Array[] = [];
+    const options = { what, signal: client.signal, passed };
+    for await (const chunk of download(client, descriptor, options)) chunks.push(chunk);
+    const bytes = Buffer.concat(chunks);
+    verifyBytes(what, descriptor.digest, bytes);
+    return bytes;
+  });
 }
 
 /** Fetches a blob into the content store, unless it is there. */
@@ -46,25 +50,27 @@ export async function fetchBlob(
   onProgress({ status: "Pulling fs layer", id });
   const what = `the blob ${id} of ${name}`;
   await context.blobs.join(descriptor.digest, client.signal, onProgress, (signal, emit) =>
-    context.places.take(signal, async () => {
-      await using file = content.create();
-      const hash = new Bun.CryptoHasher("sha256");
-      const report = byteReporter("Downloading", id, descriptor.size, emit);
-      const onWait = (seconds: number): void => emit({ status: `Retrying in ${seconds} seconds`, id });
-      try {
-        for await (const chunk of download(client, descriptor, { what, signal, onWait })) {
-          hash.update(chunk);
-          file.out.write(chunk);
-          await file.out.drain();
-          report(chunk.length);
+    context.places.take(signal, () =>
+      pastMirrors(client, async (passed) => {
+        await using file = content.create();
+        const hash = new Bun.CryptoHasher("sha256");
+        const report = byteReporter("Downloading", id, descriptor.size, emit);
+        const onWait = (seconds: number): void => emit({ status: `Retrying in ${seconds} seconds`, id });
+        try {
+          for await (const chunk of download(client, descriptor, { what, signal, onWait, passed })) {
+            hash.update(chunk);
+            file.out.write(chunk);
+            await file.out.drain();
+            report(chunk.length);
+          }
+          const actual: Digest = `sha256:${hash.digest("hex")}`;
+          verify(what, descriptor.digest, actual);
+          await content.publishBlob(file, descriptor.digest);
+        } catch (error) {
+          throw naming(what, error);
         }
-        const actual: Digest = `sha256:${hash.digest("hex")}`;
-        verify(what, descriptor.digest, actual);
-        await content.publishBlob(file, descriptor.digest);
-      } catch (error) {
-        throw naming(what, error);
-      }
-    }),
+      }),
+    ),
   );
   onProgress({ status: "Download complete", id });
 }

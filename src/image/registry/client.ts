@@ -31,7 +31,8 @@ export interface ClientOptions {
 export interface ReadOptions extends Pick<Call, "headers" | "accept"> {
   readonly method?: "GET" | "HEAD";
   readonly signal?: AbortSignal;
-  readonly withoutMirrors?: boolean;
+  /** So many mirrors, the first ones, are not asked. */
+  readonly passed?: number;
 }
 
 /** The registry does not have what was asked for. */
@@ -80,6 +81,10 @@ export class RegistryClient {
     );
   }
 
+  get mirrorCount(): number {
+    return this.#mirrors.length;
+  }
+
   /** Later requests read this repository of the same registry too. */
   wantAlso(path: string): void {
     this.#own.authorizer.want(`repository:${path}:pull`);
@@ -95,9 +100,9 @@ export class RegistryClient {
 
   /** One attempt, at each mirror and then at the registry itself. Throws `RequestFailure`, `RegistryNotFound`, `Denied`. */
   async readOnce(path: string, options: ReadOptions = {}): Promise<RegistryReply> {
-    const { method = "GET", signal = this.signal, withoutMirrors = false, ...rest } = options;
+    const { method = "GET", signal = this.signal, passed = 0, ...rest } = options;
     const call: Call = { ...rest, method, at: `${this.path}/${path}` };
-    for (const mirror of withoutMirrors ? [] : this.#mirrors) {
+    for (const mirror of this.#mirrors.slice(passed)) {
       // Whatever is wrong with a mirror, the next in line may have it.
       const reply = await this.#ask(mirror, call, signal).catch(() => undefined);
       signal.throwIfAborted();

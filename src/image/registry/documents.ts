@@ -6,6 +6,7 @@ import { verifyBytes } from "../layer/ingest.ts";
 import { type Descriptor, type ManifestDocument, mediaTypes, parseManifest } from "../manifest.ts";
 import { canonicalName, familiarName, type Reference } from "../reference.ts";
 import { type RegistryClient, RegistryNotFound } from "./client.ts";
+import { pastMirrors } from "./fallback.ts";
 
 /** Bytes of a manifest, an index or a config. Docker's and most registries' own limit is 4 MiB. */
 export const maxDocumentBytes = 8 * 1024 * 1024;
@@ -46,11 +47,11 @@ async function fetchDocument(
   const what = `the manifest of ${name}`;
   if ((size ?? 0) > maxDocumentBytes)
     throw new HullError("tooLarge", { what, value: `${size} bytes`, limit: `${maxDocumentBytes} bytes` });
-  try {
+  const attempt = async (passed: number): Promise<FetchedDocument> => {
     const { bytes, type } = await client.retrying(
       what,
       async () => {
-        const reply = await client.readOnce(`manifests/${which}`, { accept: acceptedTypes });
+        const reply = await client.readOnce(`manifests/${which}`, { accept: acceptedTypes, passed });
         return { bytes: await reply.bytes(maxDocumentBytes), type: reply.header("content-type") };
       },
       client.signal,
@@ -63,6 +64,9 @@ async function fetchDocument(
       });
     const document = parseManifest(bytes.toString("utf8"), what);
     return { digest: digestOf(bytes), bytes, document, mediaType: mediaTypeOf(document, type) };
+  };
+  try {
+    return await pastMirrors(client, attempt);
   } catch (error) {
     if (!(error instanceof RegistryNotFound)) throw error;
     throw new HullError("manifestUnknown", { reference: name, why: `: ${error.message}` }, { cause: error });

@@ -12,6 +12,8 @@ export interface DownloadOptions {
   /** Names the blob in errors: `layer 0123 of alpine:3`. */
   readonly what: string;
   readonly signal: AbortSignal;
+  /** So many mirrors, the first ones, are not asked. */
+  readonly passed?: number;
   /** A pause before the next attempt, in seconds. */
   readonly onWait?: (seconds: number) => void;
 }
@@ -56,11 +58,11 @@ async function* attempt(
   client: RegistryClient,
   descriptor: Blob,
   offset: number,
-  { what, signal }: DownloadOptions,
+  { what, signal, passed = 0 }: DownloadOptions,
   earlier: number,
 ): AsyncGenerator<Uint8Array> {
   const headers = offset === 0 ? {} : { range: `bytes=${offset}-` };
-  const options = { headers, signal, withoutMirrors: earlier > 0 };
+  const options = { headers, signal, passed: earlier > 0 ? client.mirrorCount : passed };
   const reply = await client.readOnce(`blobs/${descriptor.digest}`, options).catch((error: unknown) => {
     if (!(error instanceof RegistryNotFound)) throw error;
     const { urls = [] } = descriptor;

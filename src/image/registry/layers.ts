@@ -8,6 +8,7 @@ import type { ImageRecords } from "../records.ts";
 import type { RegistryClient } from "./client.ts";
 import { byteReporter, type RegistryContext, shortDigest } from "./context.ts";
 import { download } from "./download.ts";
+import { pastMirrors } from "./fallback.ts";
 
 export interface LayersToFetch {
   readonly client: RegistryClient;
@@ -88,41 +89,49 @@ async function fetchLayer(
 ): Promise<LayerRecord> {
   const { what, diffId, signal, emit } = how;
   const id = shortDigest(descriptor.digest);
-  const total = descriptor.size;
-  const report = byteReporter("Downloading", id, total, emit);
-  const extracting = (bytes: number): void =>
-    emit({ status: "Extracting", id, progressDetail: { current: bytes, total } });
   const onWait = (seconds: number): void => emit({ status: `Retrying in ${seconds} seconds`, id });
-  let current = 0;
-  let arrived = false;
-  let taken = 0;
-  try {
-    const layer = await ingestLayer(context.content, download(client, descriptor, { what, signal, onWait }), {
+  const attempt = (passed: number): Promise<LayerRecord> =>
+    ingestLayer(context.content, download(client, descriptor, { what, signal, onWait, passed }), {
       what,
       expectedBlob: descriptor.digest,
       ...(diffId === undefined ? {} : { expectedDiffId: diffId }),
-      onBytes: (bytes) => {
-        report(bytes);
-        current += bytes;
-        if (current === total) emit({ status: "Verifying Checksum", id });
-      },
-      onArrived: () => {
-        emit({ status: "Download complete", id });
-        arrived = true;
-        extracting(taken);
-      },
-      onTaken: (bytes) => {
-        taken = bytes;
-        // It goes on while the layer still arrives, whose bar is the one to show then.
-        if (arrived) extracting(taken);
-      },
+      ...layerReporter(id, descriptor.size, emit),
     });
-    extracting(total);
+  try {
+    const layer = await pastMirrors(client, attempt);
+    emit({ status: "Extracting", id, progressDetail: { current: descriptor.size, total: descriptor.size } });
     context.fetched.set(descriptor.digest, layer);
     return layer;
   } catch (error) {
     throw naming(what, error);
   }
+}
+
+/** The bars of one layer, one after the other. */
+function layerReporter(id: string, total: number, emit: (event: ProgressEvent) => void) {
+  const report = byteReporter("Downloading", id, total, emit);
+  let current = 0;
+  let arrived = false;
+  let taken = 0;
+  const extracting = (): void =>
+    emit({ status: "Extracting", id, progressDetail: { current: taken, total } });
+  return {
+    onBytes: (bytes: number): void => {
+      report(bytes);
+      current += bytes;
+      if (current === total) emit({ status: "Verifying Checksum", id });
+    },
+    onArrived: (): void => {
+      emit({ status: "Download complete", id });
+      arrived = true;
+      extracting();
+    },
+    onTaken: (bytes: number): void => {
+      taken = bytes;
+      // It goes on while the layer still arrives, whose bar is the one to show then.
+      if (arrived) extracting();
+    },
+  };
 }
 
 /** Layers of images that are here, by the digest of the blob. */

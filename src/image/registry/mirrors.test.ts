@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { makeAuthority, pemOf } from "../../../test/support/certificates.ts";
 import { digestOf } from "../content/content-store.ts";
-import type { PullOptions } from "../image-store.ts";
+import type { ProgressEvent, PullOptions } from "../image-store.ts";
 import { challenge, failure, fakeImage, fakeRegistry } from "../testing/fake-registry.ts";
 import { contentOf, testSettings, testStore } from "../testing/store.ts";
 
@@ -47,18 +47,45 @@ test("a mirror has its own credentials, and a path; what it breaks off the regis
   expect(registry.requests.map(({ headers }) => headers.get("range"))).toContain("bytes=40-");
 });
 
-test("a mirror that gives something else than what was asked for is found out", async () => {
-  await using mirror = fakeRegistry(image, (_, url) =>
-    url.pathname.endsWith(digestOf(image.layer)) ? new Response(fakeImage("jello").layer) : undefined,
-  );
-  await using registry = fakeRegistry(image);
-  await using own = await testStore({
-    ...testSettings,
-    mirrors: { [registry.host]: [`http://${mirror.host}`] },
-  });
-  expect(await failure(own.store.pull(`${registry.host}/x/y:1`, quiet))).toMatchObject({
-    code: "digestMismatch",
-  });
+test("a mirror that gives something else than what was asked for is passed over", async () => {
+  const other = fakeImage("jello");
+  const [config = ""] = [...image.blobs.keys()].filter((digest) => digest !== digestOf(image.layer));
+  const wrongs: readonly ((url: URL) => Response | undefined)[] = [
+    (url) => (url.pathname.endsWith(digestOf(image.layer)) ? new Response(other.layer) : undefined),
+    (url) =>
+      url.pathname.endsWith(digestOf(image.layer)) ? new Response("far too much".repeat(9999)) : undefined,
+    (url) =>
+      url.pathname.endsWith(config)
+        ? new Response(Buffer.alloc(image.blobs.get(config)?.length ?? 0))
+        : undefined,
+    (url) => (url.pathname.endsWith("/manifests/1") ? new Response("<html>Welcome</html>") : undefined),
+  ];
+  for (const wrong of wrongs) {
+    await using mirror = fakeRegistry(image, (_, url) => wrong(url));
+    await using second = fakeRegistry(image, (_, url) => wrong(url));
+    await using registry = fakeRegistry(image);
+    const mirrors = { [registry.host]: [`http://${mirror.host}`, `http://${second.host}`] };
+    await using own = await testStore({ ...testSettings, mirrors });
+    const events: ProgressEvent[] = [];
+    const onProgress = (event: ProgressEvent) => void events.push(event);
+    const pulled = await own.store.pull(`${registry.host}/x/y:1`, { ...quiet, onProgress });
+    expect(pulled.references).toEqual([`${registry.host}/x/y:1`]);
+    // Each was asked for it, and the registry for no more than that.
+    for (const { requests } of [mirror, second]) expect(requests.length).toBeGreaterThan(0);
+    expect(registry.requests.filter(({ url }) => !url.endsWith("/v2/")).length).toBe(1);
+    expect(events.at(-1)?.status).toStartWith("Status: Downloaded newer image");
+  }
+});
+
+test("when all of them give something else, that is said", async () => {
+  const give = (_: Request, url: URL) =>
+    url.pathname.endsWith(digestOf(image.layer)) ? new Response(fakeImage("jello").layer) : undefined;
+  await using mirror = fakeRegistry(image, give);
+  await using registry = fakeRegistry(image, give);
+  const mirrors = { [registry.host]: [`http://${mirror.host}`] };
+  await using own = await testStore({ ...testSettings, mirrors });
+  const error = await failure(own.store.pull(`${registry.host}/x/y:1`, quiet));
+  expect(error).toMatchObject({ code: "digestMismatch" });
   expect(await contentOf(own.root)).toEqual([]);
 });
 
