@@ -4,6 +4,6 @@
 #include "common.h"
 
 // At boot: the kernel is not to hear of the next change.
-void generation_hold(void);
+int generation_hold(void);
 // Lets it hear, a moment after the workload has started. Milliseconds until it has to be called again, or -1.
 int generation_release(bool workload_runs);
