@@ -8,7 +8,7 @@
 #define GROUP "/sys/fs/cgroup/workload"
 
 // Bytes of the machine's memory that the workload cannot have, so that it is what runs out, not the agent.
-static const uint64_t memory_reserve = 8 * 1024 * 1024;
+static const uint64_t memory_reserve = 12 * 1024 * 1024;
 
 // What /proc/meminfo calls MemAvailable: the most that can be given to the workload.
 static uint64_t memory_available(void) {
