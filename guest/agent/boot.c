@@ -1,17 +1,15 @@
 #include "boot.h"
 
 #include <fcntl.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "common.h"
 #include "files.h"
 #include "generation.h"
+#include "spaces.h"
 
 static int load_module(const char *name) {
   char path[160];
@@ -51,12 +49,6 @@ static int move_root(void) {
   return 0;
 }
 
-static int bring_up_loopback(void) {
-  cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-  return fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &request);
-}
-
 int boot(void) {
   umask(022);
   // A process of the workload that sees a child of the agent before its exec must not look into it.
@@ -75,8 +67,5 @@ int boot(void) {
   if (generation_hold() < 0) return -1;
   // Nobody waits for large pieces of memory here; the kernel would wake up twice a second to make some.
   write_file("/proc/sys/vm/compaction_proactiveness", "0");
-  // As a container has it, whose network is its own: pings and low ports without privileges.
-  write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
-  write_file("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
-  return bring_up_loopback();
+  return spaces_prepare();
 }

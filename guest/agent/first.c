@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include "mounts.h"
+#include "spaces.h"
 
 // What is passed beside the plan: the standard streams, the pipe for the report, the root.
 enum { passed_report = 3, passed_root = 4, passed_count = 5 };
@@ -17,7 +18,7 @@ static int orders = -1;  // the agent's end of the socket
 static struct {
   struct mounts_entry entry;
   char *hostname;
-  bool read_only;
+  bool read_only, alone;
   int root;
 } own;
 
@@ -56,13 +57,14 @@ static int receive_header(int fd, uint32_t *length, int passed[passed_count]) {
   return 0;
 }
 
-int first_start(const struct child_plan *plan, const char *hostname, bool read_only, int root) {
+int first_start(const struct child_plan *plan, const struct first_terms *terms) {
   struct writer order cleanup_writer = {0};
   int passed[passed_count] = {plan->standard[0], plan->standard[1], plan->standard[2]};
   passed[passed_report] = plan->report_fd;
-  passed[passed_root] = root;
-  write_string(&order, hostname);
-  write_number(&order, read_only, 1);
+  passed[passed_root] = terms->root;
+  write_string(&order, terms->hostname);
+  write_number(&order, terms->read_only, 1);
+  write_number(&order, terms->alone, 1);
   write_bytes(&order, plan->fields.at, plan->fields.end - plan->fields.at);
   int sent = send_header(order.used, passed) < 0 ? -1 : send_all(orders, order.data, order.used);
   close(orders);
@@ -80,6 +82,7 @@ static int follow_orders(int fd) {
   struct reader fields = {.at = data, .end = data + length};
   own.hostname = read_string(&fields, NULL);
   own.read_only = read_number(&fields, 1) != 0;
+  own.alone = read_number(&fields, 1) != 0;
   own.root = passed[passed_root];
   struct child_plan plan = {.main = true, .standard = {passed[0], passed[1], passed[2]}, .report_fd = passed[passed_report]};
   struct child_terms terms;
@@ -91,7 +94,8 @@ static int follow_orders(int fd) {
 int first_enter(bool terminal, struct failure *failure) {
   if (sethostname(own.hostname, strlen(own.hostname)) < 0)
     return fail_errno(failure, "cannot set the host name %s", own.hostname);
-  return mounts_enter(&own.entry, own.root, own.read_only, terminal, failure);
+  if (own.alone && spaces_enter_lone() < 0) return fail_errno(failure, "cannot leave the network");
+  return mounts_enter(&own.entry, &(struct mounts_terms){own.root, own.read_only, own.alone, terminal}, failure);
 }
 
 pid_t first_make(int group) {

@@ -7,8 +7,14 @@
 
 // Makes it, in the control group; returns its number, or -1.
 pid_t first_make(int group);
+// What it is told beside the plan; `alone`: it has no network.
+struct first_terms {
+  const char *hostname;
+  bool read_only, alone;
+  int root;
+};
 // Tells it the plan, whose descriptors it gets copies of, and the tree of its root. 0, or -1.
-int first_start(const struct child_plan *plan, const char *hostname, bool read_only, int root);
+int first_start(const struct child_plan *plan, const struct first_terms *terms);
 
 // In the first process: enters the root.
 int first_enter(bool terminal, struct failure *failure);

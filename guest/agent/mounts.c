@@ -10,6 +10,7 @@
 #include "disks.h"
 #include "files.h"
 #include "protocol.h"
+#include "spaces.h"
 
 // The disk of a workload that has one already, and the file system that is there before a new workload is.
 #define WRITABLE "/writable"
@@ -304,14 +305,22 @@ static int above_standard(int fd) {
   return moved;
 }
 
+// The interfaces it shows are those of the network name space that it is made in.
+static int detached_sys(void) {
+  struct mount_attr closed = {.attr_set = MOUNT_ATTR_RDONLY};
+  int sys = above_standard(detached("sysfs"));
+  return sys < 0 || mount_setattr(sys, "", AT_EMPTY_PATH, &closed, sizeof closed) < 0 ? -1 : sys;
+}
+
 int mounts_prepare_entry(struct mounts_entry *entry) {
+  struct mount_attr closed = {.attr_set = MOUNT_ATTR_RDONLY};
   entry->proc = above_standard(detached("proc"));
-  entry->sys = above_standard(detached("sysfs"));
+  entry->sys = detached_sys();
   entry->groups = above_standard(detached("cgroup2"));
   entry->queues = above_standard(detached("mqueue"));
-  struct mount_attr closed = {.attr_set = MOUNT_ATTR_RDONLY};
-  return entry->proc < 0 || entry->queues < 0 ||
-                 mount_setattr(entry->sys, "", AT_EMPTY_PATH, &closed, sizeof closed) < 0 ||
+  if (spaces_enter_lone() < 0) return -1;
+  entry->lone_sys = detached_sys();
+  return spaces_leave_lone() < 0 || entry->proc < 0 || entry->sys < 0 || entry->lone_sys < 0 || entry->queues < 0 ||
                  mount_setattr(entry->groups, "", AT_EMPTY_PATH, &closed, sizeof closed) < 0
              ? -1
              : 0;
@@ -330,21 +339,22 @@ static int move_here(int tree, const char *path, struct failure *failure) {
   return fail_errno(failure, "cannot mount %s", path);
 }
 
-int mounts_enter(const struct mounts_entry *entry, int root, bool read_only, bool terminal, struct failure *failure) {
+int mounts_enter(const struct mounts_entry *entry, const struct mounts_terms *terms, struct failure *failure) {
   // With both arguments the same, the old root ends up on top of the new one and is let go of there.
-  if (move_here(root, MOUNTS_ROOT, failure) < 0) return -1;
+  if (move_here(terms->root, MOUNTS_ROOT, failure) < 0) return -1;
   if (chdir(MOUNTS_ROOT) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
     return fail_errno(failure, "cannot enter the root file system");
-  if (move_here(entry->proc, "/proc", failure) < 0 || move_here(entry->sys, "/sys", failure) < 0 ||
+  if (move_here(entry->proc, "/proc", failure) < 0 ||
+      move_here(terms->alone ? entry->lone_sys : entry->sys, "/sys", failure) < 0 ||
       move_here(entry->groups, "/sys/fs/cgroup", failure) < 0 || move_here(entry->queues, "/dev/mqueue", failure) < 0)
     return -1;
-  if (terminal) {
+  if (terms->terminal) {
     char name[64];
     if (ttyname_r(0, name, sizeof name) != 0 || create_file("/dev/console", "", 0) < 0 ||
         mount(name, "/dev/console", NULL, MS_BIND, NULL) < 0)
       return fail_errno(failure, "cannot bind /dev/console");
   }
-  if (read_only && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+  if (terms->read_only && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
     return fail_errno(failure, "cannot make the root file system read-only");
   return 0;
 }

@@ -25,12 +25,16 @@ const int *mounts_open_layers(void);
 size_t mounts_layer_count(void);
 // Mounts that depend on the name spaces of who makes them, and are nowhere yet.
 struct mounts_entry {
-  int proc, sys, groups, queues;
+  int proc, sys, lone_sys, groups, queues;
+};
+struct mounts_terms {
+  int root;
+  bool read_only, alone, terminal;
 };
 // In the first process's new name spaces.
 int mounts_prepare_entry(struct mounts_entry *entry);
 // The finished root with all that is mounted in it, as a tree for `mounts_enter`.
 int mounts_root_tree(void);
 // In the first process: makes the root the only thing to be seen, with the prepared mounts in it.
-int mounts_enter(const struct mounts_entry *entry, int root, bool read_only, bool terminal, struct failure *failure);
+int mounts_enter(const struct mounts_entry *entry, const struct mounts_terms *terms, struct failure *failure);
 void mounts_take_down(void);

@@ -11,11 +11,16 @@
 #include "netlink.h"
 #include "protocol.h"
 
+// The interface that is ready before anything is known of the workload's network, and what keeps it silent until its
+// identity is its own: with IPv6, it would have an address and send packets as soon as it is up.
+#define PREPARED "eth0"
+#define SILENCE "net/ipv6/conf/" PREPARED "/disable_ipv6"
+
 enum { routes_maximum = 256, mac_bytes = 6 };
 
 // What is on a card now: the fields it was made from, so that one that stays the same is told from one that changes.
 struct card {
-  bool used;
+  bool used, prepared;
   uint8_t *fields;
   size_t size;
   int index;
@@ -34,6 +39,7 @@ struct route {
 static struct card cards[CARDS_MAXIMUM];
 static struct route routes[routes_maximum];
 static size_t route_count;
+static bool closed;
 
 static int fail_malformed(struct failure *failure) {
   return fail(failure, RESULT_INVALID, "the network's description is malformed");
@@ -76,14 +82,14 @@ static int change_link(int index, const char *name, const char *mac, uint32_t mt
   struct ifinfomsg link = {.ifi_family = AF_UNSPEC, .ifi_index = index};
   struct netlink_message message;
   netlink_begin(&message, RTM_NEWLINK, 0, &link, sizeof link);
-  netlink_add(&message, IFLA_IFNAME, name, strlen(name) + 1);
-  netlink_add(&message, IFLA_ADDRESS, mac, mac_bytes);
+  if (name) netlink_add(&message, IFLA_IFNAME, name, strlen(name) + 1);
+  if (mac) netlink_add(&message, IFLA_ADDRESS, mac, mac_bytes);
   if (mtu) netlink_add(&message, IFLA_MTU, &mtu, sizeof mtu);
   return netlink_ask(&message);
 }
 
-static int bring_up(int index) {
-  struct ifinfomsg link = {.ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+static int bring(int index, unsigned flags) {
+  struct ifinfomsg link = {.ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = flags, .ifi_change = IFF_UP};
   struct netlink_message message;
   netlink_begin(&message, RTM_NEWLINK, 0, &link, sizeof link);
   return netlink_ask(&message);
@@ -124,9 +130,55 @@ static int change_route(const struct route *route, uint16_t type) {
   return netlink_ask(&message);
 }
 
+int network_prepare(void) {
+  struct card *card = &cards[0];
+  struct failure failure;
+  char present[CARDS_NAME], state[16] = "";
+  if (!getenv("HULL_CARD")) return 0;
+  if (cards_bind(0, present, &failure) < 0) {
+    console("%s", failure.message);
+    return -1;
+  }
+  card->index = if_nametoindex(present);
+  card->prepared = true;
+  if (change_link(card->index, PREPARED, NULL, 0) < 0 || write_parameter(SILENCE, "1") < 0 ||
+      bring(card->index, IFF_UP) < 0)
+    return -1;
+  // The kernel does the rest by itself.
+  for (int tries = 0; strcmp(state, "up\n") != 0; tries++) {
+    cleanup_file FILE *file = fopen("/sys/class/net/" PREPARED "/operstate", "re");
+    if (!file || !fgets(state, sizeof state, file) || tries == 5000) return -1;
+    usleep(2000);
+  }
+  return 0;
+}
+
+// Whether these parameters are what a prepared card has.
+static bool is_silence(struct reader parameters) {
+  size_t count = read_number(&parameters, 4);
+  cleanup_free char *path = read_string(&parameters, NULL), *value = read_string(&parameters, NULL);
+  return !parameters.bad && count == 1 && strcmp(path, SILENCE) == 0 && strcmp(value, "1") == 0;
+}
+
+// As if the driver had just been bound.
+static int undo_preparation(struct card *card) {
+  card->prepared = false;
+  return bring(card->index, 0) < 0 ? -1 : write_parameter(SILENCE, "0");
+}
+
+static int find_card(unsigned place, struct failure *failure) {
+  struct card *card = &cards[place];
+  char present[CARDS_NAME];
+  if (card->prepared)
+    return undo_preparation(card) < 0 ? fail_errno(failure, "the network card %u cannot be changed", place) : 0;
+  if (cards_bind(place, present, failure) < 0) return -1;
+  card->index = if_nametoindex(present);
+  return 0;
+}
+
 static int let_go(unsigned place, struct failure *failure) {
   struct card *card = &cards[place];
-  if (!card->used) return 0;
+  if (!card->used && !card->prepared) return 0;
   free(card->fields);
   *card = (struct card){0};
   return cards_unbind(place, failure);
@@ -139,23 +191,29 @@ static int set_up_card(unsigned place, struct reader *fields, struct failure *fa
   cleanup_free char *mac = read_string(fields, &length);
   uint32_t mtu = read_number(fields, 4);
   if (fields->bad || length != mac_bytes || !*name || strlen(name) >= IFNAMSIZ) return fail_malformed(failure);
-  char present[CARDS_NAME];
-  if (cards_bind(place, present, failure) < 0) return -1;
-  card->used = true;
-  card->index = if_nametoindex(present);
-  if (!card->index || change_link(card->index, name, mac, mtu) < 0)
-    return fail_errno(failure, "cannot set up the interface %s", name);
   struct reader addresses = *fields;
   size_t count = read_number(fields, 4);
   for (size_t i = 0; i < count && !fields->bad; i++) read_address(fields, false);
+  bool ready = card->prepared && strcmp(name, PREPARED) == 0 && is_silence(*fields);
+  if (!ready && find_card(place, failure) < 0) return -1;
+  card->used = true;
+  card->prepared = false;
+  if (!card->index || change_link(card->index, ready ? NULL : name, mac, mtu) < 0)
+    return fail_errno(failure, "cannot set up the interface %s", name);
   // Some of the parameters concern what happens when addresses come and the interface goes up.
-  if (network_parameters(fields, failure) < 0) return -1;
+  if (!ready && network_parameters(fields, failure) < 0) return -1;
   read_number(&addresses, 4);
   for (size_t i = 0; i < count; i++) {
     struct address address = read_address(&addresses, false);
     if (add_address(card->index, &address) < 0) return fail_errno(failure, "cannot give %s its address", name);
   }
-  return bring_up(card->index) < 0 ? fail_errno(failure, "cannot bring up %s", name) : 0;
+  return !ready && bring(card->index, IFF_UP) < 0 ? fail_errno(failure, "cannot bring up %s", name) : 0;
+}
+
+bool network_is_used(void) {
+  for (unsigned place = 0; place < CARDS_MAXIMUM; place++)
+    if (cards[place].used) return true;
+  return false;
 }
 
 // Each card's fields come as one string, which is kept to compare with the next.
@@ -170,12 +228,16 @@ static int apply_cards(struct reader *fields, struct failure *failure) {
     fields->at += size;
   }
   if (fields->bad) return fail_malformed(failure);
+  if (closed && count > 0) return fail(failure, RESULT_INVALID, "the workload was started without a network");
+  // A workload without a network does not see what was prepared (spaces.h).
+  if (count == 0 && !network_is_used()) return 0;
   bool keep[CARDS_MAXIMUM];
   for (unsigned place = 0; place < CARDS_MAXIMUM; place++) {
     struct card *card = &cards[place];
     size_t size = wanted[place].end - wanted[place].at;
     keep[place] = card->used && card->fields && card->size == size && memcmp(card->fields, wanted[place].at, size) == 0;
-    if (!keep[place] && let_go(place, failure) < 0) return -1;
+    bool waits = card->prepared && wanted[place].at;
+    if (!keep[place] && !waits && let_go(place, failure) < 0) return -1;
   }
   for (unsigned place = 0; place < CARDS_MAXIMUM; place++) {
     if (keep[place] || !wanted[place].at) continue;
@@ -220,6 +282,8 @@ static int apply_routes(struct reader *fields, struct failure *failure) {
   }
   return 0;
 }
+
+void network_close(void) { closed = true; }
 
 int network_apply(struct reader *fields, struct failure *failure) {
   return apply_cards(fields, failure) < 0 ? -1 : apply_routes(fields, failure);

@@ -20,8 +20,9 @@
 #include "network.h"
 #include "protocol.h"
 #include "shares.h"
+#include "spaces.h"
 
-static bool ready, read_only_root;
+static bool ready, read_only_root, alone;
 static char *hostname;
 static int root_fd = -1, terminals_fd = -1, group_fd = -1, init_fd = -1, own_pids_fd = -1, random_fd = -1;
 static pid_t first_pid;
@@ -75,8 +76,22 @@ static int set_up_files(struct reader *fields, struct failure *failure) {
   return fields->bad ? fail(failure, RESULT_INVALID, "the set-up request is malformed") : 0;
 }
 
+// Without a network, the workload lives where there is none, whatever has been made ready.
+static int set_up_network(struct reader *fields, struct failure *failure) {
+  if (network_apply(fields, failure) < 0) return -1;
+  if (network_is_used()) return network_parameters(fields, failure);
+  alone = true;
+  network_close();
+  if (spaces_enter_lone() < 0) return fail_errno(failure, "cannot leave the network");
+  int set = network_parameters(fields, failure);
+  if (spaces_leave_lone() == 0) return set;
+  console("cannot return to the agent's own network: %s", strerror(errno));
+  abort();
+}
+
 int workload_prepare(void) {
-  if (mounts_prepare() < 0 || cgroup_prepare() < 0) return -1;
+  // The group may have what memory is left then.
+  if (mounts_prepare() < 0 || network_prepare() < 0 || cgroup_prepare() < 0) return -1;
   group_fd = cgroup_open();
   own_pids_fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
   random_fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
@@ -106,7 +121,7 @@ int workload_set_up(struct reader *fields, struct failure *failure) {
   if (set_machine_id(failure) < 0) return -1;
   terminals_fd = mounts_devices(root_fd, failure);
   if (terminals_fd < 0 || shares_mount(root_fd, fields, failure) < 0 || set_up_files(fields, failure) < 0) return -1;
-  if (network_apply(fields, failure) < 0 || network_parameters(fields, failure) < 0) return -1;
+  if (set_up_network(fields, failure) < 0) return -1;
   if (cgroup_set_up(&limits, failure) < 0) return -1;
   ready = true;
   return 0;
@@ -119,7 +134,8 @@ int workload_open_terminal(void) { return openat(terminals_fd, "ptmx", O_RDWR | 
 
 pid_t workload_start_first(const struct child_plan *plan) {
   cleanup_close int tree = mounts_root_tree();
-  return tree < 0 || first_start(plan, hostname, read_only_root, tree) < 0 ? -1 : first_pid;
+  struct first_terms terms = {.hostname = hostname, .read_only = read_only_root, .alone = alone, .root = tree};
+  return tree < 0 || first_start(plan, &terms) < 0 ? -1 : first_pid;
 }
 
 pid_t workload_clone(void) {
@@ -148,7 +164,7 @@ uint32_t workload_inner_pid(pid_t pid) {
 }
 
 int workload_join(struct failure *failure) {
-  if (setns(init_fd, CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) < 0)
+  if (setns(init_fd, CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | (alone ? CLONE_NEWNET : 0)) < 0)
     return fail_errno(failure, "cannot join the workload");
   return 0;
 }

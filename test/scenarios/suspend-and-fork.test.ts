@@ -66,6 +66,14 @@ describe("a suspended workload", () => {
       expect(after).toBeGreaterThan(before);
       const skew = Math.abs(Number(await inside("box", "date", "+%s")) - Date.now() / 1000);
       expect(skew).toBeLessThan(5);
+      // Its network card can be let go of, and taken again.
+      for (const [verb, interfaces] of [
+        ["disconnect", "lo"],
+        ["connect", "eth0\nlo"],
+      ] as const) {
+        await daemon.hullOk(["network", verb, "bridge", "box"]);
+        expect(await inside("box", "ls", "/sys/class/net")).toBe(interfaces);
+      }
     },
     timeout,
   );

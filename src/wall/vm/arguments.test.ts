@@ -44,10 +44,13 @@ test("the arguments of a machine with two layers", () => {
     ...["-device", "virtio-9p-pci,fsdev=share,mount_tag=share,addr=0x1.2,multifunction=on"],
     ...["-device", "virtio-balloon-pci,free-page-reporting=on,addr=0x1.7,multifunction=on"],
     ...["-netdev", "tap,id=card0,ifname=tap0,script=no,downscript=no,vnet_hdr=on"],
-    ...["-device", "virtio-net-pci,id=card0,romfile=,addr=0x1.3,multifunction=on,netdev=card0"],
-    ...["-device", "virtio-net-pci,id=card1,romfile=,addr=0x1.4,multifunction=on"],
-    ...["-device", "virtio-net-pci,id=card2,romfile=,addr=0x1.5,multifunction=on"],
-    ...["-device", "virtio-net-pci,id=card3,romfile=,addr=0x1.6,multifunction=on"],
+    ...[
+      "-device",
+      "virtio-net-pci,id=card0,romfile=,guest_announce=off,addr=0x1.3,multifunction=on,netdev=card0",
+    ],
+    ...["-device", "virtio-net-pci,id=card1,romfile=,guest_announce=off,addr=0x1.4,multifunction=on"],
+    ...["-device", "virtio-net-pci,id=card2,romfile=,guest_announce=off,addr=0x1.5,multifunction=on"],
+    ...["-device", "virtio-net-pci,id=card3,romfile=,guest_announce=off,addr=0x1.6,multifunction=on"],
     "-blockdev",
     '{"driver":"raw","node-name":"layer0","read-only":true,"discard":"ignore","file":{"driver":"file","filename":"/layers/0","locking":"off"}}',
     ...[
@@ -87,7 +90,8 @@ test("every layer of the largest image has a place of its own on the bus", () =>
 test("a machine that is saved and one that is made of it differ in nothing that the saved state knows of", () => {
   const template = { memory: "/proc/self/fd/3", layerPlaces: 3 };
   const { disks: _, ...empty } = { ...machine, layers: [], taps: [] };
-  const saved = qemuArguments({ ...empty, template: { ...template, step: "save" } });
+  const saved = qemuArguments({ ...empty, taps: ["blind"], template: { ...template, step: "save" } });
+  expect(saved[saved.indexOf("-append") + 1]).toContain(" HULL_CARD=1");
   const restored = qemuArguments({ ...machine, template: { ...template, step: "restore" } });
   const devices = (args: readonly string[]): readonly string[] =>
     args

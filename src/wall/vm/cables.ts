@@ -44,16 +44,50 @@ function layCables(network: SandboxNetwork & { readonly namespace: string }, own
 
 /** A name space that a machine can wait in for its cables: it has the taps. */
 export function makeTaps(owner: number): { readonly namespace: NetworkNamespace; readonly taps: string[] } {
+  return { namespace: namespaceWith(taps, owner), taps };
+}
+
+function namespaceWith(names: readonly string[], owner: number): NetworkNamespace {
   const namespace = makeNetworkNamespace();
   try {
     namespace.within(() => {
-      for (const name of taps) makeTap(name, owner);
+      for (const name of names) makeTap(name, owner);
     });
-    return { namespace, taps };
+    return namespace;
   } catch (error) {
     namespace[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Leads nowhere, and is not taken for one that a cable could be spliced to. */
+export const blindTap = "blind";
+
+/** Until it is disposed, the jail that joins it has to exist. */
+export interface BlindNetwork extends Disposable {
+  readonly network: SandboxNetwork;
+  /** As of `CablePlan`. */
+  readonly lay: () => void;
+}
+
+/**
+ * What a machine is in that has no network, but a card whose driver is bound (arguments.ts): the card has a tap that
+ * leads nowhere, in the sandbox's own name space if it has one.
+ */
+export function makeBlindNetwork(given: SandboxNetwork | undefined, owner: number): BlindNetwork {
+  const path = given?.namespace;
+  const own = path === undefined ? namespaceWith([blindTap], owner) : undefined;
+  const lay = (): void => {
+    if (path === undefined) return;
+    using namespace = new NetworkNamespace(openSync(path, "r"));
+    namespace.within(() => makeTap(blindTap, owner));
+  };
+  const namespace = own?.path ?? path;
+  return {
+    network: { interfaces: [], routes: [], ...given, namespace, taps: [blindTap] },
+    lay,
+    [Symbol.dispose]: () => own?.[Symbol.dispose](),
+  };
 }
 
 /** Cables that came to a machine that runs; `pid` is QEMU's. */

@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
-import { mount, mountFlag } from "../../host/mount.ts";
+import { mount, mountFlag, unmount } from "../../host/mount.ts";
 import { run } from "../../host/spawn.ts";
 
 export interface DeviceNode {
@@ -31,6 +31,12 @@ export class DeviceNodes {
     if (code !== 0 && !existsSync(path))
       throw new HullError("internal", { what: `cannot make the device ${name}: ${stderr.trim()}` });
     return path;
+  }
+
+  /** Jails that have a node bound keep it. */
+  close(): void {
+    if (this.#mounted) unmount(this.#directory);
+    this.#mounted = false;
   }
 
   #mount(): void {

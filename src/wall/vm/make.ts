@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import type { Logger } from "../../contract/logger.ts";
 import { memoryFileOf } from "../../host/memory-file.ts";
 import type { ContainerOptions, OciContainer } from "../oci/runtime.ts";
+import { makeBlindNetwork } from "./cables.ts";
 import { createJail } from "./create-jail.ts";
 import { diskBytesOf, diskFiles, prepareDisk } from "./disk.ts";
 import { greet } from "./greet.ts";
@@ -71,15 +72,21 @@ export async function makeJail(
   { disks, freshDisk }: { readonly disks: readonly string[]; readonly freshDisk: boolean },
   options: ContainerOptions,
 ): Promise<OciContainer> {
-  const { runtime, layout, template, saved } = parts;
-  const config = await configOf(parts, disks, freshDisk);
+  const { runtime, layout, template, saved, spec } = parts;
   const image = imageOf(parts);
-  if (image === undefined) return createJail(runtime, config, layout, options, [], parts.lay);
+  if (image === undefined) {
+    const config = await configOf(parts, disks, freshDisk);
+    return createJail(runtime, config, layout, options, [], parts.lay);
+  }
+  const isWired = (spec.network?.taps.length ?? 0) > 0;
+  using blind = isWired ? undefined : makeBlindNetwork(spec.network, jailUser(spec));
+  const wired = blind === undefined ? parts : { ...parts, spec: { ...spec, network: blind.network } };
+  const config = await configOf(wired, disks, freshDisk);
   const devices =
     saved === undefined ? template?.openDevices() : memoryFileOf("devices", saved.image.devices);
   const more = [image.memory, devices ?? -1];
   try {
-    return await createJail(runtime, config, layout, options, more, parts.lay);
+    return await createJail(runtime, config, layout, options, more, blind?.lay ?? parts.lay);
   } finally {
     if (devices !== undefined) closeSync(devices);
   }

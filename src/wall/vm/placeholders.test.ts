@@ -98,7 +98,13 @@ async function makeNetwork(user: number) {
     await ip("-n", name, "address", "add", `10.9.${index}.1/24`, "dev", tap);
     await ip("-n", name, "link", "set", tap, "up");
   }
-  return { namespace: `/run/netns/${name}`, [Symbol.asyncDispose]: () => ip("netns", "delete", name) };
+  return { name, namespace: `/run/netns/${name}`, [Symbol.asyncDispose]: () => ip("netns", "delete", name) };
+}
+
+/** How many have come out of the guest. */
+async function packetsOf(namespace: string, tap: string): Promise<number> {
+  const { stdout } = await run(["ip", "-n", namespace, "-j", "-s", "link", "show", tap]);
+  return JSON.parse(stdout)[0].stats64.rx.packets;
 }
 
 describe.each([
@@ -127,6 +133,53 @@ describe.each([
       expect(forward).toBe("1");
       // Cards that nobody uses are not to be seen: there are these two and loopback.
       expect(links).toBe("3");
+    },
+    patience,
+  );
+
+  test(
+    "has the addresses that its identity gives it, and has sent nothing before",
+    async () => {
+      const script =
+        "ip address show eth0; ip route; ls /sys/class/net; cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6";
+      for (const silent of [true, false]) {
+        // An interface that has just come up gives itself its address a moment later.
+        const wait = silent ? "" : "until ip address show eth0 | grep -q inet6; do sleep 0.1; done; ";
+        const spec = specOf(wait + script, {});
+        await using network = await makeNetwork(jailUser(spec));
+        const mac = "02:42:0a:09:00:17";
+        const sysctls = {
+          [`net.ipv6.conf.eth0.${silent ? "disable_ipv6" : "accept_ra"}`]: silent ? "1" : "0",
+        };
+        const interfaces = [{ name: "eth0", mac, mtu: 1400, addresses: ["10.9.0.2/24"], sysctls }];
+        const routes = [{ destination: "0.0.0.0/0", gateway: "10.9.0.1", interface: "eth0" }];
+        const { namespace } = network;
+        const output = await outputOf(
+          { ...spec, network: { namespace, taps: ["tap0"], interfaces, routes } },
+          templates,
+        );
+        expect(output).toContain(`link/ether ${mac}`);
+        expect(output).toContain("mtu 1400");
+        expect(output).toContain("inet 10.9.0.2/24 brd 10.9.0.255");
+        expect(output).toContain("default via 10.9.0.1 dev eth0");
+        expect(output).toEndWith(`\neth0\nlo\n${silent ? "1" : "0"}\n`);
+        // The address that an interface gives itself is made of its hardware address.
+        expect(output.match(/inet6 \S+/g) ?? []).toEqual(silent ? [] : ["inet6 fe80::42:aff:fe09:17/64"]);
+        // Neither QEMU nor the guest has told the network of an address.
+        if (silent) expect(await packetsOf(network.name, "tap0")).toBe(0);
+      }
+    },
+    patience,
+  );
+
+  test(
+    "has loopback only when it has no network",
+    async () => {
+      const script =
+        "ls /sys/class/net; grep -c : /proc/net/dev; ping -c 1 -W 20 127.0.0.1 >/dev/null && echo lo; " +
+        "cat /proc/sys/net/ipv4/ip_forward";
+      const spec = specOf(script, { sysctls: { "net.ipv4.ip_forward": "1" } });
+      expect(await outputOf(spec, templates)).toBe("lo\n1\nlo\n1\n");
     },
     patience,
   );

@@ -298,6 +298,7 @@ export class VmWall implements Wall {
     this.#sandboxes.clear();
     await this.#pool.close();
     await this.#store.close();
+    this.#nodes.close();
     removeIdleCgroupParent();
   }
 

@@ -13,8 +13,10 @@ import { canLimitSwap } from "../../../host/cgroup.ts";
 import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
 import { errnoNameOf } from "../../../host/system-error.ts";
 import type { ContainerOptions, OciContainer, OciRuntime } from "../../oci/runtime.ts";
+import type { SandboxNetwork } from "../../wall.ts";
 import type { AccelerationFacts } from "../acceleration.ts";
 import { AgentConnection } from "../agent.ts";
+import { makeBlindNetwork } from "../cables.ts";
 import { consoleTail } from "../console.ts";
 import { createJail } from "../create-jail.ts";
 import { copyData, diskBytes, fileName, prepareDisk } from "../disk.ts";
@@ -63,7 +65,9 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
   await mkdir(`${layout.root}${jailed.share}`, { recursive: true, mode: 0o755 });
   await mkdir(layout.sockets, { recursive: true, mode: 0o711 });
   await prepareDisk({ directory: layout.disks, bytes: diskBytes, owner: jailUser(name) });
-  const container = await createJail(runtime, await configOf(parts, layout, name), layout, options, [memory]);
+  using blind = makeBlindNetwork(undefined, jailUser(name));
+  const config = await configOf(parts, layout, name, blind.network);
+  const container = await createJail(runtime, config, layout, options, [memory]);
   await container.start();
   const devices = await bootAndSave(container, layout, parts.signal);
   await runtime.delete(options);
@@ -109,7 +113,12 @@ async function bootAndSave(container: OciContainer, layout: VmLayout, ending: Ab
   }
 }
 
-async function configOf({ size, runtime, programs, facts }: BuildParts, layout: VmLayout, name: string) {
+async function configOf(
+  { size, runtime, programs, facts }: BuildParts,
+  layout: VmLayout,
+  name: string,
+  { namespace = "", taps }: SandboxNetwork,
+) {
   const spec = { id: "template", layers: [], mounts: [] };
   return jailConfig(spec, {
     qemu: programs.qemu,
@@ -128,6 +137,7 @@ async function configOf({ size, runtime, programs, facts }: BuildParts, layout: 
     discard: programs.discard,
     programs: await placesOf(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
+    network: { namespace, taps },
     template: { step: "save", memory: jailed.memory, layerPlaces: size.layerPlaces, emptyBytes: 0 },
   });
 }

@@ -5,6 +5,7 @@ import { stat } from "node:fs/promises";
 import { arch, release } from "node:os";
 import type { AccelerationFacts } from "../acceleration.ts";
 import { qemuArguments } from "../arguments.ts";
+import { blindTap } from "../cables.ts";
 import { jailed } from "../layout.ts";
 import type { VmPrograms } from "../programs.ts";
 
@@ -54,11 +55,13 @@ export function templateKey(size: MachineSize, parts: PartSums, facts: Accelerat
     disks: [jailed.disks],
     freshDisk: true,
     share: jailed.share,
-    taps: [],
+    taps: [blindTap],
     template: { step: "save", memory: jailed.memory, layerPlaces: size.layerPlaces },
   });
   const host = facts.acceleration === "kvm" ? processorModel() : arch();
-  return createHash("sha256").update(JSON.stringify({ format, args, parts, host })).digest("hex");
+  // What a tap can do is up to the kernel, and a template's guest has agreed on it.
+  const taps = release();
+  return createHash("sha256").update(JSON.stringify({ format, args, parts, host, taps })).digest("hex");
 }
 
 /** With KVM the guest sees the host's processor, and its kernel decides what of it. */
