@@ -123,3 +123,35 @@ test("a layer that came for a pull that still goes on is not fetched again", asy
   await begun;
   expect(registry.requests.filter(({ url }) => url.endsWith(shared))).toHaveLength(1);
 });
+
+test("pulls at the same time that move one tag leave it with one of the images, whole", async () => {
+  const images = [imageOf(0), imageOf(1)];
+  const all = [...layers, ...images.map(({ config }) => config)];
+  const blobs = new Map<string, Uint8Array>(all.map((bytes) => [digestOf(bytes), bytes]));
+  let asked = 0;
+  await using registry = fakeRegistry(
+    { manifest: Buffer.alloc(0), layer: Buffer.alloc(0), blobs },
+    (_, url) =>
+      url.pathname.endsWith("/manifests/moves")
+        ? new Response(Buffer.from(images[asked++ % 2]?.manifest ?? []))
+        : undefined,
+  );
+  await using own = await testStore();
+  const name = `${registry.host}/x:moves`;
+  const ids = images.map(({ config }) => digestOf(config));
+  for (let round = 0; round < 5; round++) {
+    const pulled = await Promise.all(Array.from({ length: 4 }, () => own.store.pull(name, quiet)));
+    expect(pulled.map(({ id }) => id).toSorted()).toEqual([...ids, ...ids].toSorted());
+    const listed = await own.store.list();
+    expect(listed.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+    expect(listed.flatMap(({ references }) => references)).toEqual([name]);
+    // What the tag stands for is what the image that has it was pulled as.
+    const tagged = await own.store.resolve(name);
+    const { manifest } = images[ids.indexOf(tagged.id)] ?? imageOf(0);
+    expect(tagged.digests).toEqual([`${registry.host}/x@${digestOf(manifest)}`]);
+    const verify = { repair: false, authOf: () => undefined, onPart: () => undefined };
+    expect(await own.store.verify({ ...verify, signal: new AbortController().signal })).toBe(true);
+    for (const { id } of listed) await own.store.remove(id, { force: true, inUse: () => undefined });
+    expect(await contentOf(own.root)).toEqual([]);
+  }
+});
