@@ -1,5 +1,8 @@
 /** Volumes of workloads, on fakes: what is made, undone, removed and left alone. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { FakeFiles } from "../../wall/fake-files.ts";
 import { EngineBench, requestOf } from "../testing/engine-bench.ts";
 import type { MountRequest } from "./mount-request.ts";
 import { anonymousVolume } from "./resolve-mounts.ts";
@@ -60,4 +63,21 @@ test("memory of a machine with files of the host is not saved, and a volume in u
   await expect(bench.engine.suspend(workload)).rejects.toThrow("with a volume mounted at /named");
   await expect(bench.engine.fork(workload, { count: 1, name: undefined })).rejects.toThrow("cannot be saved");
   await expect(bench.engine.volumes.remove("kept", { force: true })).rejects.toThrow("in use");
+});
+
+test("an empty volume that others have is filled in its place, one's own is put there when it is whole", async () => {
+  bench.world.filesOf = () => new FakeFiles(new Map([["/named/./given", "of the image"]]));
+  const started = async (mount: MountRequest, others: number): Promise<boolean> => {
+    for (let other = 0; other < others; other += 1) await create([mount]);
+    const workload = await create([mount]);
+    const { mountpoint } = bench.engine.volumes.get(mount.source);
+    // One that starts at the same moment has this directory mounted.
+    const before = statSync(mountpoint).ino;
+    await bench.engine.start(workload);
+    expect(readFileSync(join(mountpoint, "given"), "utf8")).toBe("of the image");
+    expect(readdirSync(join(mountpoint, ".."))).toEqual(["_data"]);
+    return statSync(mountpoint).ino === before;
+  };
+  expect(await started(named, 0)).toBe(false);
+  expect(await started({ ...named, source: "shared" }, 1)).toBe(true);
 });
