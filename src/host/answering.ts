@@ -17,7 +17,7 @@ const defaultLimitMs = 10_000;
 export async function requireAnswer(path: string, limitMs = defaultLimitMs): Promise<void> {
   const mounts = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8"));
   if (!mounts.some(({ type }) => remote.test(type))) return;
-  const child = start(["stat", "--dereference", "--format=", "--", path], {
+  const child = start(["stat", "--dereference", "--format=%s", "--", path], {
     stdio: ["ignore", "ignore", "ignore"],
   });
   const answered = await Promise.race([child.exited.then(() => true), Bun.sleep(limitMs).then(() => false)]);

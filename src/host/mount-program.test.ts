@@ -1,4 +1,8 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { scratch } from "../../test/support/disks.ts";
+import { hungMount } from "../../test/support/hung-mount.ts";
+import { requireAnswer } from "./answering.ts";
 import { mountArguments, mountByProgram } from "./mount-program.ts";
 
 test("options go to mount(8), and past its helpers when they name a server's address", () => {
@@ -17,4 +21,13 @@ test("a server whose name is not known is named", async () => {
   const options = "soft,addr=absent.invalid";
   const request = { type: "nfs", source: ":/export", target: "/absent", options };
   await expect(mountByProgram(request)).rejects.toThrow("server absent.invalid is not known");
+});
+
+test("what does not answer is given up, and its mount is not left", async () => {
+  await using hung = await hungMount();
+  await using target = await scratch();
+  const request = { type: "none", source: join(hung.path, "sub"), target: target.path, options: "bind" };
+  await expect(mountByProgram(request, 1)).rejects.toThrow("does not answer within 1 s");
+  await expect(requireAnswer(hung.path, 200)).rejects.toThrow("does not answer within 0.2 s");
+  await requireAnswer(target.path, 10_000);
 });

@@ -6,7 +6,7 @@ import { unmount } from "./mount.ts";
 import { run } from "./spawn.ts";
 
 /** Seconds; a server that does not answer must not hold a start for ever. */
-const timeLimit = 30;
+const defaultLimit = 30;
 
 export interface MountCommand {
   readonly type: string;
@@ -31,14 +31,14 @@ export function mountArguments({ type, source, target, options }: MountCommand):
 }
 
 /** Throws `conflict` with what mount(8) says. The mount is in the caller's mount namespace. */
-export async function mountByProgram(request: MountCommand): Promise<void> {
+export async function mountByProgram(request: MountCommand, timeLimit = defaultLimit): Promise<void> {
   const { type, source, target } = request;
   const options = await withAddressFound(request);
   const fail = (why: string): HullError =>
     new HullError("conflict", { what: `cannot mount ${source} (${type}): ${why}` });
   const limits = ["timeout", "--kill-after=5", String(timeLimit)];
   const running = run([...limits, ...mountArguments({ ...request, options })]);
-  const late = Bun.sleep((timeLimit + 10) * 1000).then(() => undefined);
+  const late = Bun.sleep((timeLimit + 8) * 1000).then(() => undefined);
   const result = await Promise.race([running, late]);
   const unanswered = `its server does not answer within ${timeLimit} s`;
   if (result === undefined) {

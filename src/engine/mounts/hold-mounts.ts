@@ -2,7 +2,8 @@
  * Before a workload's sandbox is made: its volumes are held, the directories of its binds are there, parts of
  * volumes are mounted in places of their own, and empty volumes get what the image has.
  */
-import { mkdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError } from "../../contract/errors.ts";
 import { requireAnswer } from "../../host/answering.ts";
@@ -64,7 +65,7 @@ export async function requireSource({
 }: Pick<WorkloadMount, "source" | "makeSource">): Promise<void> {
   await requireAnswer(source);
   try {
-    statSync(source);
+    await stat(source);
     return;
   } catch (error) {
     if (errnoNameOf(error) !== "ENOENT" || !makeSource)
