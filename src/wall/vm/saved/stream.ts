@@ -16,10 +16,13 @@ const marks = {
   sectionStart: 0x01,
   sectionPart: 0x02,
   sectionEnd: 0x03,
+  command: 0x08,
   sectionFooter: 0x7e,
 } as const;
 const flags = { zero: 0x02, memorySize: 0x04, page: 0x08, end: 0x10, continued: 0x20 } as const;
 const flagBits = 0xfffn;
+/** The one command that is sent without an answer being awaited: the memory's last section follows (QEMU 10). */
+const switchoverStart = 11;
 const pageBytes = 4096;
 const zeroPage = Buffer.alloc(pageBytes);
 const memorySection = "ram";
@@ -136,9 +139,14 @@ export class MemoryStream {
     if (!this.#has(5)) return more;
     const mark = this.#data[this.#at] ?? 0;
     const id = this.#data.readUInt32BE(this.#at + 1);
+    // A command has its number and the length of what belongs to it here.
+    if (mark === marks.command && id === switchoverStart << 16) {
+      this.#keep(5);
+      return undefined;
+    }
     if (mark === marks.sectionStart) return this.#startSection(id);
     if (id !== this.#section || (mark !== marks.sectionPart && mark !== marks.sectionEnd))
-      throw new ProtocolError(`QEMU's state has an unexpected section (${mark})`);
+      throw new ProtocolError(`QEMU's state has an unexpected section (${mark}, ${id})`);
     this.#keep(5);
     this.#step = () => this.#readEntry(mark === marks.sectionEnd);
     return undefined;
