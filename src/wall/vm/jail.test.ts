@@ -21,6 +21,7 @@ const facts: JailFacts = {
   disks: ["0.raw"],
   kvm: undefined,
 };
+const viewBytes = 2 ** 2 * 96 * 1024;
 const spec = { id, layers: ["/layers/a.erofs", "/layers/b.erofs"] };
 
 test("the jail shows QEMU its own files and nothing else", () => {
@@ -73,7 +74,7 @@ test("the jail gives QEMU no right and bounds what it takes", () => {
   expect(linux.namespaces.every(({ path }) => path === undefined)).toBe(true);
   expect(linux.resources).toEqual({
     devices: [{ allow: false, access: "rwm" }],
-    memory: { limit: 402653184, swap: 402653184 },
+    memory: { limit: 402653184 + viewBytes, swap: 402653184 + viewBytes },
     cpu: { quota: 300000, period: 100000 },
     pids: { limit: 98 },
   });

@@ -89,7 +89,11 @@ test(
       expect(most - before).toBeGreaterThan(80);
       // What stays is what it left in pieces, and code that QEMU has translated.
       await until("freed memory is the host's again", async () => (await cost()) < most - 60);
-      expect(consoleTail(layoutOf(sandbox.spec).console)).toBe("");
+      // QEMU 8.2 and later cannot know that the file is sealed (guest/jail/discard.c).
+      const said = consoleTail(layoutOf(sandbox.spec).console).split("\n");
+      expect(said.filter((line) => line !== "" && !line.includes("Discarding RAM in private file"))).toEqual(
+        [],
+      );
     } finally {
       await sandbox.remove();
     }
