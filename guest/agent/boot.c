@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "clock.h"
 #include "common.h"
 #include "files.h"
 #include "generation.h"
@@ -64,6 +65,7 @@ int boot(void) {
   if (mount_at("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, NULL) < 0) return -1;
   if (mount_at("cgroup2", "/sys/fs/cgroup", safe, NULL) < 0) return -1;
   write_file("/proc/self/oom_score_adj", "-1000");
+  if (clock_check() < 0) console("the clock stays wrong: %s", strerror(errno));
   if (generation_hold() < 0) return -1;
   // Nobody waits for large pieces of memory here; the kernel would wake up twice a second to make some.
   write_file("/proc/sys/vm/compaction_proactiveness", "0");
