@@ -12,6 +12,8 @@
  * - Nothing leaves that says it came from elsewhere: its sender is an address of a network's.
  * - From an internal network the host is reached at gateway addresses only.
  * - Resolvers answer workloads only.
+ *
+ * Every packet goes through the filter chains: what is cheap to ask, and seldom true, is asked first there.
  */
 import type { BoundPort } from "./types.ts";
 
@@ -174,8 +176,8 @@ function chains(forwardingIsOurs: readonly (4 | 6)[]): string {
   }
   chain raw {
     type filter hook prerouting priority raw; policy accept;
-    iifname @bridges ip daddr 127.0.0.0/8 drop
-    iifname @bridges ip saddr 127.0.0.0/8 drop
+    ip daddr 127.0.0.0/8 iifname @bridges drop
+    ip saddr 127.0.0.0/8 iifname @bridges drop
   }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
@@ -200,10 +202,13 @@ function chains(forwardingIsOurs: readonly (4 | 6)[]): string {
     ct status dnat accept
     drop
   }
+  chain leaving {
+    ip saddr != @subnets4 drop
+    ip6 saddr != @subnets6 drop
+  }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname @bridges oifname != @bridges ip saddr != @subnets4 drop
-    iifname @bridges oifname != @bridges ip6 saddr != @subnets6 drop
+    iifname @bridges oifname != @bridges jump leaving
     ct state established,related accept
     iifname @bridges oifname @bridges jump between
     iifname @internal drop
