@@ -1,13 +1,14 @@
 /**
  * The peer to measure against: Debian's dockerd with its containerd and runc, unpacked into the cache (never
- * installed) and started on a root, a socket and a control group of its own, without a network.
+ * installed) and started on a root, a socket and a control group of its own, without a network if it is not given one.
  */
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
+import { mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runProgram } from "../test/support/daemon.ts";
 import { until } from "../test/support/until.ts";
+import { unpackPackages } from "./peers.ts";
 
 const cache = join(import.meta.dir, "../.cache/dockerd");
 const controlGroup = "hull-bench-docker";
@@ -23,15 +24,21 @@ export interface Dockerd extends AsyncDisposable {
   readonly pids: readonly number[];
 }
 
-export async function startDockerd(): Promise<Dockerd> {
+/** `place`: a process in whose network namespace it is to have its bridge and its rules; without, it has no network. */
+export async function startDockerd(place?: number): Promise<Dockerd> {
   await unpackDockerd();
   const directory = await mkdtemp(join(tmpdir(), "d-"));
   const socket = join(directory, "d.sock");
-  const env = { ...process.env, PATH: `${cache}/usr/bin:${cache}/usr/sbin:${process.env.PATH}` };
+  const env = {
+    ...process.env,
+    PATH: `${cache}/usr/bin:${cache}/usr/sbin:${process.env.PATH}:/usr/sbin:/sbin`,
+  };
   const places = ["--data-root", join(directory, "root"), "--exec-root", join(directory, "exec")];
-  const network = ["--bridge=none", "--iptables=false", "--ip6tables=false"];
+  const network = place === undefined ? ["--bridge=none", "--iptables=false", "--ip6tables=false"] : [];
+  const enter = place === undefined ? [] : ["nsenter", "--net", "--target", String(place)];
   const child = Bun.spawn(
     [
+      ...enter,
       join(cache, "usr/sbin/dockerd"),
       ...[...places, ...network, "--cgroup-parent", controlGroup],
       ...["--pidfile", join(directory, "pid"), "-H", `unix://${socket}`],
@@ -84,23 +91,7 @@ export async function startDockerd(): Promise<Dockerd> {
 
 /** Fetches the packages unless they are here; needs the network, which namespaces of a bench's own do not have. */
 export async function unpackDockerd(): Promise<void> {
-  if (existsSync(join(cache, "usr/sbin/dockerd"))) return;
-  const scratch = await mkdtemp(join(tmpdir(), "dockerd-"));
-  try {
-    const packages = ["docker.io", "containerd", "runc"];
-    const download = await runProgram(["apt-get", "download", "-q", ...packages], {
-      cwd: scratch,
-      timeoutMs: 300_000,
-    });
-    if (download.code !== 0) throw new Error(`apt-get download: ${download.stderr}`);
-    await mkdir(cache, { recursive: true });
-    for (const file of await readdir(scratch)) {
-      const unpacked = await runProgram(["dpkg-deb", "-x", join(scratch, file), cache]);
-      if (unpacked.code !== 0) throw new Error(`dpkg-deb: ${unpacked.stderr}`);
-    }
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  await unpackPackages("dockerd", ["docker.io", "containerd", "runc"], "usr/sbin/dockerd");
 }
 
 async function childrenOf(pid: number): Promise<number[]> {

@@ -1,21 +1,35 @@
 /**
  * Networks against what they are made of, in namespaces of the bench's own: throughput between containers, and
  * between the host and a container, against a bare pair of interfaces on a bare bridge; a published port against
- * the same container's own address; the network step of a start; names against aardvark-dns.
+ * the same container's own address; the network step of a start; names against aardvark-dns, and how long they are
+ * not answered when the daemon is started anew.
  *
- *   scripts/bun bench/network.ts [--seconds N] [--rounds N]     # needs iperf3 and ip; aardvark-dns if it is there
+ *   scripts/bun bench/network.ts [--seconds N] [--rounds N]     # needs ip
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { median } from "../src/compare/report.ts";
+import { inPrivateMountNamespace } from "../src/host/mount-namespace.ts";
 import { run, start } from "../src/host/spawn.ts";
-import { startDaemon } from "../test/support/daemon.ts";
+import { projectRoot, runProgram, startDaemon } from "../test/support/daemon.ts";
 import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { until } from "../test/support/until.ts";
 import { reportBound } from "./measure.ts";
+import {
+  gigabits,
+  inPlace,
+  must,
+  type NamedPlace,
+  newPlace,
+  type Place,
+  race,
+  throughput,
+} from "./network-places.ts";
+import { aardvark, unpackNetworkTools } from "./peers.ts";
 
+if (!inPrivateMountNamespace()) await unpackNetworkTools();
 startAgainInOwnNamespaces();
 
 const { values } = parseArgs({
@@ -23,93 +37,56 @@ const { values } = parseArgs({
 });
 const rounds = Number(values.rounds);
 
-/** A place to run programs in: a process's network namespace, or our own. */
-type Place = number | "here";
-
-function inPlace(place: Place, command: readonly string[]): string[] {
-  return place === "here" ? [...command] : ["nsenter", "--net", "--target", String(place), ...command];
-}
-
-async function must(command: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await run(command);
-  if (code !== 0) throw new Error(`${command.join(" ")}: ${stderr}${stdout}`);
-  return stdout;
-}
-
-let nextPort = 6000;
+const seconds = Number(values.seconds);
+const port = 5201;
 
 /** Bits per second from `from` to a server at `to`, which is reached at `address`. */
-async function throughput(from: Place, to: Place, address: string, published?: number): Promise<number> {
-  const port = published === undefined ? nextPort++ : 5201;
-  const server = start(inPlace(to, ["iperf3", "-s", "-1", "-p", String(port)]), {
-    stdio: ["ignore", "ignore", "ignore"],
-  });
-  await until("iperf3 listens", async () =>
-    (await run(inPlace(to, ["ss", "-ltn"]))).stdout.includes(`:${port} `),
-  );
-  const target = String(published ?? port);
-  const client = ["iperf3", "-c", address, "-p", target, "-t", values.seconds, "-J"];
-  const report = JSON.parse(await must(inPlace(from, client)));
-  await server.exited;
-  return report.end.sum_received.bits_per_second;
-}
-
-/** The contestants in turns, so that a busy moment hits all of them; the best of each, for noise only slows down. */
-async function race(contestants: readonly (() => Promise<number>)[]): Promise<number[]> {
-  const best = contestants.map(() => 0);
-  for (let round = 0; round < rounds; round += 1)
-    for (const [index, measure] of contestants.entries())
-      best[index] = Math.max(best[index] ?? 0, await measure());
-  return best;
-}
-
-function gigabits(figure: number): string {
-  return `${(figure / 1e9).toFixed(1)} Gbit/s`;
+function way(from: Place, to: Place, address: string): () => Promise<number> {
+  return () => throughput({ from, to, port, address, published: port }, seconds);
 }
 
 /** Two namespaces on a bridge, made by hand. */
-async function bareBridge(): Promise<{ readonly pids: number[] } & AsyncDisposable> {
-  const holders = [0, 1].map(() =>
-    start(["unshare", "--net", "sleep", "10000"], { stdio: ["ignore", "ignore", "ignore"] }),
-  );
-  const pids = holders.map(({ pid }) => pid);
+async function bareBridge(places: readonly NamedPlace[]): Promise<void> {
   await must(["ip", "link", "add", "bare0", "type", "bridge"]);
   await must(["ip", "addr", "add", "10.200.0.1/24", "dev", "bare0"]);
   await must(["ip", "link", "set", "bare0", "up"]);
-  for (const [index, pid] of pids.entries()) {
-    await until("the namespace is there", async () => {
-      const [own, theirs] = await Promise.all(
-        ["self", pid].map((name) => run(["readlink", `/proc/${name}/ns/net`])),
-      );
-      return own?.stdout !== theirs?.stdout;
-    });
-    await must([
-      "ip",
-      "link",
-      "add",
-      `bare${index + 1}`,
-      "type",
-      "veth",
-      "peer",
-      "name",
-      "eth0",
-      "netns",
-      String(pid),
-    ]);
-    await must(["ip", "link", "set", `bare${index + 1}`, "master", "bare0", "up"]);
+  for (const [index, { pid }] of places.entries()) {
+    const name = `bare${index + 1}`;
+    const peer = ["peer", "name", "eth0", "netns", String(pid)];
+    await must(["ip", "link", "add", name, "type", "veth", ...peer]);
+    await must(["ip", "link", "set", name, "master", "bare0", "up"]);
     await must(inPlace(pid, ["ip", "addr", "add", `10.200.0.${index + 2}/24`, "dev", "eth0"]));
     await must(inPlace(pid, ["ip", "link", "set", "eth0", "up"]));
   }
-  return {
-    pids,
-    async [Symbol.asyncDispose]() {
-      for (const holder of holders) {
-        holder.kill();
-        await holder.exited;
-      }
-      await run(["ip", "link", "delete", "bare0"]);
-    },
-  };
+}
+
+/** Milliseconds without an answer while `interrupt` goes on: the longest time between two that came. */
+async function gapInAnswers(
+  from: Place,
+  server: string,
+  name: string,
+  interrupt: () => Promise<void>,
+): Promise<number> {
+  const script = `
+import socket, time
+q = b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + bytes([${name.length}]) + b"${name}" + b"\\0\\0\\1\\0\\1"
+last, gap, begun = None, 0, time.time()
+while time.time() - begun < 3:
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(0.005); s.connect(("${server}", 53))
+    try: s.send(q); answered = s.recv(512)[7] > 0
+    except OSError: answered = False; time.sleep(0.001)
+    s.close()
+    if answered:
+        now = time.time()
+        if last is not None: gap = max(gap, now - last)
+        last = now
+print(gap * 1000)`;
+  const asking = start(inPlace(from, ["python3", "-c", script]), { stdio: ["ignore", "pipe", "ignore"] });
+  await Bun.sleep(500);
+  await interrupt();
+  await asking.exited;
+  if (!(asking.stdout instanceof ReadableStream)) throw new Error("there is no output to read");
+  return Number(await new Response(asking.stdout).text());
 }
 
 /** Median microseconds of asking a resolver for an address, one question after the other. */
@@ -132,8 +109,19 @@ print(sorted(times)[1500] * 1e6)`;
 
 const kept: boolean[] = [];
 {
-  await using bare = await bareBridge();
-  await using daemon = await startDaemon({ config: { logLevel: "debug" } });
+  // What users install: the compiled program, made from the sources as they are.
+  const { code, stderr } = await runProgram([join(projectRoot, "scripts/bun"), "scripts/build.ts"], {
+    cwd: projectRoot,
+  });
+  if (code !== 0) throw new Error(stderr);
+  await using first = await newPlace();
+  await using second = await newPlace();
+  await bareBridge([first, second]);
+  const [bareOne, bareTwo] = [first.pid, second.pid];
+  await using daemon = await startDaemon({
+    program: join(projectRoot, "dist/hull"),
+    config: { logLevel: "debug" },
+  });
   const sleeper = ["hull/tiny", "sleep", "10000"];
   await daemon.hullOk(["run", "-d", "--name", "one", "-p", "5201:5201", ...sleeper]);
   await daemon.hullOk(["run", "-d", "--name", "two", ...sleeper]);
@@ -141,17 +129,12 @@ const kept: boolean[] = [];
     daemon.hullOk(["inspect", "-f", `{{${what}}}`, name]);
   const [one, two] = [Number(await inspect("one", ".State.Pid")), Number(await inspect("two", ".State.Pid"))];
   const address = await inspect("one", ".NetworkSettings.IPAddress");
-  const [bareOne = 0, bareTwo = 0] = bare.pids;
 
-  const between = await race([
-    () => throughput(bareTwo, bareOne, "10.200.0.2"),
-    () => throughput(two, one, address),
-  ]);
-  const fromHost = await race([
-    () => throughput("here", bareOne, "10.200.0.2"),
-    () => throughput("here", one, address),
-    () => throughput("here", one, "127.0.0.1", 5201),
-  ]);
+  const between = await race([way(bareTwo, bareOne, "10.200.0.2"), way(two, one, address)], rounds);
+  const fromHost = await race(
+    [way("here", bareOne, "10.200.0.2"), way("here", one, address), way("here", one, "127.0.0.1")],
+    rounds,
+  );
   const [bareBetween = 0, hullBetween = 0] = between;
   const [bareHost = 0, hullHost = 0, publishedHost = 0] = fromHost;
   console.log(`bare bridge: between ${gigabits(bareBetween)}, from the host ${gigabits(bareHost)}`);
@@ -180,11 +163,17 @@ const kept: boolean[] = [];
 
   const ours = await lookUpTime(two, "172.17.0.1", "one");
   console.log(`a name from a container: ${ours.toFixed(0)} µs`);
-  if (Bun.which("aardvark-dns", { PATH: "/usr/lib/podman:/usr/libexec/podman" }) !== null) {
-    const theirs = await aardvarkTime(bareTwo);
-    kept.push(reportBound("name against aardvark-dns", ours / theirs, { most: 1.5 }, "×"));
+  const theirs = await aardvarkTime(bareTwo);
+  kept.push(reportBound("name against aardvark-dns", ours / theirs, { most: 1.5 }, "×"));
+  for (const [what, interrupt] of [
+    ["is started anew", () => daemon.restart()],
+    ["was killed and is started at once", () => daemon.kill9().then(() => daemon.start())],
+  ] as const) {
+    const gap = await gapInAnswers(two, "172.17.0.1", "one", interrupt);
+    console.log(`names are not answered while the daemon ${what}: ${gap.toFixed(0)} ms`);
   }
   await daemon.hullOk(["rm", "-f", "one", "two"]);
+  await run(["ip", "link", "delete", "bare0"]);
 }
 process.exit(kept.every(Boolean) ? 0 : 1);
 
@@ -193,8 +182,7 @@ async function aardvarkTime(from: Place): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), "aardvark-"));
   const id = "a".repeat(64);
   writeFileSync(join(directory, "bench"), `10.200.0.1\n${id} 10.200.0.2  one\n`);
-  const program = Bun.which("aardvark-dns", { PATH: "/usr/lib/podman:/usr/libexec/podman" }) ?? "";
-  const server = start([program, "-c", directory, "-p", "53", "run"], {
+  const server = start([aardvark, "-c", directory, "-p", "53", "run"], {
     stdio: ["ignore", "ignore", "ignore"],
   });
   try {
