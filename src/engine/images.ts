@@ -3,6 +3,7 @@ import type {
   Digest,
   Image,
   ImportOptions,
+  LoadedImage,
   ProgressEvent,
   PullOptions,
   PushedImage,
@@ -89,7 +90,7 @@ export class Images {
   async load(
     archive: ReadableStream<Uint8Array>,
     onProgress: (event: ProgressEvent) => void,
-  ): Promise<Image[]> {
+  ): Promise<LoadedImage[]> {
     const images = await this.#context.images.load(archive, onProgress);
     for (const image of images) this.#emit("load", image.id, {});
     return images;

@@ -36,7 +36,10 @@ export interface ImageStore {
    */
   save(names: readonly string[]): Promise<AsyncGenerator<Uint8Array, void, undefined>>;
   /** A `docker save` archive or an OCI layout archive; returns what was loaded. */
-  load(archive: ReadableStream<Uint8Array>, onProgress: (event: ProgressEvent) => void): Promise<Image[]>;
+  load(
+    archive: ReadableStream<Uint8Array>,
+    onProgress: (event: ProgressEvent) => void,
+  ): Promise<LoadedImage[]>;
   /** What images take on the disk. */
   usage(): Promise<StoreUsage>;
   /** Looks through all that is stored, and mends what it can; resolves to whether everything is whole. */
@@ -67,6 +70,11 @@ export interface Image {
   readonly sizeBytes: number;
   /** What it is when it is no container image and cannot be run: a media type. */
   readonly artifactType?: string;
+}
+
+export interface LoadedImage extends Image {
+  /** Of its references those that the archive has given it. */
+  readonly loadedAs: readonly string[];
 }
 
 export interface LayerFile {

@@ -24,6 +24,7 @@ export interface NewImage {
 /** An image whose parts are all stored and checked, but which is not visible yet. */
 export interface PreparedImage {
   readonly id: Digest;
+  readonly references: readonly NamedReference[];
   /** Records it; to be called inside a transaction. */
   readonly record: () => void;
 }
@@ -47,6 +48,7 @@ export async function prepareImage(
   const { manifest, layers } = await keepManifest(content, records, id, image);
   return {
     id,
+    references: image.references,
     record: () => {
       records.put({ id, manifest, config, layers });
       for (const reference of image.references) records.setTag(reference, id, image.target);
@@ -107,6 +109,7 @@ export function prepareArtifact(records: ImageRecords, artifact: NewArtifact): P
   const config = formatConfig(emptyConfig(nowhere, artifact.created), nowhere, []);
   return {
     id,
+    references: artifact.references,
     record: () => {
       records.put({ id, manifest: id, config, layers: [], artifact: { type, bytes } });
       for (const reference of artifact.references) records.setTag(reference, id, id);

@@ -16,6 +16,7 @@ import type {
   Image,
   ImageStore,
   ImportOptions,
+  LoadedImage,
   ProgressEvent,
   PullOptions,
   PushedImage,
@@ -148,12 +149,15 @@ class DiskImageStore implements ImageStoreWithBuilds {
   async load(
     archive: ReadableStream<Uint8Array>,
     onProgress: (event: ProgressEvent) => void,
-  ): Promise<Image[]> {
+  ): Promise<LoadedImage[]> {
     await using spool = await receiveArchive(this.#content, archive);
-    const ids = await this.#collector.run((content) =>
+    const loaded = await this.#collector.run((content) =>
       loadArchive(content, this.#records, spool, onProgress),
     );
-    return [...new Set(ids)].map((id) => this.#image(id));
+    return [...loaded].map(([id, names]) => ({
+      ...this.#image(id),
+      loadedAs: [...new Set(names.map(({ canonical, tag }) => `${familiarName(canonical)}:${tag}`))],
+    }));
   }
 
   async save(names: readonly string[]): Promise<AsyncGenerator<Uint8Array, void, undefined>> {

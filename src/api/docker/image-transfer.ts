@@ -47,9 +47,9 @@ async function load(engine: Engine, exchange: Exchange): Promise<void> {
   const quiet = exchange.flag("quiet");
   await progress.run(async () => {
     const images = await engine.images.load(exchange.stream(), quiet ? () => {} : progress.send);
-    for (const { id, references } of images) {
-      if (references.length === 0) progress.send({ stream: `Loaded image ID: ${id}\n` });
-      for (const reference of references) progress.send({ stream: `Loaded image: ${reference}\n` });
+    for (const { id, loadedAs } of images) {
+      if (loadedAs.length === 0) progress.send({ stream: `Loaded image ID: ${id}\n` });
+      for (const reference of loadedAs) progress.send({ stream: `Loaded image: ${reference}\n` });
     }
   });
 }

@@ -7,6 +7,7 @@ import type {
   Image,
   ImageConfig,
   ImageStore,
+  LoadedImage,
   PullOptions,
   PushedImage,
   RemoteImage,
@@ -118,9 +119,9 @@ export class FakeImages implements ImageStore {
     return this.image;
   }
 
-  async load(archive: ReadableStream<Uint8Array>): Promise<Image[]> {
+  async load(archive: ReadableStream<Uint8Array>): Promise<LoadedImage[]> {
     await new Response(archive).bytes();
-    return [this.image];
+    return [{ ...this.image, loadedAs: this.image.references }];
   }
 
   tag(): Promise<void> {

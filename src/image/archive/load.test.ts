@@ -34,6 +34,12 @@ test("an OCI layout is loaded with the manifest it has", async () => {
   );
   expect(more).toEqual([]);
   expect(image?.references).toEqual(["example.com/team/app:v1"]);
+  expect(image?.loadedAs).toEqual(["example.com/team/app:v1"]);
+  // Names that it has besides are not what was loaded.
+  await own.store.tag("example.com/team/app:v1", "other/name");
+  const [again] = await own.store.load(Bun.file(archive).stream(), () => undefined);
+  expect(again?.references).toEqual(["other/name:latest", "example.com/team/app:v1"]);
+  expect(again?.loadedAs).toEqual(["example.com/team/app:v1"]);
   expect(image?.config).toMatchObject({ cmd: ["cat"], env: ["A=b"], user: "1000", labels: { k: "v" } });
   expect(image?.layers.length).toBe(3);
   expect(image?.layers[2]).toEqual(image?.layers[0] ?? ({} as never));

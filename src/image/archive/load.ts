@@ -52,13 +52,13 @@ export async function receiveArchive(
   }
 }
 
-/** Returns the ids of the images loaded. All of them become visible at once, or none. */
+/** Returns the images loaded, with the names that the archive gives them. All become visible at once, or none. */
 export async function loadArchive(
   content: ContentStore,
   records: ImageRecords,
   spool: Spool,
   onProgress: (event: ProgressEvent) => void,
-): Promise<Digest[]> {
+): Promise<ReadonlyMap<Digest, readonly NamedReference[]>> {
   const { images, artifacts } = await findImages(spool);
   if (images.length + artifacts.length === 0)
     throw new HullError("corrupt", { what, why: "there is no image in it" });
@@ -91,7 +91,9 @@ export async function loadArchive(
   records.transaction(() => {
     for (const image of prepared) image.record();
   });
-  return prepared.map((image) => image.id);
+  const loaded = new Map<Digest, NamedReference[]>();
+  for (const { id, references } of prepared) loaded.set(id, [...(loaded.get(id) ?? []), ...references]);
+  return loaded;
 }
 
 function preparedArtifact(
