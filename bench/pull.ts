@@ -1,6 +1,7 @@
 /**
  * How long an image takes from a registry until it can be run, against dockerd, podman and skopeo with umoci, all
- * from one docker-registry on the loopback interface; the daemon's memory meanwhile; the disk each uses for it.
+ * from one docker-registry on the loopback interface; the daemon's memory and processor time meanwhile; the disk each
+ * uses for it.
  *
  *   scripts/bun bench/pull.ts [--runs N] [--images large,small,big,forty] [--peers docker,podman,umoci]
  */
@@ -16,6 +17,7 @@ import { startRegistry } from "../test/support/registry.ts";
 import { startDockerd, unpackDockerd } from "./dockerd.ts";
 import { type BenchImage, largeImage, manyLayers, oneBigFile, smallFiles } from "./images.ts";
 import { reportBound } from "./measure.ts";
+import { watchProcessors } from "./processor-time.ts";
 import { watchMemory } from "./watch-memory.ts";
 
 const makers: Readonly<Record<string, () => Promise<BenchImage>>> = {
@@ -136,14 +138,22 @@ async function compare(which: string, image: BenchImage, reference: string): Pro
   const disk = new Map<string, number>();
   let idle = 0;
   let most = 0;
+  const processors: string[] = [];
   for (let run = 0; run < runs; run++) {
     for (const puller of pullers) {
       // What the one before has written is not this one's to wait for.
       await must(["sync"]);
       const before = run === 0 ? await diskOf(puller.store) : 0;
       const memory = puller.name === "hull" ? await watchMemory(daemon.pid) : undefined;
-      times.get(puller.name)?.push(await seconds(() => puller.pull(reference)));
+      const time = await watchProcessors(daemon.pid);
+      const took = await seconds(() => puller.pull(reference));
+      const { used, busy } = await time.end();
+      times.get(puller.name)?.push(took);
+      console.error(
+        `${which}, run ${run + 1}: ${puller.name} ${took.toFixed(2)} s, ${(busy * 100).toFixed(0)} % busy`,
+      );
       if (memory !== undefined) {
+        processors.push(`${used.toFixed(1)} s (all processors ${(busy * 100).toFixed(0)} % busy)`);
         const seen = await memory.end();
         if (run === 0) idle = seen.before;
         most = Math.max(most, seen.most);
@@ -168,6 +178,7 @@ async function compare(which: string, image: BenchImage, reference: string): Pro
       `  ${name.padEnd(15)} ${Math.min(...all).toFixed(2)} s, ${median(all).toFixed(2)} s; ${space}${run}`,
     );
   }
+  console.log(`  processor time of hull's daemon with its converters: ${processors.join(", ")}`);
   const memory = (most - idle) / 1e6;
   console.log(`  memory: ${(idle / 1e6).toFixed(0)} MB before, at most ${(most / 1e6).toFixed(0)} MB`);
   const bounds: Readonly<Record<string, number>> = which === "large" ? { docker: 0.35, podman: 0.2 } : {};
