@@ -83,18 +83,28 @@ test("a layer that came uncompressed with its manifest is pushed as it came", as
   expect(pulled.digests).toEqual([`${host}/plain@${digest}`]);
 });
 
-test("a push that is given up while it packs leaves the image as it was", async () => {
+test("a push that is given up while it packs, or not let in, leaves the image as it was", async () => {
+  await using registry = await startRegistry();
   await using own = await testStore();
-  const image = await own.store.importTar(streamOf(tar), { ...importOptions, reference: "127.0.0.1:9/a:1" });
+  const reference = `${registry.host}/a:1`;
+  const image = await own.store.importTar(streamOf(tar), { ...importOptions, reference });
   const before = await contentOf(own.root);
   const stop = new AbortController();
   const onProgress = ({ status }: { status: string }) => {
     if (status === "Compressing") stop.abort(new Error("given up"));
   };
-  const error = await failure(
-    own.store.push("127.0.0.1:9/a:1", { ...quiet, onProgress, signal: stop.signal }),
-  );
+  const error = await failure(own.store.push(reference, { ...quiet, onProgress, signal: stop.signal }));
   expect(String(error)).toContain("given up");
   expect(await contentOf(own.root)).toEqual(before);
   expect((await own.store.resolve(image.id)).layers).toEqual(image.layers);
+
+  await using closed = await startRegistry({ login: { username: "someone", password: "secret" } });
+  await own.store.tag(image.id, `${closed.host}/a:1`);
+  const said: string[] = [];
+  const denied = await failure(
+    own.store.push(`${closed.host}/a:1`, { ...quiet, onProgress: ({ status }) => said.push(status) }),
+  );
+  expect(denied).toMatchObject({ code: "pushDenied" });
+  expect(said).not.toContain("Compressing");
+  expect(await contentOf(own.root)).toEqual(before);
 });

@@ -29,6 +29,17 @@ export interface PackOptions {
   readonly signal: AbortSignal;
 }
 
+/** Whether it has plain layers, and a manifest that was only made here. */
+export function isToBePacked(image: ImageRecord): boolean {
+  if (image.artifact !== undefined || !image.layers.some(isPlain)) return false;
+  const manifest = formatManifest(Buffer.from(image.config), image.id, image.layers);
+  return digestOf(Buffer.from(manifest)) === image.manifest;
+}
+
+function isPlain(layer: LayerRecord): boolean {
+  return layer.compression === "none";
+}
+
 /** The image as it is to be pushed. Throws `corrupt` when a blob is missing, and `noSpace`. */
 export async function packImage(
   context: RegistryContext,
@@ -36,10 +47,8 @@ export async function packImage(
   options: PackOptions,
 ): Promise<ImageRecord> {
   const { content, records } = context;
+  if (!isToBePacked(image)) return image;
   const config = Buffer.from(image.config);
-  const isPlain = (layer: LayerRecord): boolean => layer.compression === "none";
-  const madeHere = digestOf(Buffer.from(formatManifest(config, image.id, image.layers))) === image.manifest;
-  if (image.artifact !== undefined || !madeHere || !image.layers.some(isPlain)) return image;
   const packed = new Map<Digest, Promise<LayerRecord>>();
   for (const layer of image.layers)
     if (isPlain(layer) && !packed.has(layer.diffId))

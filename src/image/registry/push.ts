@@ -17,9 +17,9 @@ import { canonicalName, familiarName, formatReference, parseReference } from "..
 import { RegistryClient, RegistryNotFound } from "./client.ts";
 import { type RegistryContext, shortDigest } from "./context.ts";
 import { mediaTypeOf } from "./documents.ts";
-import { packImage } from "./pack.ts";
+import { isToBePacked, packImage } from "./pack.ts";
 import { Places } from "./places.ts";
-import { pushBlob } from "./upload.ts";
+import { isThere, pushBlob } from "./upload.ts";
 
 /** Repositories that are asked to lend a blob. */
 const maxSources = 3;
@@ -60,9 +60,6 @@ export async function pushImage(
   try {
     const found = records.get(id);
     if (found === undefined) throw new HullError("noSuchImage", { name });
-    const image = await packImage(context, found, { name, onProgress, signal });
-    const top = await topOf(context, { canonical, tag }, image, options.platform, name);
-    const plan = await planPush(content, top, name);
     onProgress({ status: `The push refers to repository [${canonical}]` });
     const client = await RegistryClient.open(reference, {
       settings,
@@ -70,6 +67,11 @@ export async function pushImage(
       actions: "pull,push",
       signal,
     });
+    // Packing takes long: who is not let in shall hear so before.
+    if (isToBePacked(found)) await isThere(client, id, `the config of ${name}`);
+    const image = await packImage(context, found, { name, onProgress, signal });
+    const top = await topOf(context, { canonical, tag }, image, options.platform, name);
+    const plan = await planPush(content, top, name);
     const abort = (reason: unknown): void => failure.abort(reason);
     await pushBlobs(context, client, plan, { name, onProgress, abort });
     for (const document of plan.documents)

@@ -40,7 +40,8 @@ export async function pushBlob(
   emit({ status: "Pushed", id });
 }
 
-async function isThere(client: RegistryClient, digest: Digest, what: string): Promise<boolean> {
+/** Whether the registry has a blob. */
+export async function isThere(client: RegistryClient, digest: Digest, what: string): Promise<boolean> {
   try {
     await (await client.write({ method: "HEAD", at: `${client.path}/blobs/${digest}` }, what)).discard();
     return true;
