@@ -224,8 +224,13 @@ class DiskImageStore implements ImageStoreWithBuilds {
 
   /** Removes what no image needs and no work holds, in one turn. */
   collect(): Sweep {
-    const goes = (id: Digest): boolean =>
-      this.#leasesKnown && !this.#leases.has(id) && !this.#content.isHeld(id);
+    let spared = false;
+    const goes = (id: Digest): boolean => {
+      if (!this.#leasesKnown || this.#leases.has(id)) return false;
+      const held = this.#content.isHeld(id);
+      spared ||= held;
+      return !held;
+    };
     const { blobs, layers } = neededParts(this.#records, goes);
     const { fetched } = this.#context;
     for (const [blob, { diffId }] of fetched) {
@@ -233,7 +238,8 @@ class DiskImageStore implements ImageStoreWithBuilds {
         needed.has(digest) || this.#content.isHeld(digest);
       if (!stays(blobs, blob) || !stays(layers, diffId)) fetched.delete(blob);
     }
-    return this.#content.sweep(blobs, layers);
+    const swept = this.#content.sweep(blobs, layers);
+    return { ...swept, spared: spared || swept.spared };
   }
 
   #image(id: Digest): Image {

@@ -166,6 +166,30 @@ test("a hidden image is in no list and goes with its last lease", async () => {
   });
 });
 
+test("a build that takes long keeps what it goes on from, and nothing else that is removed", async () => {
+  await withStore(async (store, root) => {
+    const unused = { force: false, inUse: () => undefined };
+    const base = await store.importTar(streamOf(smallTar(tarFile("base", "b"))), importOptions);
+    const other = await store.importTar(streamOf(smallTar(tarFile("other", "o"))), importOptions);
+    // From now on it is known that nobody else has hidden images in use.
+    store.lease(other.id)[Symbol.dispose]();
+    await store.builds.run(async (session) => {
+      const state = session.from(base);
+      const layer = await session.addLayer(once(smallTar(tarFile("made", "m"))), "made");
+      const image = await session.hidden(session.next(state, state.config, "2026-01-01T00:00:00Z", layer));
+      await store.remove(base.id, unused);
+      await store.remove(other.id, unused);
+      expect(await readdir(join(root, "layers"))).toHaveLength(2);
+      // A workload can start from it still, and from then on it is the workload's.
+      const lease = store.lease(image.id);
+      using tree = session.treeOf(state);
+      expect(tree.root.child("base")).toBeDefined();
+      lease[Symbol.dispose]();
+    });
+    expect(await readdir(join(root, "layers"))).toEqual([]);
+  });
+});
+
 test("a config that no registry would take is refused", async () => {
   await withStore(async (store) => {
     await store.builds.run(async (session) => {
