@@ -66,6 +66,36 @@ describe("the rules", () => {
     expect(removed).toBe(without);
   });
 
+  test("let nobody on a network pass for somebody elsewhere before the host", async () => {
+    using host = makeNetworkNamespace();
+    using inside = makeNetworkNamespace();
+    const at = async (namespace: { readonly path: string }, script: string): Promise<string> => {
+      const result = await run(["nsenter", `--net=${namespace.path}`, "bash", "-ec", script]);
+      expect(result).toMatchObject({ code: 0, stderr: "" });
+      return result.stdout;
+    };
+    await at(
+      host,
+      `nft '${ruleset(facts)}'; ip link add hull0 type veth peer name eth0 netns ${inside.path}`,
+    );
+    await at(
+      host,
+      "ip addr add 172.17.0.1/16 dev hull0; ip addr add fd00::1/64 dev hull0 nodad; ip link set hull0 up",
+    );
+    await at(
+      host,
+      "nft 'table inet seen { chain seen { type filter hook input priority 10; udp dport 9 counter; }; }'",
+    );
+    await at(
+      inside,
+      `ip link set eth0 up; ip addr add 172.17.0.2/16 dev eth0; ip addr add fd00::2/64 dev eth0 nodad
+       ip addr add 192.0.2.7/32 dev eth0; ip addr add 2001:db8::7/128 dev eth0 nodad
+       say() { ip route replace $2 dev eth0 src $1; echo x >/dev/udp/$2/9; }
+       say 172.17.0.2 172.17.0.1; say 192.0.2.7 172.17.0.1; say fd00::2 fd00::1; say 2001:db8::7 fd00::1`,
+    );
+    expect(await at(host, "nft list table inet seen")).toContain("counter packets 2 ");
+  });
+
   test("take nothing away but their own table", async () => {
     const other = "table inet other { chain c { tcp dport 1 accept; }; }";
     expect(await tableAfter(other, ruleset(facts), noTable("hull-test"))).toBe(await tableAfter(other));

@@ -9,7 +9,8 @@
  * - Packets to the world leave with the host's address. An internal network's do not leave.
  * - Nobody on a network reaches the host's loopback addresses, although those may be sent to workloads, and nobody
  *   passes for one: a bridge that answers go out by takes both (route_localnet).
- * - Nothing leaves that says it came from elsewhere: its sender is an address of a network's.
+ * - Nothing leaves, and nothing reaches the host, that says it came from elsewhere: its sender is an address of a
+ *   network's. Or a workload could pass for whoever the host asks something.
  * - From an internal network the host is reached at gateway addresses only.
  * - Resolvers answer workloads only.
  *
@@ -215,8 +216,13 @@ function chains(forwardingIsOurs: readonly (4 | 6)[]): string {
     oifname @bridges ct status dnat accept
     oifname @bridges drop
 ${forwardingIsOurs.map(keepStill).join("")}  }
+  chain arriving {
+    ip saddr != @subnets4 drop
+    ip6 saddr != @subnets6 ip6 saddr != { ::, fe80::/10 } drop
+  }
   chain input {
     type filter hook input priority filter; policy accept;
+    iifname @bridges jump arriving
     iifname @internal ip daddr != @gateways4 fib daddr type local drop
     iifname @internal ip6 daddr != @gateways6 ip6 daddr != fe80::/10 fib daddr type local drop
     iifname != @bridges iifname != "lo" meta l4proto { tcp, udp } ip daddr @gateways4 th dport 53 drop

@@ -12,7 +12,7 @@ export const responseCode = {
   refused: 5,
 } as const;
 
-const headerBytes = 12;
+export const headerBytes = 12;
 const classInternet = 1;
 const pointerBits = 0xc0;
 const optionRecord = 41;

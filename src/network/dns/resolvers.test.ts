@@ -52,6 +52,8 @@ let resolvers: Resolvers;
 let upstream: Socket;
 let upstreamTcp: Server;
 let asked = 0;
+/** Of the queries that the upstream resolver was sent. */
+const ids: number[] = [];
 
 beforeAll(async () => {
   resolvers = new Resolvers({
@@ -74,8 +76,20 @@ beforeAll(async () => {
   };
   upstream = createSocket("udp4");
   upstream.on("message", (message, { address, port }) => {
-    if (parseQuery(message)?.name.startsWith("silent") !== true)
-      upstream.send(reply(message, 512), port, address);
+    const name = parseQuery(message)?.name ?? "";
+    ids.push(message.readUInt16BE(0));
+    if (name.startsWith("silent")) return;
+    // As from somebody who knows what is asked, and has to guess the id; and from one who answers something else.
+    if (name === "forged.example") {
+      const forged = Buffer.from(
+        reply(message, 512).toString("latin1").replace("passed", "forged"),
+        "latin1",
+      );
+      const other = Buffer.from(forged.toString("latin1").replace("example", "invalid"), "latin1");
+      forged.writeUInt16BE(0x1234, 0);
+      for (const wrong of [forged, other]) upstream.send(wrong, port, address);
+    }
+    upstream.send(reply(message, 512), port, address);
   });
   upstreamTcp = createServer((socket) => {
     socket.on("data", (bytes: Buffer) => {
@@ -178,6 +192,17 @@ describe("a network's resolver", () => {
     expect(recordsOf(reply ?? Buffer.alloc(0))?.[0]?.data.toString()).toBe("\u0006passed");
     await overUdp(queryFor("text.example", 16));
     expect(asked - before).toBe(1);
+  });
+
+  test("asks with an id of its own, and takes an answer to nothing but its question", async () => {
+    ids.length = 0;
+    for (const name of ["one.example", "two.example", "three.example"]) {
+      const reply = await overUdp(queryFor(name, 16));
+      expect(reply?.readUInt16BE(0)).toBe(0x1234);
+    }
+    expect(ids.every((id) => id === 0x1234)).toBe(false);
+    const reply = await overUdp(queryFor("forged.example", 16));
+    expect(recordsOf(reply ?? Buffer.alloc(0))?.[0]?.data.toString()).toBe("\u0006passed");
   });
 
   test("passes on that an answer is too long for UDP, and the whole by TCP", async () => {

@@ -229,7 +229,8 @@ export class Resolvers {
     if (servers.length === 0) return refuse(responseCode.noSuchName);
     const key = `${servers.join(" ")} ${transport} ${message.toString("latin1", 2)}`;
     const kept = this.#cache.get(key, query.id, Date.now());
-    const reply = kept ?? (await this.#upstream.ask(message, servers, transport, workload.id));
+    const reply =
+      kept ?? (await this.#upstream.ask(message, query.questionEnd, servers, transport, workload.id));
     if (reply === undefined) return refuse(responseCode.serverFailure);
     if (kept === undefined) this.#cache.put(key, reply, Date.now());
     return reply;

@@ -1,7 +1,12 @@
-/** Queries that others have to answer: passed on as they came, by UDP or TCP as the client chose. */
+/**
+ * Queries that others have to answer: passed on as they came but for their id, by UDP or TCP as the client chose. The
+ * id is one of our own: a workload that chose it could have somebody answer in the resolver's name.
+ */
+import { randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { readFileSync, statSync } from "node:fs";
 import { connect, isIP } from "node:net";
+import { headerBytes, responseCode } from "./message.ts";
 
 const resolvConf = "/etc/resolv.conf";
 const attemptTimeout = 2000;
@@ -29,9 +34,10 @@ export class Upstream {
     return this.#servers;
   }
 
-  /** Undefined when nobody answers, or too many are waited for. */
+  /** Undefined when nobody answers, or too many are waited for. `questionEnd`: where the question of `message` ends. */
   async ask(
     message: Buffer,
+    questionEnd: number,
     servers: readonly string[],
     transport: "udp" | "tcp",
     asker: string,
@@ -43,8 +49,11 @@ export class Upstream {
     try {
       for (let round = 0; round < rounds; round += 1)
         for (const server of servers) {
-          const reply = await (transport === "udp" ? byUdp : byTcp)(message, server);
-          if (reply !== undefined) return reply;
+          const query = queryOf(message, questionEnd);
+          const reply = await (transport === "udp" ? byUdp : byTcp)(query, server);
+          if (reply === undefined) continue;
+          reply.writeUInt16BE(message.readUInt16BE(0), 0);
+          return reply;
         }
       return undefined;
     } finally {
@@ -64,7 +73,7 @@ export function serversOf(text: string): string[] {
 }
 
 /** A socket for each query: its random port, beside the id, is what a forged answer would have to guess. */
-function byUdp(message: Buffer, server: string): Promise<Buffer | undefined> {
+function byUdp(query: OwnQuery, server: string): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     const socket = createSocket(server.includes(":") ? "udp6" : "udp4");
     const settle = (reply: Buffer | undefined): void => {
@@ -77,14 +86,14 @@ function byUdp(message: Buffer, server: string): Promise<Buffer | undefined> {
     const timer = setTimeout(() => settle(undefined), attemptTimeout);
     socket.on("error", () => settle(undefined));
     socket.on("message", (reply) => {
-      if (isReplyTo(reply, message)) settle(reply);
+      if (isReplyTo(reply, query)) settle(reply);
     });
     // A connected socket hears of a port that nobody listens on, and of nobody else.
-    socket.connect(53, server, () => socket.send(message));
+    socket.connect(53, server, () => socket.send(query.message));
   });
 }
 
-function byTcp(message: Buffer, server: string): Promise<Buffer | undefined> {
+function byTcp(query: OwnQuery, server: string): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host: server, port: 53 });
     let received = Buffer.alloc(0);
@@ -96,23 +105,40 @@ function byTcp(message: Buffer, server: string): Promise<Buffer | undefined> {
     const timer = setTimeout(() => settle(undefined), attemptTimeout);
     socket.on("error", () => settle(undefined));
     socket.on("close", () => settle(undefined));
-    socket.on("connect", () => socket.write(withLength(message)));
+    socket.on("connect", () => socket.write(withLength(query.message)));
     socket.on("data", (bytes: Buffer) => {
       received = Buffer.concat([received, bytes]);
       if (received.length > largestTcpMessage + 2) return settle(undefined);
       const length = received.length < 2 ? undefined : received.readUInt16BE(0);
       if (length === undefined || received.length < length + 2) return;
       const reply = received.subarray(2, length + 2);
-      settle(isReplyTo(reply, message) ? reply : undefined);
+      settle(isReplyTo(reply, query) ? reply : undefined);
     });
   });
 }
 
-/** The same id, and marked as an answer; it came from whom was asked, on a socket of the query's own. */
-function isReplyTo(reply: Buffer, query: Buffer): boolean {
-  return (
-    reply.length >= 12 && reply.readUInt16BE(0) === query.readUInt16BE(0) && ((reply[2] ?? 0) & 0x80) !== 0
-  );
+interface OwnQuery {
+  readonly message: Buffer;
+  /** In lower case: some resolvers do not keep the case of letters. */
+  readonly question: string;
+}
+
+function queryOf(message: Buffer, questionEnd: number): OwnQuery {
+  const own = Buffer.from(message);
+  own.writeUInt16BE(randomInt(0x1_0000), 0);
+  return { message: own, question: message.toString("latin1", headerBytes, questionEnd).toLowerCase() };
+}
+
+/** The same id and the same question, and marked as an answer. A resolver that fails may leave the question out. */
+function isReplyTo(reply: Buffer, { message, question }: OwnQuery): boolean {
+  if (reply.length < headerBytes || reply.readUInt16BE(0) !== message.readUInt16BE(0)) return false;
+  const flags = reply.readUInt16BE(2);
+  if ((flags & 0x8000) === 0) return false;
+  const code = flags & 0xf;
+  const failed = code !== responseCode.ok && code !== responseCode.noSuchName;
+  if (failed && reply.readUInt16BE(4) === 0) return true;
+  const asked = reply.toString("latin1", headerBytes, headerBytes + question.length).toLowerCase();
+  return reply.readUInt16BE(4) === 1 && asked === question;
 }
 
 export function withLength(message: Buffer): Buffer {
