@@ -6,7 +6,14 @@ import type { Workload } from "../../engine/workload.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import { inspectOf, summaryOf, type ViewOptions } from "./container-views.ts";
-import { type Filters, parseFilters, passes, passesLabels } from "./filters.ts";
+import {
+  type Filters,
+  parseFilters,
+  passes,
+  passesAllLabels,
+  passesLabels,
+  passesPatterns,
+} from "./filters.ts";
 import { wallLabels } from "./labels.ts";
 import { statusOf } from "./status.ts";
 import { parseInstant } from "./times.ts";
@@ -89,9 +96,11 @@ async function matcherOf(engine: Engine, filters: Filters): Promise<(workload: W
   const createdAt = (word: string): number => engine.find(word).record.createdAt;
   const before = (filters.get("before") ?? []).map(createdAt);
   const since = (filters.get("since") ?? []).map(createdAt);
+  const named = passesPatterns(filters, "name");
   return ({ record }) =>
     passes(filters, "id", (id) => record.id.startsWith(id)) &&
-    passes(filters, "name", (name) => matchesName(record.name, name)) &&
+    // Docker matches the name with and without its slash.
+    (named(record.name) || named(`/${record.name}`)) &&
     passes(filters, "status", (status) => statusOf(record) === status) &&
     passes(filters, "exited", (code) => record.state === "exited" && String(record.life.exitCode) === code) &&
     passes(filters, "isolation", (isolation) => record.wall === isolation) &&
@@ -118,21 +127,6 @@ function isOn(engine: Engine, id: string, word: string): boolean {
     );
 }
 
-/** Docker matches names with a regular expression against the name with and without its slash. */
-function matchesName(name: string, pattern: string): boolean {
-  let expression: RegExp;
-  try {
-    expression = new RegExp(pattern);
-  } catch (error) {
-    throw new HullError(
-      "invalidParameter",
-      { what: "filter name", value: pattern, why: "it is no regular expression" },
-      { cause: error },
-    );
-  }
-  return expression.test(name) || expression.test(`/${name}`);
-}
-
 async function prune(engine: Engine, exchange: Exchange): Promise<void> {
   const filters = parseFilters(exchange, ["label", "label!", "until"]);
   const limits = (filters.get("until") ?? []).map((value) =>
@@ -143,8 +137,7 @@ async function prune(engine: Engine, exchange: Exchange): Promise<void> {
   for (const workload of engine.list()) {
     const { record } = workload;
     if (record.state !== "created" && record.state !== "exited" && record.state !== "dead") continue;
-    if (!passesLabels(filters, "label", record.labels)) continue;
-    if ((filters.get("label!") ?? []).length > 0 && passesLabels(filters, "label!", record.labels)) continue;
+    if (!passesAllLabels(filters, record.labels)) continue;
     if (limits.some((limit) => record.createdAt >= limit)) continue;
     const bytes = await engine.layerBytes(workload);
     try {

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { HullError } from "../../contract/errors.ts";
 import { type Exchange, parseWith } from "../exchange.ts";
+import { patternMatcher } from "./pattern.ts";
 
 export type Filters = ReadonlyMap<string, readonly string[]>;
 
@@ -38,6 +39,22 @@ export function parseFilters(exchange: Exchange, known: readonly string[]): Filt
 export function passes(filters: Filters, name: string, matches: (value: string) => boolean): boolean {
   const values = filters.get(name);
   return values === undefined || values.length === 0 || values.some(matches);
+}
+
+/** As `passes`, of a filter whose values are regular expressions that are found somewhere in a name. */
+export function passesPatterns(filters: Filters, filter: string): (name: string) => boolean {
+  const values = filters.get(filter) ?? [];
+  const matchers = values.map((pattern) => patternMatcher(filter, pattern));
+  return (name) => matchers.length === 0 || matchers.some((matches) => matches(name));
+}
+
+/** Of the filters `label`, all of which have to match, and `label!`, all of which must not. */
+export function passesAllLabels(filters: Filters, labels: Readonly<Record<string, string>>): boolean {
+  const without = filters.get("label!") ?? [];
+  return (
+    passesLabels(filters, "label", labels) &&
+    (without.length === 0 || !passesLabels(filters, "label!", labels))
+  );
 }
 
 /** `key` or `key=value` against labels; all the values have to match. */

@@ -1,9 +1,10 @@
 /** GET /images/json: which images are listed, and how. */
 import type { ImageSummary } from "../../contract/docker.ts";
+import { anyOfName, exactly, Glob, type GlobStep } from "../../contract/glob.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Image, StoreUsage } from "../../image/image-store.ts";
 import type { Exchange } from "../exchange.ts";
-import { type Filters, parseFilters, passes, passesLabels } from "./filters.ts";
+import { type Filters, parseFilters, passes, passesAllLabels } from "./filters.ts";
 import { parseInstant } from "./times.ts";
 
 export async function listImages(engine: Engine, exchange: Exchange): Promise<void> {
@@ -21,12 +22,12 @@ async function filtered(engine: Engine, filters: Filters): Promise<Image[]> {
   const before = await Promise.all((filters.get("before") ?? []).map(createdAt));
   const since = await Promise.all((filters.get("since") ?? []).map(createdAt));
   const older = isOlder(filters);
+  const references = (filters.get("reference") ?? []).map(referenceMatcher);
   return (await engine.images.list()).filter(
     (image) =>
       passes(filters, "dangling", (value) => (isTrue(value) ? !isTagged(image) : isNamed(image))) &&
-      passes(filters, "reference", (pattern) => namesOf(image).some((one) => matches(one, pattern))) &&
-      passesLabels(filters, "label", image.config.labels) &&
-      !(filters.has("label!") && passesLabels(filters, "label!", image.config.labels)) &&
+      (references.length === 0 || references.some((matches) => namesOf(image).some(matches))) &&
+      passesAllLabels(filters, image.config.labels) &&
       older(image) &&
       before.every((instant) => secondsOf(image.config.created) < instant) &&
       since.every((instant) => secondsOf(image.config.created) > instant),
@@ -58,15 +59,16 @@ export function isTrue(value: string): boolean {
 }
 
 /** `*` matches within a part of the name; a pattern without a tag matches all of them. */
-function matches(reference: string, pattern: string): boolean {
+function referenceMatcher(pattern: string): (reference: string) => boolean {
   const tagged = /:[^/]*$/.test(pattern);
-  const subject = tagged ? reference : reference.replace(/:[^/:]*$/, "");
-  const expression = pattern
-    .replaceAll(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replaceAll("*", "[^/]*")
-    .replaceAll("?", "[^/]");
-  return new RegExp(`^${expression}$`).test(subject);
+  const glob = new Glob([...pattern].map((character) => globSteps.get(character) ?? exactly(character)));
+  return (reference) => glob.matches([...(tagged ? reference : reference.replace(/:[^/:]*$/, ""))]);
 }
+
+const globSteps: ReadonlyMap<string, GlobStep> = new Map([
+  ["*", { is: "part" }],
+  ["?", anyOfName],
+]);
 
 /** With `usage`, sizes are what images take on the disk, so that they add up; otherwise what is unpacked of them. */
 export function summariesOf(engine: Engine, images: readonly Image[], usage?: StoreUsage): ImageSummary[] {

@@ -3,7 +3,7 @@ import type { ImageDeleteItem } from "../../contract/docker.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { RemovedImage } from "../../image/image-store.ts";
 import type { Exchange } from "../exchange.ts";
-import { parseFilters, passesLabels } from "./filters.ts";
+import { parseFilters, passesAllLabels } from "./filters.ts";
 import { isOlder, isTrue } from "./image-list.ts";
 
 export function deleteItemOf(item: RemovedImage): ImageDeleteItem {
@@ -20,9 +20,7 @@ export async function pruneImages(engine: Engine, exchange: Exchange): Promise<v
   for (const image of await engine.images.list()) {
     if (engine.images.userOf(image.id) !== undefined) continue;
     if (!everything && image.references.length > 0) continue;
-    const { labels } = image.config;
-    if (!older(image) || !passesLabels(filters, "label", labels)) continue;
-    if (filters.has("label!") && passesLabels(filters, "label!", labels)) continue;
+    if (!older(image) || !passesAllLabels(filters, image.config.labels)) continue;
     const removed = await engine.images.remove(image.id, { force: true });
     deleted.push(...removed.map(deleteItemOf));
   }

@@ -7,7 +7,14 @@ import { isPredefined } from "../../network/networks.ts";
 import type { NetworkRecord } from "../../network/types.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
-import { type Filters, parseFilters, passes, passesLabels } from "./filters.ts";
+import {
+  type Filters,
+  parseFilters,
+  passes,
+  passesAllLabels,
+  passesLabels,
+  passesPatterns,
+} from "./filters.ts";
 import { translateEndpoint } from "./network-request.ts";
 import { networkOf } from "./network-views.ts";
 import { parseInstant } from "./times.ts";
@@ -141,7 +148,10 @@ function refuse(body: v.InferOutput<typeof createBody>): void {
 
 function filtered(engine: Engine, exchange: Exchange): NetworkRecord[] {
   const filters = parseFilters(exchange, ["dangling", "driver", "id", "label", "name", "scope", "type"]);
-  return engine.networks.list().filter((network) => passesAll(engine, network, filters));
+  const named = passesPatterns(filters, "name");
+  return engine.networks
+    .list()
+    .filter((network) => named(network.name) && passesAll(engine, network, filters));
 }
 
 function passesAll(engine: Engine, network: NetworkRecord, filters: Filters): boolean {
@@ -149,7 +159,6 @@ function passesAll(engine: Engine, network: NetworkRecord, filters: Filters): bo
   return (
     passes(filters, "driver", (value) => network.driver === value) &&
     passes(filters, "id", (value) => network.id.startsWith(value)) &&
-    passes(filters, "name", (value) => network.name.includes(value) || matches(value, network.name)) &&
     passes(filters, "scope", (value) => value === "local") &&
     passes(filters, "type", (value) => (value === "builtin") === isPredefined(network)) &&
     passesLabels(filters, "label", network.labels) &&
@@ -161,12 +170,6 @@ function passesAll(engine: Engine, network: NetworkRecord, filters: Filters): bo
   );
 }
 
-/** Compose asks for `^name$`. */
-function matches(pattern: string, name: string): boolean {
-  const exact = /^\^([\w.-]*)\$$/.exec(pattern);
-  return exact?.[1] === name;
-}
-
 /** Networks that no workload is on, running or not. */
 async function prune(engine: Engine, exchange: Exchange): Promise<void> {
   const filters = parseFilters(exchange, ["label", "label!", "until"]);
@@ -176,11 +179,7 @@ async function prune(engine: Engine, exchange: Exchange): Promise<void> {
   const removed: string[] = [];
   for (const network of engine.networks.list()) {
     if (isPredefined(network) || engine.networks.users(network).length > 0) continue;
-    if (network.createdAt >= before || !passesLabels(filters, "label", network.labels)) continue;
-    const excluded = (filters.get("label!") ?? []).some((value) =>
-      passesLabels(new Map([["label", [value]]]), "label", network.labels),
-    );
-    if (excluded) continue;
+    if (network.createdAt >= before || !passesAllLabels(filters, network.labels)) continue;
     await engine.networks.remove(network);
     removed.push(network.name);
   }

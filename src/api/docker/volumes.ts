@@ -6,7 +6,7 @@ import type { Engine } from "../../engine/engine.ts";
 import type { Volume } from "../../volume/volume.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
-import { parseFilters, passes, passesLabels } from "./filters.ts";
+import { parseFilters, passes, passesAllLabels, passesLabels, passesPatterns } from "./filters.ts";
 
 const texts = v.nullish(v.record(v.string(), v.string()), {});
 const createBody = v.looseObject({
@@ -60,12 +60,13 @@ export async function volumeWithUsage(engine: Engine, volume: Volume): Promise<V
 
 function list(engine: Engine, exchange: Exchange): void {
   const filters = parseFilters(exchange, ["dangling", "driver", "label", "name"]);
+  const named = passesPatterns(filters, "name");
   const volumes = engine.volumes.list().filter((volume) => {
     const unused = engine.volumes.usersOf(volume.name).length === 0;
     return (
       passes(filters, "dangling", (value) => ["true", "1"].includes(value) === unused) &&
       passes(filters, "driver", (value) => value === "local") &&
-      passes(filters, "name", (value) => volume.name.includes(value)) &&
+      named(volume.name) &&
       passesLabels(filters, "label", volume.labels)
     );
   });
@@ -89,10 +90,7 @@ async function prune(engine: Engine, exchange: Exchange): Promise<void> {
   const filters = parseFilters(exchange, ["all", "label", "label!"]);
   const all = (filters.get("all") ?? []).some((value) => ["true", "1"].includes(value));
   const removed = await engine.volumes.prune(
-    ({ anonymous, labels }) =>
-      (all || anonymous) &&
-      passesLabels(filters, "label", labels) &&
-      !(filters.has("label!") && passesLabels(filters, "label!", labels)),
+    ({ anonymous, labels }) => (all || anonymous) && passesAllLabels(filters, labels),
   );
   exchange.sendJson(200, {
     VolumesDeleted: removed.map(({ name }) => name),
