@@ -133,7 +133,10 @@ describe("system", () => {
     const info = await json<SystemInfo>("/info");
     expect(info).toMatchObject({ Containers: 1, ContainersStopped: 1, Images: 1, OSType: "linux" });
     expect(info.Hull.Walls.map(({ Label }) => Label)).toEqual(["container", "vm (tcg)"]);
-    expect(info.Warnings?.join()).toContain("loopback interface only");
+    expect(info.Plugins).toMatchObject({ Network: ["bridge", "host", "null"] });
+    expect(info.Warnings?.join()).not.toContain("loopback");
+    bench.networks.missing = "nft is not installed";
+    expect((await json<SystemInfo>("/info")).Warnings?.join()).toContain("nft is not installed");
   });
 
   test("no container and no figures wait until it is known what virtual machines run on", async () => {
@@ -154,6 +157,17 @@ describe("system", () => {
     const refused = await post("/swarm/init", {});
     expect(refused.status).toBe(400);
     expect(await refused.text()).toContain("a Hull daemon works for itself, without a swarm");
+  });
+
+  test("what nothing acts on is refused by name, in commits and volumes too", async () => {
+    const id = await create("sleep");
+    const Healthcheck = { Test: ["CMD", "true"] };
+    const commit = await post(`/commit?container=${id}`, { Healthcheck });
+    expect(commit.status).toBe(400);
+    expect(await commit.text()).toContain("health checks are not run");
+    const volume = await post("/volumes/create", { Name: "some", ClusterVolumeSpec: { Group: "x" } });
+    expect(volume.status).toBe(400);
+    expect(await volume.text()).toContain("ClusterVolumeSpec");
   });
 
   test("disk usage counts every layer once", async () => {

@@ -5,6 +5,7 @@ import type { CommitRequest } from "../../engine/commit.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
+import { refuseHealthcheck } from "./create-request.ts";
 import { isEmpty } from "./options.ts";
 
 const texts = v.nullish(v.array(v.string()));
@@ -21,6 +22,7 @@ const body = v.looseObject({
   OnBuild: texts,
   Shell: texts,
   StopSignal: v.nullish(v.string()),
+  Healthcheck: v.nullish(v.record(v.string(), v.unknown()), {}),
 });
 
 export function commitRoutes(engine: Engine): Route[] {
@@ -43,6 +45,7 @@ async function commit(engine: Engine, exchange: Exchange): Promise<void> {
 
 /** What a client says of the config counts; what it leaves empty is the container's. */
 function configOf(given: v.InferOutput<typeof body>): CommitRequest["config"] {
+  refuseHealthcheck(given.Healthcheck);
   const stated = <T, U>(value: T | null | undefined, use: (value: T) => U): U | undefined =>
     value === null || value === undefined || isEmpty(value) ? undefined : use(value);
   const same = <T>(value: T): T => value;

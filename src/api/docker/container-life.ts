@@ -53,7 +53,11 @@ export function containerLifeRoutes(engine: Engine): Route[] {
       path: "/containers/:id",
       async handle(exchange) {
         if (exchange.flag("link"))
-          throw new HullError("unsupported", { what: "link", where: "", why: "there are no links" });
+          throw new HullError("unsupported", {
+            what: "link",
+            where: " in a removal",
+            why: "links go with the containers that have them",
+          });
         const workload = engine.find(exchange.parameter("id"));
         await engine.remove(workload, { force: exchange.flag("force"), volumes: exchange.flag("v") });
         exchange.sendEmpty(204);

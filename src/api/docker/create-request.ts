@@ -232,7 +232,7 @@ function pidsLimitOf(limit: number): number {
   return Math.max(0, limit);
 }
 
-function refuseHealthcheck(healthcheck: Readonly<Record<string, unknown>>): void {
+export function refuseHealthcheck(healthcheck: Readonly<Record<string, unknown>>): void {
   const test = healthcheck.Test;
   if (isEmptyStructure(healthcheck) || (Array.isArray(test) && test[0] === "NONE")) return;
   throw new HullError("unsupported", { what: "Healthcheck", where: "", why: "health checks are not run" });

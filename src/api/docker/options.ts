@@ -8,6 +8,7 @@ type Members = Readonly<Record<string, unknown>>;
 
 const device = "devices of the host are not passed through a wall";
 const sharing = "a workload has namespaces of its own, whichever wall it is behind";
+const shownPaths = "what a workload sees of /proc and /sys is the wall's";
 const limit = "Hull limits memory, CPUs and the number of processes only";
 
 /** Values that ask for nothing special, beside the empty ones. */
@@ -46,16 +47,22 @@ const reasons: Readonly<Record<string, string>> = {
   CpusetMems: limit,
   MemorySwap: limit,
   MemoryReservation: limit,
+  MaskedPaths: shownPaths,
+  ReadonlyPaths: shownPaths,
   MemorySwappiness: limit,
   OomKillDisable: limit,
   Ulimits: limit,
   ShmSize: limit,
 };
 
+/** No path is not the same as no wish: `--security-opt systempaths=unconfined` is said so. */
+const meantWhenEmpty = ["MaskedPaths", "ReadonlyPaths"];
+
 /** Refuses every member that is not in `known` and does not have a harmless value. */
 export function refuseOthers(members: Members, known: readonly string[], prefix: string): void {
   for (const [name, value] of Object.entries(members)) {
-    if (known.includes(name) || clientSide.has(name) || isEmpty(value)) continue;
+    const isWish = !isEmpty(value) || (meantWhenEmpty.includes(name) && Array.isArray(value));
+    if (known.includes(name) || clientSide.has(name) || !isWish) continue;
     if (harmless[name]?.includes(value)) continue;
     throw new HullError("unsupported", {
       what: `${prefix}${name}`,

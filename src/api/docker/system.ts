@@ -85,8 +85,9 @@ function version(facts: SystemFacts): SystemVersion {
 async function info(engine: Engine, facts: SystemFacts): Promise<SystemInfo> {
   const workloads = engine.list();
   const soFar = (wall: Wall) => wall.featuresSoFar?.() ?? wall.features();
-  const [images, container, vm] = await Promise.all([
+  const [images, unconnected, container, vm] = await Promise.all([
     engine.images.list(),
+    engine.networks.unavailable(),
     soFar(engine.walls.container),
     soFar(engine.walls.vm),
   ]);
@@ -104,7 +105,12 @@ async function info(engine: Engine, facts: SystemFacts): Promise<SystemInfo> {
     Driver: storageDriver,
     DriverStatus: [],
     DockerRootDir: engine.root,
-    Plugins: { Volume: ["local"], Network: ["none"], Authorization: null, Log: ["json-file"] },
+    Plugins: {
+      Volume: ["local"],
+      Network: ["bridge", "host", "null"],
+      Authorization: null,
+      Log: ["json-file"],
+    },
     MemoryLimit: true,
     SwapLimit: false,
     CpuCfsPeriod: true,
@@ -113,7 +119,7 @@ async function info(engine: Engine, facts: SystemFacts): Promise<SystemInfo> {
     CPUSet: false,
     PidsLimit: true,
     OomKillDisable: false,
-    IPv4Forwarding: false,
+    IPv4Forwarding: unconnected === undefined,
     BridgeNfIptables: false,
     BridgeNfIp6tables: false,
     Debug: false,
@@ -144,7 +150,9 @@ async function info(engine: Engine, facts: SystemFacts): Promise<SystemInfo> {
     InitBinary: "",
     SecurityOptions: ["name=seccomp,profile=default"],
     Warnings: [
-      "the networks default, bridge and none all give a workload a loopback interface only",
+      ...(unconnected === undefined
+        ? []
+        : [`workloads get a loopback interface only, and are not connected to networks: ${unconnected}`]),
       ...Object.values(walls).flatMap((features) =>
         [features.unavailable ?? [], features.warning ?? []].flat(),
       ),

@@ -112,6 +112,11 @@ describe("the create request", () => {
     expect(() => translate({ Image: "x", HostConfig: { Sysctls: { a: "" } } })).toThrow("HostConfig.Sysctls");
   });
 
+  test("a /proc without hidden paths is refused, and not by silence", () => {
+    for (const HostConfig of [{ MaskedPaths: [] }, { ReadonlyPaths: [] }, { MaskedPaths: ["/proc/kcore"] }])
+      expect(() => translate({ Image: "x", HostConfig })).toThrow("Paths is not supported");
+  });
+
   test("--rm and a restart policy exclude each other", () => {
     const HostConfig = { AutoRemove: true, RestartPolicy: { Name: "always" } };
     expect(() => translate({ Image: "x", HostConfig })).toThrow("exclude each other");

@@ -7,6 +7,7 @@ import type { Volume } from "../../volume/volume.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import { parseFilters, passes, passesAllLabels, passesLabels, passesPatterns } from "./filters.ts";
+import { refuseOthers } from "./options.ts";
 
 const texts = v.nullish(v.record(v.string(), v.string()), {});
 const createBody = v.looseObject({
@@ -15,6 +16,7 @@ const createBody = v.looseObject({
   DriverOpts: texts,
   Labels: texts,
 });
+const createMembers = Object.keys(createBody.entries);
 
 export function volumeRoutes(engine: Engine): Route[] {
   return [
@@ -74,7 +76,9 @@ function list(engine: Engine, exchange: Exchange): void {
 }
 
 async function create(engine: Engine, exchange: Exchange): Promise<void> {
-  const { Name, Driver, DriverOpts, Labels } = await exchange.json(createBody);
+  const body = await exchange.json(createBody);
+  refuseOthers(body, createMembers, "");
+  const { Name, Driver, DriverOpts, Labels } = body;
   const volume = engine.volumes.create({
     name: Name,
     anonymous: Name === "",

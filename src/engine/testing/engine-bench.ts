@@ -59,16 +59,18 @@ export class EngineBench implements AsyncDisposable {
   readonly world: FakeWorld;
   readonly images: FakeImages;
   readonly walls: { readonly container: FakeWall; readonly vm: FakeWall };
+  networks: FakeNetworks;
   engine: Engine;
   volumes: VolumeStore;
 
   private constructor(
-    parts: Pick<EngineBench, "directory" | "world" | "images" | "walls" | "engine" | "volumes">,
+    parts: Pick<EngineBench, "directory" | "world" | "images" | "walls" | "networks" | "engine" | "volumes">,
   ) {
     this.directory = parts.directory;
     this.world = parts.world;
     this.images = parts.images;
     this.walls = parts.walls;
+    this.networks = parts.networks;
     this.engine = parts.engine;
     this.volumes = parts.volumes;
   }
@@ -81,6 +83,7 @@ export class EngineBench implements AsyncDisposable {
     const { root } = placesOf(directory);
     await mkdir(root, { recursive: true });
     const volumes = await openVolumeStore(root);
+    const networks = new FakeNetworks();
     const engine = await openEngine({
       ...placesOf(directory),
       volumes,
@@ -88,11 +91,11 @@ export class EngineBench implements AsyncDisposable {
       images,
       builds: noBuilds,
       walls,
-      networks: new FakeNetworks(),
+      networks,
       log: silentLogger,
       failpoint,
     });
-    return new EngineBench({ directory, engine, volumes, walls, world, images });
+    return new EngineBench({ directory, engine, volumes, walls, networks, world, images });
   }
 
   get root(): string {
@@ -109,7 +112,8 @@ export class EngineBench implements AsyncDisposable {
     this.volumes[Symbol.dispose]();
     this.volumes = await openVolumeStore(this.root);
     this.images.leases = 0;
-    const { images, walls, volumes } = this;
+    this.networks = new FakeNetworks();
+    const { images, walls, networks, volumes } = this;
     this.engine = await openEngine({
       ...placesOf(this.directory),
       volumes,
@@ -117,7 +121,7 @@ export class EngineBench implements AsyncDisposable {
       images,
       builds: noBuilds,
       walls,
-      networks: new FakeNetworks(),
+      networks,
       log: silentLogger,
     });
   }

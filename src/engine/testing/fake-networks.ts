@@ -8,10 +8,13 @@ export class FakeNetworks implements WorkloadNetworks {
   readonly attached = new Set<string>();
   readonly registered = new Set<string>();
 
+  /** What the host lacks to make networks. */
+  missing: string | undefined;
+
   follow(): void {}
 
   unavailable(): Promise<string | undefined> {
-    return Promise.resolve(undefined);
+    return Promise.resolve(this.missing);
   }
 
   list(): [] {
