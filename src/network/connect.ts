@@ -28,6 +28,8 @@ export async function connectWorkload(
   network: NetworkRecord,
   request: EndpointRequest,
 ): Promise<Connected> {
+  // It may have been removed while the workload was busy.
+  if (!context.records.networks.has(network.id)) throw new HullError("noSuchNetwork", { name: network.name });
   const before = requireWorkload(context, id);
   if (modeOf(before.request) !== "bridges")
     throw new HullError("conflict", {

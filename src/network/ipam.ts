@@ -69,13 +69,30 @@ export function pool6(seed: Buffer): Pool {
   return { base: formatSubnet({ family: 6, base: value, length: 48 }), size: 64 };
 }
 
-/** A subnet as a client gives it, checked, with the gateway filled in. */
-export function planSubnet(given: {
+/** A subnet as a client gives it. */
+interface GivenSubnet {
   readonly subnet: string;
   readonly gateway?: string | undefined;
   readonly range?: string | undefined;
   readonly auxiliary?: Readonly<Record<string, string>> | undefined;
-}): SubnetRecord {
+}
+
+/** Of one network: each is compared with all others. */
+const mostSubnets = 64;
+
+/** The subnets of a network as a client gives them. Throws `tooLarge` and `invalidParameter`. */
+export function planSubnets(given: readonly GivenSubnet[]): SubnetRecord[] {
+  if (given.length > mostSubnets)
+    throw new HullError("tooLarge", {
+      what: "the number of the network's subnets",
+      value: given.length,
+      limit: mostSubnets,
+    });
+  return given.map(planSubnet);
+}
+
+/** Checks a subnet and fills in the gateway. */
+export function planSubnet(given: GivenSubnet): SubnetRecord {
   const subnet = requireSubnet(given.subnet, "subnet");
   const largest = subnet.family === 4 ? 30 : 126;
   if (subnet.length > largest)

@@ -1,7 +1,7 @@
 /** The files of /etc that say who and where a workload on networks is. */
 import { HullError } from "../contract/errors.ts";
 import { parseAddress } from "./address.ts";
-import type { WorkloadRecord } from "./types.ts";
+import type { NetworkRequest, WorkloadRecord } from "./types.ts";
 
 /** What `host-gateway` stands for, and where the workload's resolvers are. */
 export interface FileFacts {
@@ -50,6 +50,25 @@ export function parseExtraHost(text: string): { readonly name: string; readonly 
       why: "write it as NAME:ADDRESS or NAME:host-gateway",
     });
   return { name, address };
+}
+
+/** Words of the client's that stand in the files as they are. Throws `invalidParameter`. */
+export function checkResolverWords(
+  request: Pick<NetworkRequest, "domainname" | "dnsSearch" | "dnsOptions">,
+): void {
+  const words = [
+    ["domain name", request.domainname === "" ? [] : [request.domainname]],
+    ["DNS search domain", request.dnsSearch],
+    ["DNS option", request.dnsOptions],
+  ] as const;
+  for (const [what, values] of words)
+    for (const value of values)
+      if (!/^[\w.:-]{1,253}$/.test(value))
+        throw new HullError("invalidParameter", {
+          what,
+          value: JSON.stringify(value),
+          why: "it has 1 to 253 letters, digits, '.', ':', '_' and '-'",
+        });
 }
 
 function extraHost(text: string, facts: FileFacts): { name: string; address: string } {

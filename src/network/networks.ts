@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { HullError } from "../contract/errors.ts";
 import { overlap, requireSubnet } from "./address.ts";
 import type { NetworkContext } from "./context.ts";
-import { planSubnet } from "./ipam.ts";
+import { planSubnets } from "./ipam.ts";
 import { checkOptions, option } from "./options.ts";
 import { chooseSubnets, lowerIdleNetworks, lowerNetwork } from "./raise.ts";
 import type { NetworkRecord, SubnetRecord, WorkloadRecord } from "./types.ts";
@@ -47,7 +47,7 @@ export function createNetwork(context: NetworkContext, request: CreateNetworkReq
     throw new HullError("conflict", {
       what: `the bridge name ${bridge} is network ${holder.name}'s: choose another`,
     });
-  const given = request.subnets.filter(({ subnet }) => subnet !== "").map(planSubnet);
+  const given = planSubnets(request.subnets.filter(({ subnet }) => subnet !== ""));
   const ipv6 = request.ipv6 || given.some(({ subnet }) => subnet.includes(":"));
   const subnets = completed(context, given, ipv6, all);
   refuseOverlaps(subnets, all);

@@ -4,7 +4,7 @@ import type { WallKind } from "../contract/isolation.ts";
 import { parseAddress } from "./address.ts";
 import type { NetworkContext } from "./context.ts";
 import { modeOf, planEndpoints } from "./endpoints.ts";
-import { parseExtraHost } from "./network-files.ts";
+import { checkResolverWords, parseExtraHost } from "./network-files.ts";
 import type { EndpointRecord, NetworkRequest, WorkloadRecord } from "./types.ts";
 
 export interface Registration {
@@ -81,6 +81,7 @@ function checkRequest({ request, wall, links }: Registration): void {
   for (const server of request.dns)
     if (parseAddress(server) === undefined) refuse("DNS server", server, "it is no IP address");
   for (const text of request.extraHosts) parseExtraHost(text);
+  checkResolverWords(request);
 }
 
 /** Network cards that a machine has from its start; none can be added while it runs. */
