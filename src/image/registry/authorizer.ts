@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { parseJson } from "../config.ts";
 import type { RegistryAuth } from "../image-store.ts";
 import type { Challenge } from "./challenge.ts";
-import { type Endpoint, isInsecure, tlsFor } from "./endpoints.ts";
+import { type Endpoint, mayLeadTo, tlsFor } from "./endpoints.ts";
 import { explain, maxReplyBytes } from "./explain.ts";
 import { RequestFailure } from "./failure.ts";
 import type { RegistrySettings } from "./settings.ts";
@@ -113,8 +113,8 @@ export class Authorizer {
     const realm = challenge.parameters.get("realm") ?? "";
     if (!URL.canParse(realm)) throw new RequestFailure("refused", "its challenge names no token server");
     const url = new URL(realm);
-    if (url.protocol !== "https:" && !(url.protocol === "http:" && isInsecure(url, this.#settings)))
-      throw new RequestFailure("refused", `its token server ${url.origin} is not HTTPS`);
+    if (!mayLeadTo(url, this.#endpoint.base, this.#settings))
+      throw new RequestFailure("refused", `its token server ${url.origin} is not HTTPS, or on this machine`);
     const request = this.#tokenRequest(url, challenge.parameters.get("service") ?? "");
     const tls = await tlsFor(url, this.#settings);
     const reply = await send({ ...request, tls, signal }, this.#settings);

@@ -7,7 +7,7 @@ import type { RegistryAuth } from "../image-store.ts";
 import { familiarName } from "../reference.ts";
 import { Denied } from "./authorizer.ts";
 import { type Call, Connection } from "./connection.ts";
-import { isInsecure, mirrorsOf, ownEndpoint, tlsFor } from "./endpoints.ts";
+import { isInsecure, mayLeadTo, mirrorsOf, ownEndpoint, tlsFor } from "./endpoints.ts";
 import { explain } from "./explain.ts";
 import { RequestFailure } from "./failure.ts";
 import type { RegistryReply } from "./reply.ts";
@@ -116,8 +116,10 @@ export class RegistryClient {
     const url = URL.canParse(text) ? new URL(text) : undefined;
     if (url === undefined || !/^https?:$/.test(url.protocol))
       throw new RequestFailure("refused", "its place is no URL of HTTP");
-    const tls = await tlsFor(url, this.settings);
     const base = new URL(isInsecure(url, this.settings) ? url.origin : `https://${url.host}`);
+    if (!mayLeadTo(base, this.#own.endpoint.base, this.settings))
+      throw new RequestFailure("refused", `its place ${base.origin} is on this machine, or not HTTPS`);
+    const tls = await tlsFor(url, this.settings);
     const endpoint = { host: url.host, base, tls, mirror: false, credentials: "" };
     const { method = "GET", headers = {}, signal = this.signal } = options;
     const connection = new Connection(endpoint, this.settings, undefined, []);

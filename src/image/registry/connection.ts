@@ -2,7 +2,7 @@
 import type { RegistryAuth } from "../image-store.ts";
 import { Authorizer } from "./authorizer.ts";
 import { parseChallenges } from "./challenge.ts";
-import { type Endpoint, isInsecure, tlsFor } from "./endpoints.ts";
+import { type Endpoint, mayLeadTo, tlsFor } from "./endpoints.ts";
 import { explain } from "./explain.ts";
 import { RequestFailure } from "./failure.ts";
 import type { RegistryReply } from "./reply.ts";
@@ -87,9 +87,12 @@ export class Connection {
 
   /** HTTPS everywhere; plain HTTP from a registry that is allowed it to a host that is. Throws `RequestFailure`. */
   allowed(url: URL): URL {
-    const plain =
-      url.protocol === "http:" && this.endpoint.base.protocol === "http:" && isInsecure(url, this.#settings);
-    if (url.protocol === "https:" || plain) return url;
-    throw new RequestFailure("refused", `it sends us to ${url.origin}, which is not HTTPS`);
+    const { base } = this.endpoint;
+    const secure = url.protocol === "https:" || base.protocol === "http:";
+    if (secure && mayLeadTo(url, base, this.#settings)) return url;
+    throw new RequestFailure(
+      "refused",
+      `it sends us to ${url.origin}, which is not HTTPS, or on this machine`,
+    );
   }
 }

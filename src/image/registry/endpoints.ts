@@ -28,6 +28,16 @@ export function isInsecure(url: URL, settings: RegistrySettings): boolean {
   return isLoopback(url.hostname) || isListed(url, settings);
 }
 
+/**
+ * Whether a registry at `from` may have us ask `url`. It names token servers and places of layers as it likes: plain HTTP
+ * and this machine's own servers are for registries only that are here, or trusted so, themselves.
+ */
+export function mayLeadTo(url: URL, from: URL, settings: RegistrySettings): boolean {
+  const trusted = isInsecure(from, settings);
+  if (url.protocol === "https:") return trusted || !isLoopback(url.hostname);
+  return url.protocol === "http:" && trusted && isInsecure(url, settings);
+}
+
 function isListed(url: URL, settings: RegistrySettings): boolean {
   const name = url.hostname.replace(/^\[|\]$/g, "");
   return settings.insecure.some((entry) => entry === url.host || entry === name || inNetwork(entry, name));
