@@ -7,6 +7,7 @@ import { StageArguments, unusedArguments } from "./arguments.ts";
 import { configStep, type StepScope, withoutCommand, workingDirectoryOf } from "./config-step.ts";
 import { parseGitUrl } from "./git.ts";
 import { stepKey } from "./key.ts";
+import { planRun } from "./run-step.ts";
 
 const none = { given: new Map(), global: new Map(), automatic: new Map() };
 
@@ -163,6 +164,27 @@ test("keys tell steps apart by all that decides them", () => {
   expect(stepKey("sha256:b", "RUN x")).not.toBe(key);
   expect(stepKey("sha256:a", "RUN y")).not.toBe(key);
   expect(stepKey("sha256:a", "RUN x", ["none"])).not.toBe(key);
+});
+
+test("keys tell steps apart that the history tells alike", () => {
+  const keyOf = (line: string): string => {
+    const [, instruction] = parseDockerfile(`FROM x\n${line}`).instructions;
+    if (instruction === undefined || instruction.do === "FROM") throw new Error("it has two instructions");
+    const scope = scopeOf(emptyStage());
+    const step = instruction.do === "RUN" ? planRun(instruction, scope) : configStep(instruction, scope);
+    if (step === undefined) throw new Error(`${instruction.do} is no step of this test`);
+    return stepKey("parent", "createdBy" in step ? step.createdBy : step.told, step.key);
+  };
+  for (const [one, other] of [
+    ['ENV A="1 B=2"', "ENV A=1 B=2"],
+    ['LABEL a="1 b=2"', "LABEL a=1 b=2"],
+    ['VOLUME ["/a b"]', 'VOLUME ["/a", "b"]'],
+    ['SHELL ["/a b"]', 'SHELL ["/a", "b"]'],
+    ['RUN ["touch", "/a b"]', 'RUN ["touch", "/a", "b"]'],
+  ] as const) {
+    expect(keyOf(one)).toBe(keyOf(one));
+    expect([one, keyOf(one)]).not.toEqual([one, keyOf(other)]);
+  }
 });
 
 test("git URLs are told from others", () => {

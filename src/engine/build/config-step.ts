@@ -23,6 +23,8 @@ export interface ConfigStep {
   readonly config: StageConfig;
   /** The instruction as the history tells it. */
   readonly told: string;
+  /** What the history tells in a way that others are told in, too: values have blanks, and lists are told with them. */
+  readonly key?: readonly string[];
 }
 
 /** Undefined for instructions that do more: RUN, COPY, ADD; and WORKDIR, whose directory has to be there. */
@@ -32,12 +34,12 @@ export function configStep(instruction: StageInstruction, scope: StepScope): Con
   switch (instruction.do) {
     case "ENV": {
       const pairs = expandPairs(instruction.pairs, instruction.line, expand);
-      return { config: { ...config, env: mergeEnv(config.env, pairs) }, told: `ENV ${shown(pairs)}` };
+      return { config: { ...config, env: mergeEnv(config.env, pairs) }, ...toldOf("ENV", pairs) };
     }
     case "LABEL": {
       const pairs = expandPairs(instruction.pairs, instruction.line, expand);
       const labels = { ...config.labels, ...Object.fromEntries(pairs) };
-      return { config: { ...config, labels }, told: `LABEL ${shown(pairs)}` };
+      return { config: { ...config, labels }, ...toldOf("LABEL", pairs) };
     }
     case "ARG":
       return {
@@ -67,7 +69,7 @@ export function configStep(instruction: StageInstruction, scope: StepScope): Con
       );
       const volumes = expanded.map(([path]) => path).filter((path) => path !== "");
       const all = [...new Set([...config.volumes, ...volumes])];
-      return { config: { ...config, volumes: all }, told: `VOLUME [${volumes.join(" ")}]` };
+      return { config: { ...config, volumes: all }, told: `VOLUME [${volumes.join(" ")}]`, key: volumes };
     }
     default:
       return simpleStep(instruction, config, expand);
@@ -105,6 +107,7 @@ function simpleStep(
       return {
         config: { ...config, shell: instruction.shell },
         told: `SHELL [${instruction.shell.join(" ")}]`,
+        key: instruction.shell,
       };
     default:
       return undefined;
@@ -199,8 +202,12 @@ function mergeEnv(env: readonly string[], pairs: readonly (readonly [string, str
   return [...merged.values()];
 }
 
-function shown(pairs: readonly (readonly [string, string])[]): string {
-  return pairs.map(([name, value]) => `${name}=${value}`).join(" ");
+function toldOf(
+  name: "ENV" | "LABEL",
+  pairs: readonly (readonly [string, string])[],
+): Pick<ConfigStep, "told" | "key"> {
+  const shown = pairs.map(([each, value]) => `${each}=${value}`);
+  return { told: `${name} ${shown.join(" ")}`, key: shown };
 }
 
 function argShown(name: string, value: string | undefined): string {

@@ -17,6 +17,8 @@ export interface RunPlan {
   readonly args: readonly string[];
   readonly env: readonly string[];
   readonly createdBy: string;
+  /** What decides the layer: in the history, words and what stands between them look the same. */
+  readonly key: readonly string[];
   /** Empty: the build's. */
   readonly network: string;
   /** Written to the program's standard input; undefined: it has none. */
@@ -33,6 +35,7 @@ export function planRun(instruction: RunInstruction, scope: StepScope): RunPlan 
   return {
     args: command,
     env: [...args.undeclared(config.env), ...declared],
+    key: [instruction.network, JSON.stringify([declared, command, script ?? null])],
     createdBy: [...told, ...command, ...(script === undefined ? [] : [script])].join(" "),
     network: instruction.network,
     script,

@@ -69,7 +69,11 @@ export class StageBuilder implements StageView {
     const { config } = this.#state;
     const changed = configStep(instruction, this.scope);
     if (changed !== undefined)
-      return { config: changed.config, createdBy: withoutCommand(changed.told, config) };
+      return {
+        config: changed.config,
+        createdBy: withoutCommand(changed.told, config),
+        key: changed.key ?? [],
+      };
     switch (instruction.do) {
       case "WORKDIR":
         return this.#planDirectory(instruction.value, instruction.line, resources);
@@ -78,7 +82,7 @@ export class StageBuilder implements StageView {
         return {
           config,
           createdBy: plan.createdBy,
-          key: [plan.network],
+          key: plan.key,
           layer: () => runStep(this, plan, resources),
         };
       }
