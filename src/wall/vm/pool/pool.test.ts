@@ -110,6 +110,32 @@ test("what a daemon that was killed left is removed by the next one", async () =
   expect([removed, noted()]).toEqual([[offer.id], []]);
 });
 
+test("one that could not be made, or has ended, is replaced once somebody asks for one", async () => {
+  let attempts = 0;
+  const pool = new Pool<FakeMachine>({
+    size: 1,
+    stateDirectory: directory,
+    places: (id) => ({ directory: id, runtimeDirectory: id }),
+    log: silentLogger,
+    make: (spec) => {
+      if (attempts++ === 0) return Promise.reject(new Error("no memory"));
+      machines.push(new FakeMachine(spec));
+      return Promise.resolve(machines.at(-1) as FakeMachine);
+    },
+    remove: () => Promise.resolve(),
+    refillPause: 1,
+  });
+  await pool.fill();
+  expect(pool.offer()).toBeUndefined();
+  while (pool.waiting === 0) await Bun.sleep(1);
+  // Its end is not known yet.
+  for (const machine of machines) machine.process = undefined;
+  expect(pool.offer()).toBeUndefined();
+  while (pool.waiting === 0) await Bun.sleep(1);
+  expect(pool.offer()?.id).toBe(machines[1]?.spec.id ?? "");
+  await pool.close();
+});
+
 test("a machine that cannot be made leaves nothing", async () => {
   const pool = new Pool<FakeMachine>({
     size: 1,

@@ -3,8 +3,9 @@
  *
  *   cleanUp -> fill -> (offer -> take | expiry)* -> close
  *
- * - `offer` gives the id of one that waits (and the network name space that its cards are in), for a workload that is about to be made with that id, and keeps the machine for
- *   it for a while. `take` hands it over, once. What is taken is replaced in the background.
+ * - `offer` gives the id of one that waits (and the network name space that its cards are in), for a workload that is
+ *   about to be made with that id, and keeps the machine for it for a while. `take` hands it over, once. What is taken,
+ *   has ended or could not be made is replaced in the background.
  * - A machine is noted in STATE/pool/ID before it is made, until it is taken: what a daemon that was killed left is ended
  *   by the next one. `close` ends all of them.
  */
@@ -37,10 +38,11 @@ export interface PoolOptions<Machine> {
   readonly remove: (spec: SandboxSpec) => Promise<void>;
   /** Milliseconds that an offered machine is kept for the workload that has its id. */
   readonly keptFor?: number;
+  /** Milliseconds after the last use: whoever starts now needs the processors. */
+  readonly refillPause?: number;
 }
 
 const keptFor = 60_000;
-/** Milliseconds after the last use: whoever starts now needs the processors. */
 const refillPause = 1000;
 
 export class Pool<Machine extends PoolMachine> {
@@ -82,6 +84,8 @@ export class Pool<Machine extends PoolMachine> {
 
   offer(): PreparedSandbox | undefined {
     const [first] = this.#free;
+    // One that could not be made, or has ended, is missing until somebody asks for it.
+    this.#fillLater();
     if (first === undefined || this.#closed) return undefined;
     const [id, machine] = first;
     this.#free.delete(id);
@@ -92,7 +96,6 @@ export class Pool<Machine extends PoolMachine> {
     const expiry = setTimeout(() => this.#withdraw(id), this.#options.keptFor ?? keptFor);
     expiry.unref();
     this.#offered.set(id, { machine, expiry });
-    this.#fillLater();
     return { id, namespace: () => this.#namespaceOf(id) };
   }
 
@@ -136,8 +139,8 @@ export class Pool<Machine extends PoolMachine> {
 
   #fillLater(): void {
     clearTimeout(this.#refill);
-    if (this.#closed) return;
-    this.#refill = setTimeout(() => void this.fill(), refillPause);
+    if (this.#closed || this.#options.size === 0) return;
+    this.#refill = setTimeout(() => void this.fill(), this.#options.refillPause ?? refillPause);
     this.#refill.unref();
   }
 
