@@ -84,3 +84,15 @@ test("an answer that was half written is asked for again", async () => {
   expect(await probe().look(qemuThat("exit 1"))).toMatchObject({ acceleration: "tcg" });
   expect(starts()).toBe(1);
 });
+
+test("an answer that cannot be kept fails the question, and not those to come", async () => {
+  const device = join(directory, "kvm");
+  writeFileSync(device, "");
+  const state = join(directory, "state");
+  writeFileSync(state, "in the way");
+  const programs = qemuThat("exit 1");
+  const asked = new AccelerationProbe({ stateDirectory: state, device, limit: 5000 });
+  await expect(asked.look(programs)).rejects.toThrow();
+  rmSync(state);
+  expect(await asked.look(programs)).toMatchObject({ acceleration: "tcg" });
+});

@@ -41,7 +41,11 @@ export class AccelerationProbe {
   }
 
   look(programs: VmPrograms): Promise<AccelerationFacts> {
-    this.#facts ??= this.#find(programs);
+    this.#facts ??= this.#find(programs).catch((error: unknown) => {
+      // A disk that was full may not be for ever.
+      this.#facts = undefined;
+      throw error;
+    });
     return this.#facts;
   }
 
