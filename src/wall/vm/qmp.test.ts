@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { qmp } from "./qmp.ts";
+import * as v from "valibot";
+import { migrationSchema, qmp } from "./qmp.ts";
 
 const greeting = '{"QMP": {"version": {}, "capabilities": []}}\n';
 
@@ -65,4 +66,20 @@ test("what is no QMP, too long, cut off or silent is an error, not a wait", asyn
   await expect(qmp(join(directory, "nothing"), "stop", { dialTimeout: 20 })).rejects.toThrow(
     "cannot be reached",
   );
+});
+
+test("whatever a captured QEMU says in an error is harmless on a terminal", async () => {
+  const escape = "\u001b]0;title\u0007".repeat(100);
+  const path = await monitor(greeting, (command) => {
+    if (command === "qmp_capabilities") return '{"return": {}}\n';
+    if (command === "stop") return `${JSON.stringify(escape)}\n`;
+    return `${JSON.stringify({ return: { status: escape, "error-desc": escape } })}\n`;
+  });
+  const migration = v.parse(migrationSchema, await qmp(path, "query-migrate"));
+  const refused = await qmp(path, "stop").catch(String);
+  for (const said of [migration.status, migration["error-desc"] ?? escape, String(refused)]) {
+    expect(said).toContain("title");
+    expect(said).not.toMatch(/\p{Cc}/u);
+    expect(said.length).toBeLessThan(700);
+  }
 });

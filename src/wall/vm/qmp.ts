@@ -17,6 +17,15 @@ const message = v.union([
 ]);
 type Message = v.InferOutput<typeof message>;
 
+/** What QEMU says in an answer, for whoever reads an error. */
+export const words = v.pipe(v.string(), v.transform(printable));
+
+/** The answer to `query-migrate`; QEMU that has not begun says nothing. */
+export const migrationSchema = v.looseObject({
+  status: v.optional(words, "none"),
+  "error-desc": v.optional(words),
+});
+
 export interface QmpOptions {
   /** Milliseconds until the answer. */
   readonly timeout?: number;
@@ -70,7 +79,7 @@ export async function qmp(
       try {
         for (const line of lines) receive(v.parse(message, JSON.parse(line)));
       } catch (error) {
-        fail(`sent something else than QMP: ${messageOf(error)}`);
+        fail(`sent something else than QMP: ${printable(messageOf(error))}`);
       }
     });
     socket.on("error", (error) => fail(`broke off: ${error.message}`));

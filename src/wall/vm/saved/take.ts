@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
 import { memoryNames } from "../arguments.ts";
 import { jailed, type VmLayout } from "../layout.ts";
-import { qmp } from "../qmp.ts";
+import { migrationSchema, qmp } from "../qmp.ts";
 import type { MachineImage } from "../template/files.ts";
 import { MemoryStream } from "./stream.ts";
 
@@ -21,7 +21,6 @@ const everything = {
   arguments: { capabilities: [{ capability: "x-ignore-shared", state: false }] },
 };
 const uri = `unix:${jailed.stateSocket}`;
-const migrationSchema = v.looseObject({ status: v.string(), "error-desc": v.optional(v.string()) });
 
 /** The machine is stopped, and goes on with `cont` afterwards. Whoever gets the image closes its memory. */
 export async function takeImage(

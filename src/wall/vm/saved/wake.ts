@@ -12,7 +12,7 @@ import { FieldWriter } from "../fields.ts";
 import type { VmLayout } from "../layout.ts";
 import { networkFields } from "../network.ts";
 import { verbs } from "../protocol.ts";
-import { qmp } from "../qmp.ts";
+import { qmp, words } from "../qmp.ts";
 import { clockNow, nameFiles, startTimeout } from "../start.ts";
 import type { MachineImage } from "../template/files.ts";
 import { loadState } from "../template/state.ts";
@@ -20,7 +20,7 @@ import { loadState } from "../template/state.ts";
 /** Milliseconds until the machine has its state, and again until its agent answers. */
 const wakeTimeout = 60_000;
 const pollInterval = 2;
-const statusSchema = v.looseObject({ status: v.string() });
+const statusSchema = v.looseObject({ status: words });
 
 export interface SavedImage {
   readonly image: MachineImage;

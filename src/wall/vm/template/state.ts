@@ -7,7 +7,7 @@ import { chmod } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import * as v from "valibot";
 import { jailed, type VmLayout } from "../layout.ts";
-import { qmp } from "../qmp.ts";
+import { migrationSchema, qmp } from "../qmp.ts";
 import type { Stopwatch } from "../stopwatch.ts";
 
 /** A machine with the most devices has 10 MB. */
@@ -17,7 +17,6 @@ const ignoreMemory = {
   arguments: { capabilities: [{ capability: "x-ignore-shared", state: true }] },
 };
 const uri = `unix:${jailed.stateSocket}`;
-const migrationSchema = v.looseObject({ status: v.string(), "error-desc": v.optional(v.string()) });
 
 export interface StateOptions {
   readonly timeout: number;
