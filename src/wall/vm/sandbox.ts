@@ -66,6 +66,7 @@ export class VmSandbox implements Sandbox {
   readonly #attachments = new AttachmentSet();
   readonly #process = Promise.withResolvers<AgentProcess>();
   readonly #exit = Promise.withResolvers<ExitStatus>();
+  readonly #gone = Promise.withResolvers<void>();
   readonly #input: MainInput;
   #connection: Promise<AgentConnection> | undefined;
   #running: AgentProcess | undefined;
@@ -94,6 +95,11 @@ export class VmSandbox implements Sandbox {
     this.#process.promise.catch(() => undefined);
     if (parts.exit !== undefined) this.#finish(parts.exit);
     else void this.#watchJail();
+  }
+
+  /** Resolves when it has been taken away. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
   }
 
   pid(): number | undefined {
@@ -281,6 +287,7 @@ export class VmSandbox implements Sandbox {
     await runtime.delete(jail);
     for (const path of [spec.runtimeDirectory, layout.layers])
       await rm(path, { recursive: true, force: true });
+    this.#gone.resolve();
   }
 
   /** Has the agent write everything to the disk and end, of a machine whose workload was never started. */
@@ -460,9 +467,13 @@ export class VmSandbox implements Sandbox {
 
   async #monitor(command: "stop" | "cont"): Promise<void> {
     if (this.#ended) throw new HullError("workloadNotRunning", { name: this.spec.name });
+    const agent = await this.#connection?.catch(nothing);
+    if (command === "stop") agent?.standStill();
     try {
       await qmp(this.#parts.layout.monitorSocket, command);
+      if (command === "cont") agent?.goOn();
     } catch (error) {
+      if (command === "stop") agent?.goOn();
       throw new HullError("agentFailed", { name: this.spec.name, why: messageOf(error) }, { cause: error });
     }
   }

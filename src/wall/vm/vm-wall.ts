@@ -179,9 +179,11 @@ export class VmWall implements Wall {
     return {
       files: sandbox.files,
       [Symbol.asyncDispose]: async () => {
-        await sandbox.shutDown();
-        await sandbox.remove();
-        this.#sandboxes.delete(sandbox);
+        try {
+          await sandbox.shutDown();
+        } finally {
+          await sandbox.remove();
+        }
       },
     };
   }
@@ -194,15 +196,17 @@ export class VmWall implements Wall {
     const layout = layoutOf(spec);
     const runtime = this.#oci(programs);
     const waited = await this.#fromPool(spec);
-    if (waited !== undefined) {
-      this.#sandboxes.add(waited);
-      return waited;
-    }
+    if (waited !== undefined) return this.#keep(waited);
     const cables = planCables(spec, jailUser(spec));
     const nodes = this.#nodes;
     const parts = { ...cables, layout, runtime, programs, facts, nodes, memoryBytes };
-    const sandbox = (await this.#fromTemplate(parts)) ?? (await this.#make(parts));
+    return this.#keep((await this.#fromTemplate(parts)) ?? (await this.#make(parts)));
+  }
+
+  /** Those that are not taken away yet are let go when the daemon ends. */
+  #keep(sandbox: VmSandbox): VmSandbox {
     this.#sandboxes.add(sandbox);
+    void sandbox.gone.then(() => this.#sandboxes.delete(sandbox));
     return sandbox;
   }
 
@@ -276,18 +280,17 @@ export class VmWall implements Wall {
     const state = readState(layout.state) ?? newState(spec, memoryOf(spec.resources), null);
     const exit = readExit(layout.exit);
     const saver = this.#saver;
-    const sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit, saver });
-    this.#sandboxes.add(sandbox);
+    const sandbox = this.#keep(new VmSandbox({ spec, layout, runtime, container, state, exit, saver }));
     // What runs of a suspended workload has to go; it must not go on.
     if (exit !== undefined || container?.pid() === undefined || isSaved(spec.directory)) return sandbox;
+    const isHeld = existsSync(layout.held);
     const connect = async (): Promise<AgentConnection> => {
-      const isHeld = existsSync(layout.held);
       if (isHeld) await goOn(layout);
       const connection = await greet(spec, layout, container);
       if (isHeld) await release(connection, layout);
       return connection;
     };
-    if (existsSync(layout.held)) sandbox.connect(connect());
+    if (isHeld) sandbox.connect(connect());
     else if (await isPaused(layout)) sandbox.foundPaused(connect);
     else sandbox.connect(connect());
     return sandbox;
@@ -354,9 +357,7 @@ export class VmWall implements Wall {
     const runtime = this.#oci(programs);
     const nodes = this.#nodes;
     const parts = { ...cables, layout, runtime, programs, facts, nodes, memoryBytes, saved };
-    const sandbox = await this.#make(parts, state);
-    this.#sandboxes.add(sandbox);
-    return sandbox;
+    return this.#keep(await this.#make(parts, state));
   }
 
   #make(parts: MachineParts, state?: MachineState): Promise<VmSandbox> {

@@ -1,0 +1,82 @@
+/** What is left of a machine that was taken away, in the daemon and on the host. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { lendAcceleration } from "../../../test/support/known-acceleration.ts";
+import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
+import { processSpec, shell } from "../conformance/bench.ts";
+import type { SandboxSpec } from "../wall.ts";
+import { createVmWall, type VmWall } from "./vm-wall.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "removal-"));
+let layer: TinyLayer;
+let wall: VmWall;
+let made = 0;
+
+beforeAll(async () => {
+  lendAcceleration(directory);
+  layer = await makeTinyLayer();
+  wall = createVmWall({
+    guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
+    stateDirectory: directory,
+    templateDirectory: join(directory, "templates"),
+    templates: false,
+    requireKvm: false,
+    runtime: "crun",
+    conmon: "conmon",
+    qemu: "qemu-system-x86_64",
+  });
+});
+afterAll(async () => {
+  await wall.close();
+  await layer[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true });
+});
+
+function specOf(): SandboxSpec {
+  const id = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
+  const place = join(directory, `d${made++}`);
+  mkdirSync(place);
+  return {
+    id,
+    name: id.slice(0, 12),
+    directory: place,
+    runtimeDirectory: join(directory, id.slice(0, 8)),
+    layers: [layer.path],
+    process: processSpec(shell("sleep 1000")),
+    hostname: "tiny",
+    readOnlyRoot: false,
+    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
+    logPath: join(place, "log"),
+  };
+}
+
+test("a daemon keeps nothing of the machines that it has taken away", async () => {
+  const sandboxes: WeakRef<object>[] = [];
+  while (sandboxes.length < 20) {
+    const spec = specOf();
+    // As a daemon finds it that was killed before there was a jail.
+    mkdirSync(spec.runtimeDirectory);
+    const sandbox = await wall.recover(spec);
+    if (sandbox === undefined) throw new Error("nothing was found");
+    await sandbox.remove();
+    expect(existsSync(spec.runtimeDirectory)).toBe(false);
+    sandboxes.push(new WeakRef(sandbox));
+  }
+  await Bun.sleep(0);
+  Bun.gc(true);
+  // The collector may take something on the stack for one of them.
+  const kept = sandboxes.filter((each) => each.deref() !== undefined).length;
+  expect(kept).toBeLessThan(sandboxes.length / 2);
+});
+
+test("a machine that was made for files, and cannot be ended in order, leaves nothing", async () => {
+  const spec = specOf();
+  const opened = await wall.openFiles(spec);
+  expect((await opened.files.status("/bin")).type).toBe("directory");
+  const sandbox = await wall.recover(spec);
+  process.kill(sandbox?.pid() ?? 0, "SIGKILL");
+  await expect(opened[Symbol.asyncDispose]()).rejects.toMatchObject({ code: "agentFailed" });
+  expect(existsSync(spec.runtimeDirectory)).toBe(false);
+}, 180_000);
