@@ -377,3 +377,22 @@ for (const [why, version, rest] of welcomes)
     await new Promise<void>((listening) => server?.listen(path, listening));
     await expect(AgentConnection.open(path, { timeout: 5000 })).rejects.toThrow(why);
   });
+
+test("an agent whose machine stands still is not to blame that it does not answer, and is again when it goes on", async () => {
+  const { connection, agent } = await connected();
+  let over = false;
+  void connection.closed.then(() => {
+    over = true;
+  });
+  const before = connection.request(verbs.statistics, new FieldWriter(), 20);
+  connection.standStill();
+  const meanwhile = connection.request(verbs.statistics, new FieldWriter(), 20);
+  const second = await agent.until((found) => found.type === frames.request && found.id === 2);
+  await Bun.sleep(100);
+  expect(over).toBe(false);
+  agent.send(frames.response, second.id, new FieldWriter().u8(results.ok).string("").u32(5));
+  expect((await meanwhile).u32()).toBe(5);
+  connection.goOn();
+  await expect(before).rejects.toThrow("did not answer in time");
+  expect((await connection.closed).fault).toBe(true);
+});

@@ -50,7 +50,9 @@ export interface OpenOptions {
 interface PendingRequest {
   readonly resolve: (answer: FieldReader) => void;
   readonly reject: (error: unknown) => void;
-  readonly timer: NodeJS.Timeout;
+  /** Milliseconds. */
+  readonly timeout: number;
+  timer: NodeJS.Timeout | undefined;
   parts: Buffer[];
   size: number;
 }
@@ -80,6 +82,7 @@ export class AgentConnection {
   readonly #processes = new Map<number, AgentProcess>();
   readonly #resolveClosed: (reason: AgentLost) => void;
   #reason: AgentLost | undefined;
+  #still = false;
   #nextRequest = 1;
   #nextHandle: number;
 
@@ -159,13 +162,31 @@ export class AgentConnection {
       return Promise.reject(new AgentRefusal(results.failed, "it has not read the requests before this one"));
     const id = this.#nextRequest++;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#fail("did not answer in time"), timeout);
-      this.#requests.set(id, { resolve, reject, timer, parts: [], size: 0 });
+      const pending: PendingRequest = { resolve, reject, timeout, timer: undefined, parts: [], size: 0 };
+      this.#requests.set(id, pending);
+      if (!this.#still) this.#await(pending);
       let at = 0;
       for (; bytes.length - at > frame.maximumPayload; at += frame.maximumPayload)
         this.#send(frames.requestPart, id, bytes.subarray(at, at + frame.maximumPayload));
       this.#send(frames.request, id, bytes.subarray(at));
     });
+  }
+
+  /** The machine is about to be stopped: that nothing is answered until it goes on is not the agent's fault. */
+  standStill(): void {
+    this.#still = true;
+    for (const { timer } of this.#requests.values()) clearTimeout(timer);
+  }
+
+  /** The machine goes on: what it was asked before has all its time again. */
+  goOn(): void {
+    this.#still = false;
+    for (const request of this.#requests.values()) this.#await(request);
+  }
+
+  #await(request: PendingRequest): void {
+    clearTimeout(request.timer);
+    request.timer = setTimeout(() => this.#fail("did not answer in time"), request.timeout);
   }
 
   /** A process that is about to be started over this connection; frames of it are taken from now on. */

@@ -7,6 +7,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
+import { messageOf } from "../../../contract/errors.ts";
 import type { OciContainer } from "../../oci/runtime.ts";
 import type { SandboxSpec } from "../../wall.ts";
 import type { AgentConnection } from "../agent.ts";
@@ -15,7 +16,7 @@ import { addDiskFile, type DiskOptions, diskFiles, fileName, sealDiskFiles } fro
 import { FieldWriter } from "../fields.ts";
 import { jailed, type VmLayout } from "../layout.ts";
 import { verbs } from "../protocol.ts";
-import { qmp } from "../qmp.ts";
+import { migrationSchema, qmp } from "../qmp.ts";
 import type { MachineImage } from "../template/files.ts";
 import { closeImage, type SavedDescription, type StepTaken, writeSaved } from "./files.ts";
 import { takeImage } from "./take.ts";
@@ -36,7 +37,6 @@ const standStillWritten = 3;
 const freezeTimeout = 120_000;
 const settleTimeout = 60_000;
 const pollInterval = 5;
-const migrationSchema = v.looseObject({ status: v.optional(v.string(), "none") });
 const blocksSchema = v.array(
   v.looseObject({ inserted: v.optional(v.looseObject({ "node-name": v.optional(v.string(), "") })) }),
 );
@@ -80,8 +80,7 @@ export async function forkMachine(
     return { image: await takeImage(layout, machine.memoryBytes, signal), base };
   });
   try {
-    await goOn(layout);
-    await release(machine.agent, layout);
+    await letRun(machine);
     return forked;
   } catch (error) {
     closeImage(forked.image);
@@ -100,6 +99,16 @@ export async function goOn({ monitorSocket }: VmLayout): Promise<void> {
     if (Date.now() > deadline) throw new Error(`QEMU's state stays ${status}`);
   }
   await qmp(monitorSocket, "cont");
+}
+
+/** The machine and the workload go on. */
+async function letRun({ agent, layout }: Pick<LiveMachine, "agent" | "layout">): Promise<void> {
+  try {
+    await goOn(layout);
+  } finally {
+    agent.goOn();
+  }
+  await release(agent, layout);
 }
 
 /** The workload goes on, as the one that it was. */
@@ -127,13 +136,16 @@ async function whileHeld<T>(
       freezeTimeout,
     );
     step("save:frozen");
+    agent.standStill();
     await qmp(layout.monitorSocket, "stop", { signal });
     step("save:stopped");
     return await work(signal);
   } catch (error) {
     if (signal.aborted) throw new Error("QEMU ended", { cause: error });
-    await goOn(layout);
-    await release(agent, layout);
+    await letRun({ agent, layout }).catch((unheld: unknown) => {
+      const why = `${messageOf(error)}, and it does not go on: ${messageOf(unheld)}`;
+      throw new Error(why, { cause: error });
+    });
     throw error;
   }
 }
