@@ -69,15 +69,15 @@ test("what is no QMP, too long, cut off or silent is an error, not a wait", asyn
 });
 
 test("whatever a captured QEMU says in an error is harmless on a terminal", async () => {
-  const escape = "\u001b]0;title\u0007".repeat(100);
+  const codes = "\u001b]0;title\u0007".repeat(100);
   const path = await monitor(greeting, (command) => {
     if (command === "qmp_capabilities") return '{"return": {}}\n';
-    if (command === "stop") return `${JSON.stringify(escape)}\n`;
-    return `${JSON.stringify({ return: { status: escape, "error-desc": escape } })}\n`;
+    if (command === "stop") return `${JSON.stringify(codes)}\n`;
+    return `${JSON.stringify({ return: { status: codes, "error-desc": codes } })}\n`;
   });
   const migration = v.parse(migrationSchema, await qmp(path, "query-migrate"));
   const refused = await qmp(path, "stop").catch(String);
-  for (const said of [migration.status, migration["error-desc"] ?? escape, String(refused)]) {
+  for (const said of [migration.status, migration["error-desc"] ?? codes, String(refused)]) {
     expect(said).toContain("title");
     expect(said).not.toMatch(/\p{Cc}/u);
     expect(said.length).toBeLessThan(700);
