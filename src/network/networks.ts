@@ -109,6 +109,7 @@ function refuseOverlaps(subnets: readonly SubnetRecord[], all: readonly NetworkR
 }
 
 export async function removeNetwork(context: NetworkContext, network: NetworkRecord): Promise<void> {
+  if (!context.records.networks.has(network.id)) throw new HullError("noSuchNetwork", { name: network.name });
   if (isPredefined(network)) throw new HullError("networkFixed", { name: network.name, what: "removed" });
   const users = usersOf(context, network.id);
   const live = users.filter((workload) => workload.live);

@@ -276,6 +276,12 @@ describe("containers", () => {
   });
 });
 
+test("a prune goes on past images that somebody else has removed", async () => {
+  bench.images.gone = true;
+  const response = await post(`/images/prune?filters=${encodeURIComponent('{"dangling":["false"]}')}`);
+  expect(await response.json()).toMatchObject({ ImagesDeleted: [] });
+});
+
 describe("streams", () => {
   test("attach before the start: the first byte arrives, both ways end by themselves", async () => {
     const id = await create("cat", { OpenStdin: true, StdinOnce: true });

@@ -1,5 +1,6 @@
 /** POST /images/prune */
 import type { ImageDeleteItem } from "../../contract/docker.ts";
+import { isHullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { RemovedImage } from "../../image/image-store.ts";
 import type { Exchange } from "../exchange.ts";
@@ -21,8 +22,13 @@ export async function pruneImages(engine: Engine, exchange: Exchange): Promise<v
     if (engine.images.userOf(image.id) !== undefined) continue;
     if (!everything && image.references.length > 0) continue;
     if (!older(image) || !passesAllLabels(filters, image.config.labels)) continue;
-    const removed = await engine.images.remove(image.id, { force: true });
-    deleted.push(...removed.map(deleteItemOf));
+    try {
+      const removed = await engine.images.remove(image.id, { force: true });
+      deleted.push(...removed.map(deleteItemOf));
+    } catch (error) {
+      // Somebody else has removed it meanwhile.
+      if (!isHullError(error, "noSuchImage")) throw error;
+    }
   }
   const after = await engine.images.usage();
   exchange.sendJson(200, {

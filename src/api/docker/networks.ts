@@ -1,7 +1,7 @@
 /** /networks: list, inspect, create, connect, disconnect, remove, prune. */
 import * as v from "valibot";
 import type { NetworkCreateResponse, NetworkPruneReport } from "../../contract/docker.ts";
-import { HullError } from "../../contract/errors.ts";
+import { HullError, isHullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { isPredefined } from "../../network/networks.ts";
 import type { NetworkRecord } from "../../network/types.ts";
@@ -180,8 +180,13 @@ async function prune(engine: Engine, exchange: Exchange): Promise<void> {
   for (const network of engine.networks.list()) {
     if (isPredefined(network) || engine.networks.users(network).length > 0) continue;
     if (network.createdAt >= before || !passesAllLabels(filters, network.labels)) continue;
-    await engine.networks.remove(network);
-    removed.push(network.name);
+    try {
+      await engine.networks.remove(network);
+      removed.push(network.name);
+    } catch (error) {
+      // Somebody else has removed it meanwhile.
+      if (!isHullError(error, "noSuchNetwork")) throw error;
+    }
   }
   exchange.sendJson(200, { NetworksDeleted: removed } satisfies NetworkPruneReport);
 }

@@ -128,10 +128,14 @@ export class FakeImages implements ImageStore {
     return Promise.resolve();
   }
 
-  remove(reference: string, options: { inUse: (id: Digest) => string | undefined }) {
+  /** Somebody else has removed the image. */
+  gone = false;
+
+  async remove(reference: string, options: { inUse: (id: Digest) => string | undefined }) {
+    if (this.gone) throw new HullError("noSuchImage", { name: reference });
     const user = options.inUse(this.image.id);
     if (user !== undefined) throw new HullError("imageInUse", { name: reference, id: user });
-    return Promise.resolve([{ untagged: reference }]);
+    return [{ untagged: reference }];
   }
 
   lease(): Disposable {
