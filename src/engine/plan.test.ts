@@ -137,6 +137,13 @@ describe("plan", () => {
     expect(() => recordOf({ workingDirectory: "srv" })).toThrow("absolute");
   });
 
+  test("what the kernel would cut at a NUL is refused, an image's own words included", () => {
+    for (const request of [{ command: ["a\0b"] }, { workingDirectory: "/a\0" }, { user: "root\0x" }])
+      expect(() => recordOf(request)).toThrow("has a NUL");
+    expect(() => recordOf({}, imageWith({ cmd: ["sh", "\0"] }))).toThrow("has a NUL");
+    expect(() => recordOf({}, imageWith({ cmd: ["sh"], user: "root\0" }))).toThrow("has a NUL");
+  });
+
   test("an exec has the workload's environment, user and directory unless told otherwise", () => {
     const workload = recordOf({ env: ["A=1"], user: "web", workingDirectory: "/srv" });
     const request = {
@@ -154,5 +161,6 @@ describe("plan", () => {
     expect(process).toMatchObject({ args: ["id"], cwd: "/srv", user: "web", terminal: true, stdin: false });
     expect(process.env.slice(-3)).toEqual(["A=1", "TERM=xterm", "B=2"]);
     expect(() => planExec({ ...request, command: [] }, workload, facts.id)).toThrow("no command specified");
+    expect(() => planExec({ ...request, command: ["a\0"] }, workload, facts.id)).toThrow("has a NUL");
   });
 });

@@ -164,10 +164,10 @@ function planProcess(request: RunRequest, image: Image, hostname: string): Proce
   ];
   const cwd = request.workingDirectory === "" ? config.workingDir : request.workingDirectory;
   return {
-    args: planArguments(request, image),
+    args: withoutNul("command", planArguments(request, image)),
     env: mergeEnv(env, request.env),
     cwd: parseWorkingDirectory(cwd === "" ? "/" : cwd),
-    user: request.user === "" ? config.user : request.user,
+    user: userOf(request.user === "" ? config.user : request.user),
     capabilities: capabilitiesOf(request.capAdd, request.capDrop),
     terminal: request.terminal,
     stdin: request.stdin,
@@ -216,7 +216,25 @@ export function mergeEnv(base: readonly string[], changes: readonly string[]): s
 function parseWorkingDirectory(path: string): string {
   if (!path.startsWith("/"))
     throw new HullError("workingDirectoryInvalid", { path, why: "it needs to be an absolute path" });
+  withoutNul("working directory", [path]);
   return path;
+}
+
+function userOf(user: string): string {
+  withoutNul("user", [user]);
+  return user;
+}
+
+/** To the kernel a text ends at a NUL: what comes after it would be left out, whatever it was to say. */
+function withoutNul<T extends readonly string[]>(what: string, words: T): T {
+  for (const word of words)
+    if (word.includes("\0"))
+      throw new HullError("invalidParameter", {
+        what,
+        value: JSON.stringify(word),
+        why: "it has a NUL, which no program can be given",
+      });
+  return words;
 }
 
 export function planExec(
@@ -231,10 +249,10 @@ export function planExec(
   return {
     id,
     process: {
-      args: request.command,
+      args: withoutNul("exec command", request.command),
       env: mergeEnv(terminal ? [...process.env, "TERM=xterm"] : process.env, request.env),
       cwd: request.workingDirectory === "" ? process.cwd : parseWorkingDirectory(request.workingDirectory),
-      user: request.user === "" ? process.user : request.user,
+      user: request.user === "" ? process.user : userOf(request.user),
       capabilities: process.capabilities,
       terminal: request.terminal,
       stdin: request.stdin,
