@@ -134,7 +134,8 @@ function sendError(exchange: Exchange, error: unknown, log: Logger): void {
   const status = known?.status ?? 500;
   if (status >= 500)
     log.error("a request failed", {
-      request: `${exchange.request.method} ${exchange.request.url}`,
+      // Without the query, which has a build's arguments and credentials of its repository.
+      request: `${exchange.request.method} ${exchange.request.url?.split("?")[0]}`,
       why: messageOf(error),
       cause: known === undefined ? undefined : causesOf(known),
       stack: known === undefined && error instanceof Error ? error.stack : undefined,

@@ -13,12 +13,19 @@ import { commonHeaders } from "./system.ts";
 let bench: EngineBench;
 let server: Server;
 let socketPath: string;
+/** What the server had to say of errors. */
+const logged: unknown[] = [];
 
 beforeEach(async () => {
   bench = await EngineBench.open();
   const facts = { version: "1.2.3", id: "test" };
   const routes = dockerRoutes(bench.engine, facts);
-  server = createApiServer({ routes, headers: commonHeaders(facts), log: silentLogger });
+  logged.length = 0;
+  const log = {
+    ...silentLogger,
+    error: (message: string, fields = {}) => void logged.push({ message, ...fields }),
+  };
+  server = createApiServer({ routes, headers: commonHeaders(facts), log });
   socketPath = join(bench.directory, "api.sock");
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
 });
@@ -168,6 +175,13 @@ describe("system", () => {
     const volume = await post("/volumes/create", { Name: "some", ClusterVolumeSpec: { Group: "x" } });
     expect(volume.status).toBe(400);
     expect(await volume.text()).toContain("ClusterVolumeSpec");
+  });
+
+  test("a build's arguments do not come into the log when it fails", async () => {
+    const query = `buildargs=${encodeURIComponent('{"TOKEN":"secret"}')}`;
+    expect((await call("POST", `/build?${query}`)).status).toBe(500);
+    expect(JSON.stringify(logged)).toContain('"POST /build"');
+    expect(JSON.stringify(logged)).not.toContain("secret");
   });
 
   test("disk usage counts every layer once", async () => {

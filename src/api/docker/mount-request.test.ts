@@ -62,6 +62,8 @@ describe("mounts of the create request", () => {
   test("tmpfs options are known ones", () => {
     const [request] = translateMounts({ ...none, tmpfs: { "/t": "size=1m,exec,ro" } });
     expect(request).toMatchObject({ readOnly: true, options: ["nosuid", "nodev", "size=1m", "exec"] });
+    const Mode = 2 ** 40;
+    expect(() => mount({ Type: "tmpfs", Target: "/t", TmpfsOptions: { Mode } })).toThrow("4095");
     expect(() => translateMounts({ ...none, tmpfs: { "/t": "lowerdir=/etc" } })).toThrow("tmpfs option");
   });
 });

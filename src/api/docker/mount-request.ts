@@ -8,6 +8,8 @@ import { isEmptyStructure } from "./options.ts";
 const text = v.nullish(v.string(), "");
 const flag = v.nullish(v.boolean(), false);
 const count = v.nullish(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0);
+/** Permissions, and the three bits above them. */
+const mode = v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0o7777)), 0);
 const texts = v.nullish(v.record(v.string(), v.string()), {});
 
 export const mountBody = v.looseObject({
@@ -34,7 +36,7 @@ export const mountBody = v.looseObject({
     }),
   ),
   TmpfsOptions: v.nullish(
-    v.looseObject({ SizeBytes: count, Mode: count, Options: v.nullish(v.array(v.array(v.string())), []) }),
+    v.looseObject({ SizeBytes: count, Mode: mode, Options: v.nullish(v.array(v.array(v.string())), []) }),
   ),
 });
 type MountBody = v.InferOutput<typeof mountBody>;

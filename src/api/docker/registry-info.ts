@@ -40,5 +40,5 @@ export function registryInfo(settings: RegistrySettings): RegistryInfo {
 
 /** Credentials in a URL are nobody's business. */
 function withoutUser(url: string): string {
-  return url.replace(/^(https?:\/\/)[^@/]*@/, "$1xxxxx:xxxxx@");
+  return url.replace(/^(https?:\/\/)[^/]*@/, "$1xxxxx:xxxxx@");
 }

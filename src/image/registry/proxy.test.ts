@@ -55,4 +55,6 @@ test("the environment is read once and taken away; what is no proxy is refused w
   expect(takeProxies(environment)).toEqual({ http: "http://p", https: "http://proxy:3128", except: "a" });
   expect(environment).toEqual({ X: "y" });
   expect(() => takeProxies({ HTTPS_PROXY: "socks5://me:secret@p:1" })).toThrow("socks5://…@p:1");
+  expect(() => takeProxies({ HTTPS_PROXY: "socks5://me:s@cret@p:1" })).toThrow("socks5://…@p:1");
+  expect(() => takeProxies({ HTTPS_PROXY: "me:secret@p:99999" })).toThrow("HTTPS_PROXY …@p:99999");
 });

@@ -39,7 +39,7 @@ function proxyUrl(name: string, value: string): string {
   if (!valid)
     throw new HullError("invalidParameter", {
       what: name,
-      value: value.replace(/\/\/[^@/]*@/, "//…@"),
+      value: value.replace(/^(\w+:\/\/)?[^/]*@/, "$1…@"),
       why: "use http://HOST:PORT",
     });
   return text;
