@@ -34,6 +34,9 @@ export async function openVolumeStore(root: string): Promise<VolumeStore> {
   return store;
 }
 
+/** As Docker marks them: clients look for it. */
+const anonymousLabel = "com.docker.volume.anonymous";
+
 interface Hold {
   count: number;
   /** Undefined: only in the workloads that hold it; see `holdAgain`. */
@@ -81,8 +84,9 @@ export class VolumeStore implements Disposable {
       requireSameOptions(there, request.options);
       return { volume: this.#view(there), made: false };
     }
-    const { options, labels } = request;
+    const { options } = request;
     const anonymous = request.anonymous || made;
+    const labels = anonymous ? { ...request.labels, [anonymousLabel]: "" } : request.labels;
     const record = { name, options, labels, anonymous, createdAt: Date.now(), removing: false };
     this.#records.insert(record);
     this.#volumes.set(name, record);
