@@ -2,6 +2,7 @@
 import { HullError } from "../contract/errors.ts";
 import type { Traffic } from "../host/network/links.ts";
 import type { CreateNetworkRequest } from "../network/networks.ts";
+import type { PolicyChange } from "../network/policy.ts";
 import type { Connected } from "../network/room.ts";
 import type { EndpointRequest, NetworkRecord, PortRequest, WorkloadRecord } from "../network/types.ts";
 import type { EngineContext } from "./context.ts";
@@ -73,10 +74,14 @@ export class Networks {
     remove: readonly PortRequest[],
   ): Promise<void> {
     using _lock = await workload.lock.acquire();
-    requirePresent(workload);
-    if (workload.state === "restarting")
-      throw new HullError("conflict", { what: `container ${workload.record.name} is restarting: try again` });
+    requireSettled(workload);
     await this.#context.networks.publish(workload.id, add, remove);
+  }
+
+  async changePolicy(workload: Workload, change: PolicyChange): Promise<void> {
+    using _lock = await workload.lock.acquire();
+    requireSettled(workload);
+    await this.#context.networks.changePolicy(workload.id, change);
   }
 
   async #apply(workload: Workload, change: Connected): Promise<void> {
@@ -91,4 +96,10 @@ export class Networks {
       ...attributes,
     });
   }
+}
+
+function requireSettled(workload: Workload): void {
+  requirePresent(workload);
+  if (workload.state === "restarting")
+    throw new HullError("conflict", { what: `container ${workload.record.name} is restarting: try again` });
 }

@@ -6,8 +6,11 @@ import { bindings } from "./bindings.ts";
 import type { NetworkContext } from "./context.ts";
 import { allocate, modeOf, wayOutOf } from "./endpoints.ts";
 import { hostsFile, resolverFile } from "./network-files.ts";
+import { policyWord } from "./policy-place.ts";
 import { holdPorts } from "./ports.ts";
+import { adoptProtection, lift, protect, restrict } from "./protect.ts";
 import { lowerIdleNetworks, raiseNetwork } from "./raise.ts";
+import { isLimited, newQueueNumber, queuesOf, shape } from "./shaping.ts";
 import { sweepLater } from "./sweep.ts";
 import type { EndpointRecord, WorkloadRecord } from "./types.ts";
 import {
@@ -55,7 +58,8 @@ export async function attachWorkload(
   if (unavailable === undefined) return await attachToBridges(context, record, found);
   // Nobody asked for a network: the client was told when the workload was created.
   const { mode, ports, publishAll } = record.request;
-  if (mode !== "default" || ports.length > 0 || publishAll || record.endpoints.length > 1)
+  const policy = policyWord(record.request) !== undefined;
+  if (mode !== "default" || ports.length > 0 || publishAll || policy || record.endpoints.length > 1)
     throw new HullError("networkUnavailable", { why: unavailable });
   return connectionOf(context, { ...record, endpoints: [] }, found());
 }
@@ -73,9 +77,15 @@ async function attachToBridges(
   for (const { network } of before.endpoints) await raiseNetwork(context, network);
   const present = requireWorkload(context, before.id);
   const fresh = { ...present, endpoints: present.endpoints.map(withNewLink) };
-  const record: WorkloadRecord = { ...fresh, live: true, endpoints: allocate(context, fresh) };
+  const record: WorkloadRecord = {
+    ...fresh,
+    live: true,
+    endpoints: allocate(context, fresh),
+    queue: isLimited(fresh) ? newQueueNumber() : undefined,
+  };
   records.putWorkload(record);
   const held = holdBound(context, record, bindings(record));
+  await protect(context, record, record.endpoints);
   const namespace = found();
   try {
     plugIn(namespace, plugsOf(context, record.endpoints), {
@@ -84,6 +94,7 @@ async function attachToBridges(
       configure: record.wall === "container",
       wayOut: wayOutOf(context, record.endpoints),
     });
+    shape(context, record);
     await context.firewall.change("add", held.redirects);
   } catch (error) {
     namespace[Symbol.dispose]();
@@ -140,11 +151,9 @@ export async function detachWorkload(context: NetworkContext, id: string): Promi
   if (held !== undefined) await firewall.change("delete", held.redirects);
   held?.[Symbol.dispose]();
   if (!record.live) return;
+  await lift(context, id);
   // The kernel takes the cables away with the last process of the namespace; what it has not is looked for later.
-  sweepLater(
-    context,
-    record.endpoints.map(({ hostLink }) => hostLink),
-  );
+  sweepLater(context, linksOf(record));
   records.putWorkload({ ...record, live: false, bound: [] });
 }
 
@@ -237,11 +246,16 @@ export async function recoverWorkloads(
     if (!record.live) continue;
     if (!running.has(record.id)) {
       records.putWorkload({ ...record, live: false, bound: [] });
+      context.egress.delete(record.id);
       continue;
     }
     try {
+      // First of all: whatever else fails, the rules that are written below say what it may do.
+      await adoptProtection(context, record);
       for (const { network } of record.endpoints) await reopenNetwork(context, network);
+      await restrict(context, record);
       context.ports.set(record.id, holdPorts(record.bound.map(asRequest), targetOf(context, record)));
+      shape(context, record);
     } catch (error) {
       log.error("a workload's networks could not be put in order", { id: record.id, why: messageOf(error) });
     }
@@ -273,8 +287,8 @@ async function reopenNetwork(context: NetworkContext, id: string): Promise<void>
   await context.resolvers.open(network);
 }
 
-function linksOf({ endpoints }: WorkloadRecord): string[] {
-  return endpoints.map(({ hostLink }) => hostLink);
+function linksOf(record: WorkloadRecord): string[] {
+  return [...record.endpoints.map(({ hostLink }) => hostLink), ...Object.values(queuesOf(record))];
 }
 
 function asRequest({ protocol, port, hostAddress, hostPort }: WorkloadRecord["bound"][number]) {

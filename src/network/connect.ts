@@ -6,8 +6,10 @@ import { bindings } from "./bindings.ts";
 import type { NetworkContext } from "./context.ts";
 import { allocateOne, modeOf, planEndpoint } from "./endpoints.ts";
 import { type HeldPorts, holdPorts, type PortTarget } from "./ports.ts";
+import { protect, restrict } from "./protect.ts";
 import { raiseNetwork } from "./raise.ts";
 import { requireCards } from "./register.ts";
+import { shape } from "./shaping.ts";
 import type { EndpointRequest, NetworkRecord, PortRequest, WorkloadRecord } from "./types.ts";
 import { changeWayOut, type Interface, namespaceOfProcess, plugIn, type Route, routesOf } from "./wiring.ts";
 
@@ -49,12 +51,16 @@ export async function connectWorkload(
     const endpoint = allocateOne(context, id, planned);
     const record = { ...joined, endpoints: [...before.endpoints, endpoint] };
     context.records.putWorkload(record);
+    await protect(context, record, [endpoint]);
     plugInRunning(context, before, record, endpoint.id);
+    shape(context, record);
     await movePorts(context, record);
     return changeOf(context, record, [endpoint.interface]);
   } catch (error) {
     context.socket.request([deleteLink(planned.hostLink)]);
     context.records.putWorkload(before);
+    await context.firewall.unguard([planned.hostLink]);
+    await restrict(context, before);
     throw error;
   }
 }
@@ -94,6 +100,8 @@ export async function disconnectWorkload(
   context.records.putWorkload(record);
   if (!running) return changeOf(context, record);
   context.socket.request([deleteLink(leaving.hostLink)]);
+  await context.firewall.unguard([leaving.hostLink]);
+  await restrict(context, record);
   if (record.wall === "container") {
     using namespace = requireNamespace(context, record);
     changeWayOut(namespace, interfacesOf(context, before), interfacesOf(context, record));

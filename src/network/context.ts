@@ -3,6 +3,7 @@ import type { Logger } from "../contract/logger.ts";
 import type { NetlinkSocket } from "../host/network/netlink.ts";
 import type { Bridges } from "./bridges.ts";
 import type { Resolvers } from "./dns/resolvers.ts";
+import type { Egress } from "./egress/egress.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Forwarding } from "./forwarding.ts";
 import type { Pool } from "./ipam.ts";
@@ -14,6 +15,7 @@ export interface NetworkContext {
   readonly socket: NetlinkSocket;
   readonly bridges: Bridges;
   readonly firewall: Firewall;
+  readonly egress: Egress;
   readonly forwarding: Forwarding;
   readonly resolvers: Resolvers;
   /** Networks that are coming up; each is up once its promise has resolved. */

@@ -1,13 +1,15 @@
 import { expect, test } from "bun:test";
 import { silentLogger } from "../contract/logger.ts";
 import { listTable } from "../host/network/nft.ts";
+import { Egress } from "./egress/egress.ts";
 import { Firewall } from "./firewall.ts";
 
 const table = "hull-firewalltest";
 const facts = { bridges: [], redirects: [], forwardingIsOurs: [] };
 
 test("a table that is wanted again while it is being taken away stands afterwards", async () => {
-  const firewall = new Firewall({ table, facts: () => facts, forgetFlows: () => {}, log: silentLogger });
+  const options = { table, facts: () => facts, egress: new Egress(), log: silentLogger };
+  const firewall = new Firewall({ ...options, forgetFlows: () => {} });
   await firewall.establish();
   await Promise.all([firewall.remove(), firewall.establish()]);
   expect(firewall.stands).toBe(true);

@@ -19,7 +19,12 @@ async function probe(): Promise<string | undefined> {
   try {
     makeLinks();
     const listed = await run(["nft", "list", "tables"]);
-    return listed.code === 0 ? undefined : `nft does not work here: ${listed.stderr.trim()}`;
+    if (listed.code !== 0) return `nft does not work here: ${listed.stderr.trim()}`;
+    // Without it a workload could pass for its neighbours.
+    const bridges = await run(["nft", "--check", "add table bridge hull-probe"]);
+    return bridges.code === 0
+      ? undefined
+      : `this kernel has no packet filter for bridges (CONFIG_NF_TABLES_BRIDGE): ${bridges.stderr.trim()}`;
   } catch (error) {
     if (error instanceof HullError && error.code === "hostMissing")
       return "the program nft is missing: run `apt-get install nftables` (or your distribution's like)";

@@ -58,6 +58,9 @@ export const networkRequestSchema = v.object({
   dnsOptions: texts,
   extraHosts: texts,
   domainname: text,
+  egress: v.exactOptional(texts),
+  ingressRate: v.exactOptional(v.number()),
+  egressRate: v.exactOptional(v.number()),
 });
 
 const workloadSchema = v.object({
@@ -80,6 +83,7 @@ const workloadSchema = v.object({
     }),
   ),
   bound: v.array(v.object({ protocol, port: v.number(), hostAddress: text, hostPort: v.number() })),
+  queue: v.exactOptional(text),
   live: v.boolean(),
 });
 

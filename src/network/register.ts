@@ -5,6 +5,7 @@ import { parseAddress } from "./address.ts";
 import type { NetworkContext } from "./context.ts";
 import { modeOf, planEndpoints } from "./endpoints.ts";
 import { checkResolverWords, parseExtraHost } from "./network-files.ts";
+import { requirePolicyPlace } from "./policy-place.ts";
 import type { EndpointRecord, NetworkRequest, WorkloadRecord } from "./types.ts";
 
 export interface Registration {
@@ -62,6 +63,7 @@ function checkRequest({ request, wall, links }: Registration): void {
       where: " on the vm wall",
       why: "a virtual machine has a network stack of its own: use a network, or the container wall",
     });
+  requirePolicyPlace(request);
   if (mode !== "bridges") {
     if (request.ports.length > 0 && mode !== "host")
       refuse(

@@ -28,6 +28,7 @@ import { Bridges } from "./bridges.ts";
 import { type Connected, connectWorkload, disconnectWorkload } from "./connect.ts";
 import type { NetworkContext } from "./context.ts";
 import { Resolvers } from "./dns/resolvers.ts";
+import { Egress } from "./egress/egress.ts";
 import { findNetwork } from "./find.ts";
 import { Firewall } from "./firewall.ts";
 import { forgetStaleFlows } from "./flows.ts";
@@ -41,7 +42,9 @@ import {
   removeNetwork,
   usersOf,
 } from "./networks.ts";
+import { changePolicy, type PolicyChange } from "./policy.ts";
 import { Probe } from "./probe.ts";
+import { adoptRestriction } from "./protect.ts";
 import { changePorts } from "./publish.ts";
 import { lowerIdleNetworks, openResolversAgain, ruleFacts } from "./raise.ts";
 import { NetworkRecords } from "./records.ts";
@@ -89,7 +92,9 @@ export class NetworkRoom implements AsyncDisposable {
       log.error(`forgot ${what}: it cannot be read`, { why }),
     );
     const socket = new NetlinkSocket();
+    const egress = new Egress();
     const parts = {
+      egress,
       records,
       socket,
       bridges: new Bridges(socket, tag, log),
@@ -97,8 +102,15 @@ export class NetworkRoom implements AsyncDisposable {
       resolvers: new Resolvers({
         directory: records,
         log,
-        mayAsk: (workload) =>
-          workload.endpoints.some(({ network }) => records.networks.get(network)?.internal === false),
+        mayAsk: (workload, name) =>
+          workload.endpoints.some(({ network }) => records.networks.get(network)?.internal === false) &&
+          egress.mayAsk(workload.id, name),
+        learn: async ({ id }, name, answer) => {
+          const grants = egress.learn(id, name, answer);
+          if (grants === undefined) return false;
+          if (grants.length > 0) await firewall.permit(grants);
+          return true;
+        },
       }),
       ports: new Map(),
       raising: new Map<string, Promise<void>>(),
@@ -106,6 +118,7 @@ export class NetworkRoom implements AsyncDisposable {
     const firewall = new Firewall({
       table: tag,
       facts: () => ruleFacts(parts),
+      egress,
       forgetFlows: (change, redirects) => forgetStaleFlows({ socket, log }, change, redirects),
       log,
     });
@@ -205,7 +218,15 @@ export class NetworkRoom implements AsyncDisposable {
 
   /** Names are resolved from now on where an earlier daemon did it; `recover` has to follow. */
   answerAgain(): Promise<void> {
+    // What a restricted workload may ask about is known first.
+    for (const record of this.#context.records.workloads.values())
+      if (record.live) adoptRestriction(this.#context, record);
     return openResolversAgain(this.#context);
+  }
+
+  /** Changes what a workload may reach, and how fast; on one that runs, at once. */
+  changePolicy(id: string, change: PolicyChange): Promise<void> {
+    return changePolicy(this.#context, id, change);
   }
 
   /** `running`: ids of workloads whose sandbox was found again. */

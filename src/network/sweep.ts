@@ -32,6 +32,11 @@ export function sweepNow(context: NetworkContext): void {
   state.timer = undefined;
   if (state.names.size === 0) return;
   const left = listLinks(context.socket).filter(({ name }) => state.names.has(name));
+  const names = [...state.names];
   state.names.clear();
   context.socket.request(left.map(({ name }) => deleteLink(name)));
+  // Only now: a port that is still there is still bound to its addresses.
+  void context.firewall.unguard(names).catch((error: unknown) => {
+    context.log.warn("could not forget old ports of bridges", { why: messageOf(error) });
+  });
 }

@@ -95,6 +95,12 @@ export interface NetworkRequest {
   /** `NAME:ADDRESS`. */
   readonly extraHosts: readonly string[];
   readonly domainname: string;
+  /** What it may reach beyond its networks; empty: nothing; undefined: everything. */
+  readonly egress?: readonly string[] | undefined;
+  /** Bits in a second that it is sent, over all of its networks; undefined: as many as there are. */
+  readonly ingressRate?: number | undefined;
+  /** The same of what it sends. */
+  readonly egressRate?: number | undefined;
 }
 
 export interface WorkloadRecord {
@@ -107,6 +113,8 @@ export interface WorkloadRecord {
   readonly exposed: readonly string[];
   readonly endpoints: readonly EndpointRecord[];
   readonly bound: readonly BoundPort[];
+  /** Part of the names of the queues that keep its rates, since its last start. */
+  readonly queue?: string | undefined;
   /** Something of it may exist in the kernel. */
   readonly live: boolean;
 }

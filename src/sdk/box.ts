@@ -5,6 +5,7 @@
  *   const { code, stdout } = await box.exec(["uname", "-r"]);
  */
 import type { ContainerCreateRequest, ContainerInspect, PortBinding } from "../contract/docker.ts";
+import { annotationsOf } from "../contract/policy.ts";
 import { ApiError } from "./api-error.ts";
 import type { Containers, ExitResult, LogsOptions } from "./containers.ts";
 import type { OutputChunk } from "./stdcopy.ts";
@@ -36,6 +37,12 @@ export interface RunOptions {
   readonly networks?: readonly string[] | undefined;
   /** Ports of the host that lead to the workload's: `{ "80/tcp": 8080 }`; 0: any that is free. */
   readonly ports?: Readonly<Record<string, number>> | undefined;
+  /** Names, `*.NAME`, addresses and subnets that it may reach, with `:PORT` and `/PROTOCOL`; `[]`: none; undefined: all. */
+  readonly egress?: readonly string[] | undefined;
+  /** Most that it receives, over all of its networks: `10mbit`. */
+  readonly ingressRate?: string | undefined;
+  /** Most that it sends. */
+  readonly egressRate?: string | undefined;
 }
 
 export interface ExecOptions {
@@ -150,6 +157,7 @@ export function createRequestOf(options: RunOptions): ContainerCreateRequest {
       ReadonlyRootfs: options.readOnly,
       NetworkMode: options.networks?.[0],
       PortBindings: bindingsOf(options.ports),
+      Annotations: annotationsOf(options),
     },
     ...networkingOf(options.networks),
   };

@@ -12,6 +12,7 @@ import type {
   ExecCreateRequest,
   ForkedContainer,
   ForkRequest,
+  PolicyChangeRequest,
   PortsChangeRequest,
   WaitCondition,
 } from "../contract/docker.ts";
@@ -164,6 +165,11 @@ export class Containers {
   /** Publishes ports and no longer publishes others, at once if the workload runs. Ports are written `80/tcp`. */
   async changePorts(id: string, change: PortsChangeRequest): Promise<void> {
     await this.#own.call("POST", hullAt(id, "ports"), { json: change });
+  }
+
+  /** Changes what a workload may reach, and how fast, at once if it runs; what is not named stays as it is. */
+  async changePolicy(id: string, change: PolicyChangeRequest): Promise<void> {
+    await this.#own.call("POST", hullAt(id, "policy"), { json: change });
   }
 
   async rename(id: string, name: string): Promise<void> {

@@ -1,7 +1,6 @@
 /** A workload that is root in its network: packets under another's name, routes that it was not given. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { release } from "node:os";
 import { run, type Spawned, start } from "../../src/host/spawn.ts";
 import { startDaemon, type TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/until.ts";
@@ -163,9 +162,7 @@ test(
   timeout,
 );
 
-const [major = 0, minor = 0] = release().split(".").map(Number);
-
-test.skipIf(major < 6 || (major === 6 && minor < 7))(
+test(
   "a workload that makes up hardware addresses does not fill the host's memory with them",
   async () => {
     const pid = Number(await inspect("liar", ".State.Pid"));
@@ -176,8 +173,7 @@ for number in range(20000):
     s.send(b"\\xff" * 6 + b"\\x06\\0" + number.to_bytes(4, "big") + b"\\x88\\xb5" + bytes(46))`;
     await must(...inPlace(pid, "python3", "-c", script));
     const learned = (await must("bridge", "fdb", "show")).match(/^06:00:/gm) ?? [];
-    expect(learned.length).toBeGreaterThan(1000);
-    expect(learned.length).toBeLessThanOrEqual(8192);
+    expect(learned).toEqual([]);
     // A neighbour that came before and one that comes now are reached all the same.
     await daemon.hullOk(["run", "-d", "--name", "late", "hull/tiny", "sleep", "1000"]);
     for (const name of ["liar", "late"]) {

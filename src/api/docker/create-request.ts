@@ -145,6 +145,7 @@ export function translateCreate(body: CreateBody, name: string, platform: string
       Domainname: body.Domainname,
       MacAddress: body.MacAddress,
       NetworkDisabled: body.NetworkDisabled,
+      Labels: body.Labels,
       endpoints: body.NetworkingConfig?.EndpointsConfig ?? {},
     }),
     links: host.Links.map((link) => link.replace(/^\//, "")),

@@ -5,6 +5,7 @@ import { formatAddress, parseAddress } from "../../network/address.ts";
 import { protocolOf } from "../../network/ports.ts";
 import type { EndpointRequest, NetworkRequest, PortRequest } from "../../network/types.ts";
 import { parseWith } from "../exchange.ts";
+import { translatePolicy } from "./policy-request.ts";
 
 const text = v.nullish(v.string(), "");
 const texts = v.nullish(v.array(v.string()), []);
@@ -15,6 +16,7 @@ const portBinding = v.object({ HostIp: text, HostPort: text });
 
 /** Members of HostConfig. */
 export const networkEntries = {
+  Annotations: members,
   Dns: texts,
   DnsOptions: texts,
   DnsSearch: texts,
@@ -46,6 +48,7 @@ export function translateNetwork(
     readonly Domainname: string;
     readonly MacAddress: string;
     readonly NetworkDisabled: boolean;
+    readonly Labels: Readonly<Record<string, string>>;
     readonly endpoints: Readonly<Record<string, unknown>>;
   },
 ): NetworkRequest {
@@ -67,6 +70,7 @@ export function translateNetwork(
     dnsOptions: host.DnsOptions,
     extraHosts: host.ExtraHosts,
     domainname: body.Domainname,
+    ...translatePolicy(host.Annotations, body.Labels),
   };
 }
 

@@ -9,6 +9,7 @@ import type {
 import type { Engine } from "../../engine/engine.ts";
 import type { Workload } from "../../engine/workload.ts";
 import type { EndpointRecord, NetworkRecord, PortRequest, WorkloadRecord } from "../../network/types.ts";
+import { policyAnnotations } from "./policy-request.ts";
 
 export function networkOf(network: NetworkRecord, users: readonly WorkloadRecord[]): NetworkResource {
   return {
@@ -194,6 +195,7 @@ export function portSummariesOf(record: WorkloadRecord | undefined): PortSummary
 }
 
 type HostNetworkMember =
+  | "Annotations"
   | "PortBindings"
   | "PublishAllPorts"
   | "Dns"
@@ -209,7 +211,9 @@ export function hostNetworkOf(
 ): Pick<HostConfigRequest, HostNetworkMember> {
   const request = record?.request ?? workload.record.request.network;
   const { links } = workload.record.request;
+  const annotations = policyAnnotations(request);
   return {
+    Annotations: Object.keys(annotations).length === 0 ? null : annotations,
     PortBindings: bindingsOf(request.ports),
     PublishAllPorts: request.publishAll,
     Dns: request.dns,

@@ -8,6 +8,7 @@ import { containerCreateRoutes } from "./container-create.ts";
 import { containerFileRoutes } from "./container-files.ts";
 import { containerLifeRoutes } from "./container-life.ts";
 import { containerListRoutes } from "./container-list.ts";
+import { containerPolicyRoutes } from "./container-policy.ts";
 import { containerPortRoutes } from "./container-ports.ts";
 import { containerStatsRoutes } from "./container-stats.ts";
 import { containerStreamRoutes } from "./container-streams.ts";
@@ -25,6 +26,7 @@ export function dockerRoutes(engine: Engine, facts: SystemFacts): Route[] {
     ...systemRoutes(engine, facts),
     ...eventRoutes(engine),
     ...containerCreateRoutes(engine),
+    ...containerPolicyRoutes(engine),
     ...containerPortRoutes(engine),
     ...containerListRoutes(engine),
     ...containerLifeRoutes(engine),

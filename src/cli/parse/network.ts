@@ -1,6 +1,22 @@
 /** The network flags of `run` and `create`, and the members of the request they make. */
-import type { EndpointSettings, HostConfigRequest, PortBinding } from "../../contract/docker.ts";
+import type {
+  EndpointSettings,
+  HostConfigRequest,
+  PolicyChangeRequest,
+  PortBinding,
+} from "../../contract/docker.ts";
+import { annotationsOf } from "../../contract/policy.ts";
 import { type Flags, list, type Options, text, toggle, UsageError } from "./options.ts";
+
+/** Flags of `update`, too. */
+export const policyFlags = {
+  "egress-allow": list(
+    "DESTINATION",
+    "Reach only this name, *.NAME, address or subnet, with :PORT and /PROTOCOL; none for nothing, any for everything",
+  ),
+  "ingress-rate": text("RATE", "Most that the workload receives, such as 10mbit; unlimited for no limit"),
+  "egress-rate": text("RATE", "Most that the workload sends, such as 10mbit; unlimited for no limit"),
+} as const satisfies Flags;
 
 export const networkFlags = {
   network: list("NETWORK", "Connect to a network: its name, none, host, or container:NAME"),
@@ -17,6 +33,7 @@ export const networkFlags = {
   expose: list("PORT", "Expose a port or a range"),
   link: list("NAME[:ALIAS]", "Name for another workload of the network"),
   domainname: text("DOMAIN", "Domain of the host name"),
+  ...policyFlags,
 } as const satisfies Flags;
 
 export type NetworkOptions = Options<typeof networkFlags>;
@@ -33,6 +50,21 @@ export function hostNetworkOf(options: NetworkOptions): HostConfigRequest {
     DnsOptions: options["dns-option"],
     ExtraHosts: options["add-host"],
     Links: options.link,
+    // Docker has no words for these.
+    Annotations: annotationsOf({
+      egress: options["egress-allow"].length === 0 ? undefined : options["egress-allow"],
+      ingressRate: options["ingress-rate"],
+      egressRate: options["egress-rate"],
+    }),
+  };
+}
+
+export function policyChangeOf(options: Options<typeof policyFlags>): PolicyChangeRequest {
+  const { "egress-allow": egress, "ingress-rate": ingressRate, "egress-rate": egressRate } = options;
+  return {
+    ...(egress.length === 0 ? {} : { Egress: egress }),
+    ...(ingressRate === undefined ? {} : { IngressRate: ingressRate }),
+    ...(egressRate === undefined ? {} : { EgressRate: egressRate }),
   };
 }
 

@@ -44,6 +44,8 @@ export interface ContainerConfigRequest {
 
 /** The part of HostConfig that Hull acts on, and the parts that clients send and that must be looked at to be refused. */
 export interface HostConfigRequest {
+  /** `hull.egress.allow`, `hull.ingress.rate` and `hull.egress.rate`: see contract/policy.ts. */
+  readonly Annotations?: Optional<Readonly<Record<string, string>>>;
   readonly Isolation?: Optional<string>;
   readonly AutoRemove?: Optional<boolean>;
   /** Bytes. */

@@ -82,6 +82,15 @@ export interface PortsChangeRequest {
   readonly Remove?: Optional<Readonly<Record<string, Optional<readonly PortBinding[]>>>>;
 }
 
+/** POST /hull/v1/containers/{id}/policy; what is not there stays as it is. */
+export interface PolicyChangeRequest {
+  /** Names, patterns, addresses and subnets; `["none"]`: nothing; `["any"]`: everything. */
+  readonly Egress?: readonly string[];
+  /** `10mbit`; `unlimited`. */
+  readonly IngressRate?: string;
+  readonly EgressRate?: string;
+}
+
 export interface NetworkPruneReport {
   readonly NetworksDeleted: readonly string[] | null;
 }

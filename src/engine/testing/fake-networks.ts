@@ -41,6 +41,10 @@ export class FakeNetworks implements WorkloadNetworks {
     this.registered.add(id);
   }
 
+  changePolicy(): Promise<void> {
+    return Promise.resolve();
+  }
+
   requireWall(): void {}
 
   changeWall(): void {}

@@ -29,13 +29,19 @@ const link = {
   namespaceDescriptor: 28,
 } as const;
 const info = { kind: 1, data: 2, slaveKind: 4, slaveData: 5 } as const;
-const bridge = { forwardDelay: 1, multicastSnooping: 23, mostLearned: 49 } as const;
+const bridge = { forwardDelay: 1, multicastSnooping: 23, options: 46, mostLearned: 49 } as const;
 
 /**
  * Hardware addresses that a bridge learns (kernels from 6.7 on; earlier ones ignore it): whoever makes up senders would fill
  * the kernel's memory. Packets to what was not learned go out by every port.
  */
 const mostLearned = 8192;
+
+/**
+ * A bridge learns from the frames of link protocols (LLDP) before any packet filter sees them: anybody could say that a
+ * neighbour is where it is itself. Kernels from 5.0 on can leave that.
+ */
+const notFromLinkProtocols = 1 << 0;
 const bridgePort = { mode: 4, isolated: 33 } as const;
 const vethPeer = 1;
 const familyInet6 = 10;
@@ -91,8 +97,15 @@ export function makeBridge(name: string, settings: LinkSettings): Message[] {
     attribute(bridge.forwardDelay, u32(0)),
     attribute(bridge.multicastSnooping, u8(0)),
     attribute(bridge.mostLearned, u32(mostLearned)),
+    // struct br_boolopt_multi: what is on, of which.
+    attribute(bridge.options, u32(notFromLinkProtocols), u32(notFromLinkProtocols)),
   );
   return makeAndSet(name, "bridge", data, settings);
+}
+
+/** An interface that gives back what it was handed, after its queue: packets of others take a detour through it. */
+export function makeQueueDevice(name: string, settings: LinkSettings): Message[] {
+  return makeAndSet(name, "ifb", Buffer.alloc(0), settings);
 }
 
 export interface VethPeer {

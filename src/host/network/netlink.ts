@@ -133,7 +133,7 @@ export class NetlinkSocket implements Disposable {
 
   /** All the answers to a question. */
   dump(message: Message): Answer[] {
-    const sequence = this.#send([message], messageFlag.dump);
+    const sequence = this.#send([message], () => messageFlag.dump);
     const answers: Answer[] = [];
     for (;;) {
       for (const answer of this.#receive()) {
@@ -147,7 +147,7 @@ export class NetlinkSocket implements Disposable {
 
   /** The one answer to a question about one thing; undefined when there is no such thing. */
   get(message: Message): Answer | undefined {
-    const sequence = this.#send([message], 0);
+    const sequence = this.#send([message], () => 0);
     for (;;) {
       for (const answer of this.#receive()) {
         if (answer.sequence !== sequence) continue;
@@ -159,6 +159,19 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
+  /**
+   * Carries all of the messages out or none, for subsystems that know transactions (nfnetlink): `begin` and `end` go
+   * around them. Throws the first error.
+   */
+  transact(begin: Message, messages: readonly Message[], end: Message): void {
+    if (messages.length === 0) return;
+    const all = [begin, ...messages, end];
+    const first = this.#send(all, (index) =>
+      index === 0 || index === all.length - 1 ? 0 : messageFlag.acknowledge,
+    );
+    this.#await(all, first, messages.length);
+  }
+
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
@@ -167,8 +180,13 @@ export class NetlinkSocket implements Disposable {
 
   #requestSome(messages: readonly Message[]): void {
     if (messages.length === 0) return;
-    const first = this.#send(messages, messageFlag.acknowledge);
-    let missing = messages.length;
+    const first = this.#send(messages, () => messageFlag.acknowledge);
+    this.#await(messages, first, messages.length);
+  }
+
+  /** `expected`: how many of the messages ask for an answer. One that does not gets one all the same if it fails. */
+  #await(messages: readonly Message[], first: number, expected: number): void {
+    let missing = expected;
     let failure: unknown;
     while (missing > 0) {
       for (const answer of this.#receive()) {
@@ -186,10 +204,10 @@ export class NetlinkSocket implements Disposable {
   }
 
   /** Returns the first message's sequence number; the others follow. */
-  #send(messages: readonly Message[], flags: number): number {
+  #send(messages: readonly Message[], flagsOf: (index: number) => number): number {
     const first = this.#sequence;
     this.#sequence += messages.length;
-    const parts = messages.map((message, index) => encode(message, flags, first + index));
+    const parts = messages.map((message, index) => encode(message, flagsOf(index), first + index));
     const bytes = Buffer.concat(parts);
     const subject = messages[0]?.subject ?? "netlink";
     check(libc.send(this.#descriptor, ptr(bytes), bytes.length, 0), "send", subject);

@@ -1,18 +1,16 @@
 /** The number of the rule set that nftables is at: every transaction of anybody's makes a new one. */
 import { attributesOf, NetlinkSocket } from "./netlink.ts";
+import { nftMessage } from "./nft-words.ts";
 
-const netfilter = 12;
-const subsystemNftables = 10;
-const getGeneration = 16;
 const generationId = 1;
 
 export class NftGeneration implements Disposable {
-  readonly #socket = new NetlinkSocket(netfilter);
+  readonly #socket = new NetlinkSocket(nftMessage.protocol);
 
   current(): number {
     const answer = this.#socket.get({
       subject: "nftables' generation",
-      type: (subsystemNftables << 8) | getGeneration,
+      type: nftMessage.getGeneration,
       flags: 0,
       body: Buffer.alloc(4),
     });

@@ -28,8 +28,9 @@ export class NftError extends Error {
   }
 }
 
-/** A table as nft prints it; undefined when there is none. */
-export async function listTable(family: string, name: string): Promise<string | undefined> {
-  const result = await run(["nft", "list", "table", family, name], { outputLimit: 16 * 1024 * 1024 });
+/** A table as nft prints it, `terse`: without the elements of its named sets; undefined when there is none. */
+export async function listTable(family: string, name: string, terse = false): Promise<string | undefined> {
+  const command = ["nft", ...(terse ? ["--terse"] : []), "list", "table", family, name];
+  const result = await run(command, { outputLimit: 16 * 1024 * 1024 });
   return result.code === 0 ? result.stdout : undefined;
 }

@@ -132,6 +132,12 @@ export function fitsMessage(name: string): boolean {
   return name.length <= 253 && name.split(".").every(({ length }) => length > 0 && length <= 63);
 }
 
+/** Whether the name of the question is its text's: no label has a dot in it, and nothing is abbreviated. */
+export function isAsItReads(message: Buffer, { name, questionEnd }: Query): boolean {
+  const written = message.toString("latin1", headerBytes, questionEnd - 4).toLowerCase();
+  return fitsMessage(name) && written === encodeName(name).toString("latin1");
+}
+
 export function encodeName(name: string): Buffer {
   const labels = name.split(".").map((label) => Buffer.from(label, "latin1"));
   return Buffer.concat([...labels.flatMap((label) => [Buffer.of(label.length), label]), Buffer.of(0)]);

@@ -7,7 +7,11 @@ export interface Directory {
 }
 
 /** Names of the host itself. */
-const hostNames = new Set(["host.docker.internal", "gateway.docker.internal", "host.containers.internal"]);
+export const hostNames: ReadonlySet<string> = new Set([
+  "host.docker.internal",
+  "gateway.docker.internal",
+  "host.containers.internal",
+]);
 
 /** The live workload that has an address on a network. */
 export function workloadAt(

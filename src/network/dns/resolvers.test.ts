@@ -59,7 +59,8 @@ beforeAll(async () => {
   resolvers = new Resolvers({
     directory: { workloads, networks: new Map([["n1", network]]) },
     log: silentLogger,
-    mayAsk: (_, name) => name !== "forbidden.example",
+    mayAsk: (_, name) => name !== "forbidden.example" && name !== "",
+    learn: (_, name) => Promise.resolve(name !== "unlearned.example"),
   });
   await resolvers.open(network);
   const reply = (message: Buffer, limit: number): Buffer => {
@@ -214,6 +215,15 @@ describe("a network's resolver", () => {
 
   test("refuses names that the workload may not ask about", async () => {
     expect(codeOf(await overUdp(queryFor("forbidden.example", recordType.a)))).toBe(5);
+    // A label with a dot in it reads as a name that it is not.
+    const dotted = queryFor("large.example", 16);
+    dotted[12] = "large.example".length;
+    dotted[12 + 1 + "large".length] = ".".charCodeAt(0);
+    expect(codeOf(await overUdp(dotted))).toBe(5);
+  });
+
+  test("gives no answer that the workload is not to learn from", async () => {
+    expect(codeOf(await overUdp(queryFor("unlearned.example", 16)))).toBe(2);
   });
 
   test("answers nobody but the network's workloads, and no rubbish", async () => {

@@ -17,6 +17,7 @@ import {
   answer,
   encodeName,
   fitsMessage,
+  isAsItReads,
   parseQuery,
   type Query,
   type Record,
@@ -53,6 +54,10 @@ export interface ResolverOptions {
   readonly log: Logger;
   /** Whether a workload may ask about a name of the world's. */
   readonly mayAsk: (workload: WorkloadRecord, name: string) => boolean;
+  /**
+   * Told of an answer about a name of the world's before the workload gets it; false: it is not to have it.
+   */
+  readonly learn: (workload: WorkloadRecord, name: string, answer: Buffer) => Promise<boolean>;
 }
 
 export class Resolvers {
@@ -223,7 +228,9 @@ export class Resolvers {
     { transport }: Asker,
   ): Promise<Buffer> {
     const refuse = (code: number): Buffer => answer(message, query, [], { code, ttl, limit: 65_535 });
-    if (!this.#options.mayAsk(workload, query.name)) return refuse(responseCode.refused);
+    // A name that is not what it reads as is nobody's: a label may have a dot in it.
+    const name = isAsItReads(message, query) ? query.name : "";
+    if (!this.#options.mayAsk(workload, name)) return refuse(responseCode.refused);
     const { dns } = workload.request;
     const servers = dns.length > 0 ? dns : this.#upstream.hostServers(Date.now());
     if (servers.length === 0) return refuse(responseCode.noSuchName);
@@ -233,7 +240,7 @@ export class Resolvers {
       kept ?? (await this.#upstream.ask(message, query.questionEnd, servers, transport, workload.id));
     if (reply === undefined) return refuse(responseCode.serverFailure);
     if (kept === undefined) this.#cache.put(key, reply, Date.now());
-    return reply;
+    return (await this.#options.learn(workload, name, reply)) ? reply : refuse(responseCode.serverFailure);
   }
 }
 

@@ -6,7 +6,8 @@ import { openSync } from "node:fs";
 import { findLink, setLink } from "../../host/network/links.ts";
 import { makeNetworkNamespace, NetworkNamespace, networkNamespaceOf } from "../../host/network/namespace.ts";
 import type { NetlinkSocket } from "../../host/network/netlink.ts";
-import { makeTap, splice, unsplice } from "../../host/network/tap.ts";
+import { makeTap } from "../../host/network/tap.ts";
+import { splice, unsplice } from "../../host/network/traffic-control.ts";
 import type { NetworkInterface, SandboxNetwork, SandboxSpec } from "../wall.ts";
 import { networkCards } from "./arguments.ts";
 
