@@ -1,8 +1,8 @@
 /**
  * Networks against what they are made of, in namespaces of the bench's own: throughput between containers, and
  * between the host and a container, against a bare pair of interfaces on a bare bridge; a published port against
- * the same container's own address; the network step of a start; names against aardvark-dns, and how long they are
- * not answered when the daemon is started anew.
+ * the same container's own address; rates that workloads are limited to; the network step of a start; names against
+ * aardvark-dns, and how long they are not answered when the daemon is started anew.
  *
  *   scripts/bun bench/network.ts [--seconds N] [--rounds N]     # needs ip
  */
@@ -43,6 +43,10 @@ const port = 5201;
 /** Bits per second from `from` to a server at `to`, which is reached at `address`. */
 function way(from: Place, to: Place, address: string): () => Promise<number> {
   return () => throughput({ from, to, port, address, published: port }, seconds);
+}
+
+function megabits(figure: number): string {
+  return `${(figure / 1e6).toFixed(0)} Mbit/s`;
 }
 
 /** Two namespaces on a bridge, made by hand. */
@@ -129,6 +133,7 @@ const kept: boolean[] = [];
     daemon.hullOk(["inspect", "-f", `{{${what}}}`, name]);
   const [one, two] = [Number(await inspect("one", ".State.Pid")), Number(await inspect("two", ".State.Pid"))];
   const address = await inspect("one", ".NetworkSettings.IPAddress");
+  const otherAddress = await inspect("two", ".NetworkSettings.IPAddress");
 
   const between = await race([way(bareTwo, bareOne, "10.200.0.2"), way(two, one, address)], rounds);
   const fromHost = await race(
@@ -153,6 +158,16 @@ const kept: boolean[] = [];
       "× of direct",
     ),
   );
+
+  await daemon.hullOk(["update", "--egress-rate", "200mbit", "--ingress-rate", "100mbit", "two"]);
+  const limited = await race([way(two, one, address), way(one, two, otherAddress)], rounds);
+  for (const [index, rate] of [200e6, 100e6].entries()) {
+    const figure = limited[index] ?? 0;
+    const what = `${index === 0 ? "sent" : "received"} at ${megabits(rate)} at most, ${megabits(figure)}`;
+    kept.push(reportBound(what, figure / rate, { least: 0.8 }, "× of the rate"));
+    kept.push(reportBound("and not more than that", figure / rate, { most: 1.1 }, "× of the rate"));
+  }
+  await daemon.hullOk(["update", "--egress-rate", "unlimited", "--ingress-rate", "unlimited", "two"]);
 
   for (let count = 0; count < 25; count += 1) await daemon.hullOk(["run", "--rm", "hull/tiny", "true"]);
   const steps = [...daemon.log.matchAll(/"step":"start:network","milliseconds":([\d.]+)/g)];
