@@ -110,6 +110,17 @@ const base: readonly Member[] = [
 ];
 
 describe("copying", () => {
+  test("whoever goes through a directory's files has its names read once", async () => {
+    await withSession(async (session) => {
+      using tree = session.treeOf(await stageOf(session, base));
+      const etc = tree.root.child("etc");
+      expect(etc?.kind).toBe("directory");
+      expect(tree.root.child("etc")).toBe(etc);
+      expect(tree.root.child("usr")?.child("lib")?.kind).toBe("directory");
+      expect(tree.root.child("lib")?.kind).toBe("symlink");
+    });
+  });
+
   test("directories keep their attributes, links in the image are followed inside it", async () => {
     await withSession(async (session) => {
       const state = await stageOf(session, base);

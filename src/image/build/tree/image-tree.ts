@@ -32,6 +32,8 @@ interface Part {
 class ImageNode implements TreeNode {
   readonly #parts: readonly [Part, ...Part[]];
   #entries: readonly ReadonlyMap<string, number>[] | undefined;
+  /** The directory that was asked for last: whoever goes through its files one by one reads its names once. */
+  #last: { readonly name: string; readonly node: ImageNode } | undefined;
 
   constructor(parts: readonly [Part, ...Part[]]) {
     this.#parts = parts;
@@ -77,6 +79,7 @@ class ImageNode implements TreeNode {
   }
 
   child(name: string): TreeNode | undefined {
+    if (this.#last?.name === name) return this.#last.node;
     const parts: Part[] = [];
     for (const [index, entries] of this.#lists().entries()) {
       const nid = entries.get(name);
@@ -89,7 +92,10 @@ class ImageNode implements TreeNode {
       if (!directory || isOpaque(part)) break;
     }
     const [top, ...rest] = parts;
-    return top === undefined ? undefined : new ImageNode([top, ...rest]);
+    if (top === undefined) return undefined;
+    const node = new ImageNode([top, ...rest]);
+    if (node.kind === "directory") this.#last = { name, node };
+    return node;
   }
 
   names(): string[] {

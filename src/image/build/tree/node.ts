@@ -58,8 +58,9 @@ export function resolvePath(root: TreeNode, path: string, last: "follow" | "keep
     }
     const parent = nodes.length === 0 ? root : nodes.at(-1);
     const node = parent?.kind === "directory" ? parent.child(name) : undefined;
-    const isLast = ahead.every((part) => part === "" || part === ".");
-    if (node?.kind === "symlink" && (last === "follow" || !isLast)) {
+    // Looked at for links only: a target may have thousands of dots at its end.
+    const isKept = () => last === "keep" && ahead.every((part) => part === "" || part === ".");
+    if (node?.kind === "symlink" && !isKept()) {
       symlinks++;
       if (symlinks > maxSymlinks)
         throw new HullError("invalidParameter", {
