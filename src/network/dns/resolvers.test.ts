@@ -130,9 +130,9 @@ function overUdp(message: Buffer, from = "127.0.5.2", patience = 5000): Promise<
   });
 }
 
-function overTcp(message: Buffer): Promise<Buffer> {
+function overTcp(message: Buffer, from = "127.0.5.2"): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: "127.0.5.1", port: 53, localAddress: "127.0.5.2" }, () => {
+    const socket = connect({ host: "127.0.5.1", port: 53, localAddress: from }, () => {
       // In two pieces, as a network may have it.
       const whole = withLength(message);
       socket.write(whole.subarray(0, 1));
@@ -146,6 +146,7 @@ function overTcp(message: Buffer): Promise<Buffer> {
       resolve(received.subarray(2));
     });
     socket.on("error", reject);
+    socket.on("close", () => reject(new Error("the connection was ended")));
   });
 }
 
@@ -246,6 +247,21 @@ describe("a network's resolver", () => {
     expect(resolvers.portOf("n1")).toBeUndefined();
     resolvers.close("n2");
     taken.close();
+  });
+
+  test("has connections left for the others when one workload opens as many as it can", async () => {
+    const question = queryFor("web", recordType.a);
+    const idle = Array.from({ length: 300 }, () => {
+      const socket = connect({ host: "127.0.5.1", port: 53, localAddress: "127.0.5.2" });
+      return socket.on("error", () => {});
+    });
+    // Once these are ended, all before them have been taken or ended.
+    await Promise.all(idle.slice(16).map((socket) => new Promise((resolve) => socket.on("close", resolve))));
+    expect(recordsOf(await overTcp(question, "127.0.5.3"))).toHaveLength(1);
+    await expect(overTcp(question)).rejects.toThrow();
+    for (const socket of idle) socket.destroy();
+    // The resolver hears of it a little later.
+    while ((await overTcp(question).catch(() => undefined)) === undefined) await Bun.sleep(5);
   });
 
   test("lets nobody fill the daemon's memory with answers that are not read, nor hold up the others", async () => {

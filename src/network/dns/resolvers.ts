@@ -30,7 +30,9 @@ import { Upstream, withLength } from "./upstream.ts";
 
 /** Seconds that an answer about a workload may be kept: addresses change with the next start. */
 const ttl = 5;
-const mostConnections = 64;
+const mostConnections = 256;
+/** Of one workload, so that none of them leaves its neighbours without. */
+const mostConnectionsOfOne = 16;
 const connectionTimeout = 10_000;
 /** Bytes of answers that a client may leave unread before its connection is ended. */
 const mostUnread = 1024 * 1024;
@@ -140,8 +142,17 @@ export class Resolvers {
   }
 
   async #listenTcp(network: string, gateway: string, listening: Listening): Promise<void> {
+    const open = new Map<string, number>();
     const server = createServer((connection) => {
       const address = connection.remoteAddress ?? "";
+      const others = open.get(address) ?? 0;
+      if (others >= mostConnectionsOfOne) return connection.destroy();
+      open.set(address, others + 1);
+      connection.on("close", () => {
+        const left = (open.get(address) ?? 1) - 1;
+        if (left === 0) open.delete(address);
+        else open.set(address, left);
+      });
       let received = Buffer.alloc(0);
       let waiting = 0;
       connection.setTimeout(connectionTimeout, () => connection.destroy());
