@@ -6,7 +6,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import * as v from "valibot";
-import { HullError } from "../contract/errors.ts";
+import { HullError, messageOf } from "../contract/errors.ts";
 import { type ByteChannel, channelOfResponse, channelOfSocket } from "./channel.ts";
 
 /** Most bytes of a JSON body. */
@@ -79,6 +79,21 @@ export class Exchange {
 
   text(name: string): string {
     return this.query.get(name) ?? "";
+  }
+
+  /** A parameter that is JSON; undefined: it is absent. */
+  jsonParameter(name: string): unknown {
+    const text = this.text(name);
+    if (text === "") return undefined;
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      throw new HullError(
+        "invalidParameter",
+        { what: name, value: text, why: `it is not JSON: ${messageOf(error)}` },
+        { cause: error },
+      );
+    }
   }
 
   atLeast(major: number, minor: number): boolean {

@@ -1,6 +1,6 @@
 /** The answer of a build: Docker's JSON stream, which waits for a client that reads slowly. */
 import type { BuildLine } from "../../contract/docker/build.ts";
-import { HullError, isHullError, messageOf } from "../../contract/errors.ts";
+import { isHullError, messageOf } from "../../contract/errors.ts";
 import type { BuildOutput } from "../../engine/build/request.ts";
 import type { ProgressEvent } from "../../image/image-store.ts";
 import type { ByteChannel } from "../channel.ts";
@@ -58,19 +58,4 @@ export class BuildStream implements BuildOutput {
 function detailOf(error: unknown): { message: string; code?: number } {
   const code = isHullError(error, "buildStepFailed") ? error.details.code : undefined;
   return { message: messageOf(error), ...(typeof code === "number" ? { code } : {}) };
-}
-
-/** Parses a query parameter that is JSON; absent: undefined. */
-export function jsonParameter(exchange: Exchange, name: string): unknown {
-  const text = exchange.text(name);
-  if (text === "") return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new HullError(
-      "invalidParameter",
-      { what: name, value: text, why: `it is not JSON: ${messageOf(error)}` },
-      { cause: error },
-    );
-  }
 }

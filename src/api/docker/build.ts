@@ -10,7 +10,7 @@ import { type Exchange, parseWith } from "../exchange.ts";
 import { registryAuths } from "../registry-auth.ts";
 import type { Route } from "../server.ts";
 import { selectForPrune } from "./build-prune.ts";
-import { BuildStream, jsonParameter } from "./build-stream.ts";
+import { BuildStream } from "./build-stream.ts";
 import { createBody, translateCreate } from "./create-request.ts";
 
 export function buildRoutes(engine: Engine): Route[] {
@@ -45,18 +45,18 @@ const labels = v.nullish(v.record(v.string(), v.string()), {});
 const texts = v.nullish(v.array(v.string()), []);
 
 export function translateBuild(exchange: Exchange): BuildRequest {
-  const given = parseWith(values, jsonParameter(exchange, "buildargs"), "buildargs");
+  const given = parseWith(values, exchange.jsonParameter("buildargs"), "buildargs");
   const references = exchange.query.getAll("t").filter((reference) => reference !== "");
   return {
     context: contextOf(exchange),
     dockerfile: dockerfileOf(exchange.text("dockerfile")),
     references,
     arguments: new Map(Object.entries(given).map(([name, value]) => [name, value ?? undefined])),
-    labels: parseWith(labels, jsonParameter(exchange, "labels"), "labels"),
+    labels: parseWith(labels, exchange.jsonParameter("labels"), "labels"),
     target: exchange.text("target"),
     useCache: !exchange.flag("nocache"),
     pull: exchange.flag("pull"),
-    cacheFrom: parseWith(texts, jsonParameter(exchange, "cachefrom"), "cachefrom"),
+    cacheFrom: parseWith(texts, exchange.jsonParameter("cachefrom"), "cachefrom"),
     remove: exchange.flag("rm", true),
     forceRemove: exchange.flag("forcerm"),
     template: templateOf(exchange),
@@ -80,8 +80,8 @@ function templateOf(exchange: Exchange): BuildRequest["template"] {
       ShmSize: exchange.integer("shmsize") ?? 0,
       CgroupParent: exchange.text("cgroupparent"),
       NetworkMode: exchange.text("networkmode"),
-      Ulimits: jsonParameter(exchange, "ulimits"),
-      SecurityOpt: jsonParameter(exchange, "securityopt"),
+      Ulimits: exchange.jsonParameter("ulimits"),
+      SecurityOpt: exchange.jsonParameter("securityopt"),
       ExtraHosts: exchange.query.getAll("extrahosts").filter((host) => host !== ""),
     },
   };

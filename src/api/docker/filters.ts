@@ -10,20 +10,10 @@ export type Filters = ReadonlyMap<string, readonly string[]>;
 const schema = v.record(v.string(), v.union([v.array(v.string()), v.record(v.string(), v.boolean())]));
 
 export function parseFilters(exchange: Exchange, known: readonly string[]): Filters {
-  const text = exchange.text("filters");
-  if (text === "") return new Map();
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new HullError(
-      "invalidParameter",
-      { what: "filters", value: text, why: "it is not JSON" },
-      { cause: error },
-    );
-  }
   const filters = new Map<string, readonly string[]>();
-  for (const [name, values] of Object.entries(parseWith(schema, value ?? {}, "filters"))) {
+  for (const [name, values] of Object.entries(
+    parseWith(schema, exchange.jsonParameter("filters") ?? {}, "filters"),
+  )) {
     if (!known.includes(name))
       throw new HullError("invalidParameter", {
         what: "filter",

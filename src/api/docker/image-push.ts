@@ -1,6 +1,5 @@
 /** POST /images/{name}/push */
 import * as v from "valibot";
-import { HullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { type Exchange, parseWith } from "../exchange.ts";
 import { registryAuth } from "../registry-auth.ts";
@@ -34,16 +33,10 @@ export async function push(engine: Engine, exchange: Exchange, name: string): Pr
 function platformOf(exchange: Exchange): string {
   const text = exchange.text("platform");
   if (!text.startsWith("{")) return text;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new HullError(
-      "invalidParameter",
-      { what: "platform", value: text, why: "it is not JSON" },
-      { cause: error },
-    );
-  }
-  const { os, architecture, variant } = parseWith(platformSchema, value, "platform");
+  const { os, architecture, variant } = parseWith(
+    platformSchema,
+    exchange.jsonParameter("platform"),
+    "platform",
+  );
   return [os, architecture, variant].filter((part) => part !== "").join("/");
 }
