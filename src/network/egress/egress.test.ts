@@ -118,6 +118,7 @@ test("the rules are what nft takes, and what was learned outlives the daemon in 
     expect(text).toContain('iifname . ip saddr vmap { "hull0" . 172.17.0.2 : jump w-abababababab }');
     for (const rule of [
       "10.0.0.0/8 return",
+      "reject with tcp reset",
       "reject with icmpx admin-prohibited",
       "ct original ip daddr 172.17.0.1",
     ])

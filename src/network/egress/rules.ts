@@ -111,7 +111,8 @@ function chainText(restriction: Restriction, granted: Granted): string {
     "    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report } return\n",
     ...restriction.allowed.flatMap((allowed) => staticPasses(allowed, restriction)),
     ...sets.map(({ set, six, reach }) => passText(six, `@${set}`, reach)),
-    "    reject with icmpx admin-prohibited\n  }\n",
+    // The kernel sends so many ICMP messages a second, and as many resets as it takes.
+    "    meta l4proto tcp reject with tcp reset\n    reject with icmpx admin-prohibited\n  }\n",
   ].join("");
 }
 
