@@ -2,7 +2,9 @@
  * How many basic blocks of the guest QEMU's emulator translates for one start from a template, step by step, and which
  * of the kernel's functions they are in. Unlike a time, the count says the same on a busy machine.
  *
- *   scripts/bun bench/vm-blocks.ts [--network none] [--functions N]
+ *   scripts/bun bench/vm-blocks.ts [--network none] [--functions N] [--rooted]
+ *
+ * `--rooted`: from a template that has the image's root (src/wall/vm/template/images.ts).
  *
  * The machine has the arguments of every other, but no jail: QEMU logs what it translates (-d in_asm), and the log's
  * growth is looked at between the steps.
@@ -25,12 +27,12 @@ import { parseArgs } from "node:util";
 import { makeTap } from "../src/host/network/tap.ts";
 import { start } from "../src/host/spawn.ts";
 import { AgentConnection } from "../src/wall/vm/agent.ts";
-import { type Machine, qemuArguments } from "../src/wall/vm/arguments.ts";
+import { type Machine, qemuArguments, type TemplateStep } from "../src/wall/vm/arguments.ts";
 import { copyData, diskBytes, fileName, prepareDisk } from "../src/wall/vm/disk.ts";
 import { FieldWriter } from "../src/wall/vm/fields.ts";
 import { verbs } from "../src/wall/vm/protocol.ts";
 import { qmp } from "../src/wall/vm/qmp.ts";
-import { setUpBody, startBody } from "../src/wall/vm/start.ts";
+import { prepareRootBody, setUpBody, startBody } from "../src/wall/vm/start.ts";
 import type { SandboxSpec } from "../src/wall/wall.ts";
 import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { makeTinyLayer } from "../test/support/tiny-layer.ts";
@@ -38,7 +40,11 @@ import { makeTinyLayer } from "../test/support/tiny-layer.ts";
 startAgainInOwnNamespaces();
 
 const { values } = parseArgs({
-  options: { network: { type: "string", default: "default" }, functions: { type: "string", default: "0" } },
+  options: {
+    network: { type: "string", default: "default" },
+    functions: { type: "string", default: "0" },
+    rooted: { type: "boolean", default: false },
+  },
 });
 const directory = mkdtempSync(join(tmpdir(), "blocks-"));
 const wired = values.network !== "none";
@@ -70,7 +76,7 @@ class Emulator implements AsyncDisposable {
   readonly monitor: string;
   readonly #child;
 
-  constructor(step: "save" | "restore", more: readonly string[], state?: number) {
+  constructor(step: TemplateStep["step"], more: readonly string[], state?: number) {
     this.agent = place(`${step}-agent`);
     this.monitor = place(`${step}-qmp`);
     const args = qemuArguments({
@@ -93,6 +99,7 @@ const capability = {
   execute: "migrate-set-capabilities",
   arguments: { capabilities: [{ capability: "x-ignore-shared", state: true }] },
 };
+const load = { execute: "migrate-incoming", arguments: { uri: "fd:3" } };
 const patience = { timeout: 120_000, dialTimeout: 120_000 };
 
 async function makeTemplate(): Promise<void> {
@@ -100,14 +107,31 @@ async function makeTemplate(): Promise<void> {
   truncateSync(place("memory"), size);
   await prepareDisk({ directory, bytes: diskBytes, owner: 0 });
   await using emulator = new Emulator("save", []);
-  const agent = await AgentConnection.open(emulator.agent, { timeout: 120_000 });
+  const agent = await AgentConnection.open(emulator.agent, patience);
   agent.close();
+  await save(emulator);
+}
+
+/** Makes the template into one that has the root of the image. */
+async function refineTemplate(): Promise<void> {
+  const state = openSync(place("state"), "r");
+  await using emulator = new Emulator("refine", [], state);
+  closeSync(state);
+  await qmp(emulator.monitor, [capability, load], patience);
+  const agent = await AgentConnection.open(emulator.agent, patience);
+  await agent.request(verbs.prepareRoot, prepareRootBody(spec));
+  agent.close();
+  await save(emulator);
+}
+
+async function save(emulator: Emulator): Promise<void> {
   const state = Promise.withResolvers<Buffer>();
   const parts: Buffer[] = [];
   const server = createServer((socket) => {
     socket.on("data", (part: Buffer) => parts.push(part));
     socket.on("end", () => state.resolve(Buffer.concat(parts)));
   });
+  rmSync(place("out"), { force: true });
   await new Promise<void>((resolve) => server.listen(place("out"), resolve));
   const migrate = { execute: "migrate", arguments: { uri: `unix:${place("out")}` } };
   await qmp(emulator.monitor, [capability, migrate], patience);
@@ -174,7 +198,6 @@ async function perform(process: SandboxSpec["process"]): Promise<{ found: Log; o
   await using emulator = new Emulator("restore", ["-d", "in_asm", "-D", log], state);
   closeSync(state);
   const found = new Log();
-  const load = { execute: "migrate-incoming", arguments: { uri: "fd:3" } };
   await qmp(emulator.monitor, [capability, load], patience);
   const agent = await AgentConnection.open(emulator.agent, { timeout: 120_000 });
   found.take("agent answers");
@@ -230,6 +253,7 @@ try {
   mkdirSync(place("share"));
   makeTap(tap, 0);
   await makeTemplate();
+  if (values.rooted) await refineTemplate();
   const { found } = await perform(spec.process);
   const print = (name: string, count: number): void => console.log(`${String(count).padStart(7)} ${name}`);
   for (const [step, count] of countBy(found.blocks, ({ step }) => step)) print(step, count);

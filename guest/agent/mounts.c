@@ -244,33 +244,39 @@ static struct {
   size_t count;
 } bound;
 
-static void remember(size_t index, const char *path) {
-  char **paths = realloc(bound.paths, (index + 1) * sizeof *paths);
-  if (!paths || !(paths[index] = strdup(path))) abort();
+static void remember(const char *path) {
+  char **paths = realloc(bound.paths, (bound.count + 1) * sizeof *paths);
+  if (!paths || !(paths[bound.count] = strdup(path))) abort();
   bound.paths = paths;
-  bound.count = index + 1;
+  bound.count++;
 }
 
-int mounts_bind_file(int root, size_t index, const char *path, const char *content, size_t length,
-                     struct failure *failure) {
+int mounts_bind_file(int root, const char *path, const char *content, size_t length, struct failure *failure) {
   char source[32];
-  snprintf(source, sizeof source, "/f/%zu", index);
+  snprintf(source, sizeof source, "/f/%zu", bound.count);
   if (create_file(source, content, length) < 0)
     return fail_errno(failure, "cannot make the content of %s", path);
   cleanup_close int target = open_target(root, path);
   if (target < 0 || mount_on(target, source, NULL, MS_BIND, NULL) < 0) return fail_errno(failure, "cannot bind %s", path);
-  remember(index, path);
+  remember(path);
   return 0;
 }
 
 int mounts_rewrite_file(const char *path, const char *content, size_t length, struct failure *failure) {
-  for (size_t index = 0; index < bound.count; index++) {
+  // The last one lies on top.
+  for (size_t index = bound.count; index-- > 0;) {
     if (strcmp(bound.paths[index], path) != 0) continue;
     char source[32];
     snprintf(source, sizeof source, "/f/%zu", index);
     return create_file(source, content, length) < 0 ? fail_errno(failure, "cannot write %s", path) : 0;
   }
   return fail(failure, RESULT_INVALID, "%s is no file of the daemon's", path);
+}
+
+bool mounts_is_bound(const char *path) {
+  for (size_t index = 0; index < bound.count; index++)
+    if (strcmp(bound.paths[index], path) == 0) return true;
+  return false;
 }
 
 int mounts_open_upper(void) {

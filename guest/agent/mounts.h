@@ -15,8 +15,8 @@ int mounts_open_target(int root, const char *path, bool directory);
 // Gives the root its /dev; returns a descriptor of its terminals' directory.
 int mounts_devices(int root, struct failure *failure);
 // Binds a file of the given content over the one at `path` in the image, which is made if it is missing.
-int mounts_bind_file(int root, size_t index, const char *path, const char *content, size_t length,
-                     struct failure *failure);
+int mounts_bind_file(int root, const char *path, const char *content, size_t length, struct failure *failure);
+bool mounts_is_bound(const char *path);
 // Gives a file that was bound other content.
 int mounts_rewrite_file(const char *path, const char *content, size_t length, struct failure *failure);
 // Descriptors of the directory of what was changed, and of each layer, the top one first.

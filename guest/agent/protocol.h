@@ -52,6 +52,7 @@ enum verb {
   VERB_FREEZE = 12,
   VERB_THAW = 13,
   VERB_REHEARSE = 14,
+  VERB_PREPARE_ROOT = 15,
 };
 
 enum phase { PHASE_BOOTED = 0, PHASE_READY = 1, PHASE_RUNNING = 2, PHASE_ENDED = 3 };

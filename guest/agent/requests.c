@@ -83,6 +83,8 @@ static int perform(uint32_t id, struct reader *fields, struct writer *answer, st
       if (process_phase() != PHASE_BOOTED) return fail(failure, RESULT_INVALID, "it is too late for a rehearsal");
       rehearse();
       return 0;
+    case VERB_PREPARE_ROOT:
+      return workload_prepare_root(fields, failure);
     case VERB_THAW:
       return identity_thaw(fields, failure);
     case VERB_SHUT_DOWN:

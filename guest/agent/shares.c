@@ -88,8 +88,9 @@ static int mount_one(int root, enum kind kind, const char *source, const char *t
   return 0;
 }
 
-int shares_mount(int root, struct reader *fields, struct failure *failure) {
+int shares_mount(int root, struct reader *fields, bool *any, struct failure *failure) {
   size_t count = read_number(fields, 4);
+  *any = count > 0;
   for (size_t i = 0; i < count && !fields->bad; i++) {
     uint8_t kind = read_number(fields, 1);
     cleanup_free char *source = read_string(fields, NULL), *target = read_string(fields, NULL);

@@ -3,5 +3,5 @@
 #include "fields.h"
 
 // Mounts each of the list, in its order, below `root`.
-int shares_mount(int root, struct reader *fields, struct failure *failure);
+int shares_mount(int root, struct reader *fields, bool *any, struct failure *failure);
 void shares_take_down(void);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "../files/files.h"
@@ -21,6 +22,7 @@
 #include "protocol.h"
 #include "shares.h"
 #include "spaces.h"
+#include "users.h"
 
 static bool ready, read_only_root, alone;
 static char *hostname;
@@ -64,14 +66,17 @@ static int write_machine_id(bool empty, struct failure *failure) {
 static int set_machine_id(struct failure *failure) { return write_machine_id(true, failure); }
 int workload_new_machine_id(struct failure *failure) { return write_machine_id(false, failure); }
 
-static int set_up_files(struct reader *fields, struct failure *failure) {
+static int set_up_files(struct reader *fields, bool mounted, struct failure *failure) {
   size_t count = read_number(fields, 4);
   for (size_t i = 0; i < count && !fields->bad; i++) {
     cleanup_free char *path = read_string(fields, NULL);
     size_t length;
     cleanup_free char *content = read_string(fields, &length);
     if (fields->bad) break;
-    if (mounts_bind_file(root_fd, i, path, content, length, failure) < 0) return -1;
+    // One that was bound ahead may be below what is mounted since.
+    int made = !mounted && mounts_is_bound(path) ? mounts_rewrite_file(path, content, length, failure)
+                                                 : mounts_bind_file(root_fd, path, content, length, failure);
+    if (made < 0) return -1;
   }
   return fields->bad ? fail(failure, RESULT_INVALID, "the set-up request is malformed") : 0;
 }
@@ -101,6 +106,58 @@ int workload_prepare(void) {
   return init_fd < 0 ? -1 : 0;
 }
 
+static int make_root(unsigned layers, bool fresh, struct failure *failure) {
+  if (mounts_root(layers, fresh, failure) < 0) return -1;
+  root_fd = open(MOUNTS_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root_fd < 0) return fail_errno(failure, "cannot open the root file system");
+  terminals_fd = mounts_devices(root_fd, failure);
+  return terminals_fd < 0 ? -1 : 0;
+}
+
+// As much as the kernel is to keep of a program ahead.
+enum { program_bytes = 8 * 1024 * 1024 };
+
+static void read_program(const char *path) {
+  static char part[65536];
+  struct stat status;
+  cleanup_close int fd = mounts_open_file(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) return;
+  for (size_t got = 0; got < program_bytes;) {
+    ssize_t more = read(fd, part, sizeof part);
+    if (more <= 0) return;
+    got += more;
+  }
+}
+
+// Has the kernel know what every start looks at. In a process of its own, for what is read is the image's.
+static void look_around(char **programs) {
+  pid_t child = fork();
+  if (child == 0) {
+    static struct identity identity;
+    struct failure failure;
+    users_resolve(root_fd, "", &identity, &failure);
+    close(mounts_open_file(root_fd, "/etc/machine-id", O_PATH | O_NOFOLLOW));
+    for (char **path = programs; *path; path++) read_program(*path);
+    _exit(0);
+  }
+  while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+}
+
+int workload_prepare_root(struct reader *fields, struct failure *failure) {
+  if (ready || hostname || root_fd >= 0) return fail(failure, RESULT_INVALID, "there is a root file system already");
+  unsigned layers = read_number(fields, 4);
+  char **paths = read_strings(fields), **programs = read_strings(fields);
+  int made = fields->bad ? fail(failure, RESULT_INVALID, "the request is malformed") : make_root(layers, true, failure);
+  for (char **path = paths; made == 0 && *path; path++) made = mounts_bind_file(root_fd, *path, "", 0, failure);
+  if (made == 0) look_around(programs);
+  free_strings(paths);
+  free_strings(programs);
+  if (made < 0) return -1;
+  // A copy's disk is as it is now.
+  sync();
+  return 0;
+}
+
 int workload_set_up(struct reader *fields, struct failure *failure) {
   if (ready || hostname) return fail(failure, RESULT_INVALID, "the root file system is set up already");
   unsigned layers = read_number(fields, 4);
@@ -110,17 +167,17 @@ int workload_set_up(struct reader *fields, struct failure *failure) {
   struct cgroup_limits limits = {.cpu_quota = read_number(fields, 4)};
   limits.pids = read_number(fields, 8);
   uint64_t now = read_number(fields, 8);
+  bool mounted = false;
   size_t seed_length;
   cleanup_free char *seed = read_string(fields, &seed_length);
   if (fields->bad || seed_length > 4096) return fail(failure, RESULT_INVALID, "the set-up request is malformed");
   if (workload_set_clock(now) < 0) return fail_errno(failure, "cannot set the clock");
   if (workload_seed(seed, seed_length) < 0) return fail_errno(failure, "cannot seed the random numbers");
-  if (mounts_root(layers, fresh, failure) < 0) return -1;
-  root_fd = open(MOUNTS_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (root_fd < 0) return fail_errno(failure, "cannot open the root file system");
-  if (set_machine_id(failure) < 0) return -1;
-  terminals_fd = mounts_devices(root_fd, failure);
-  if (terminals_fd < 0 || shares_mount(root_fd, fields, failure) < 0 || set_up_files(fields, failure) < 0) return -1;
+  if (root_fd >= 0 && (!fresh || layers != mounts_layer_count()))
+    return fail(failure, RESULT_INVALID, "the root file system is another image's");
+  if (root_fd < 0 && make_root(layers, fresh, failure) < 0) return -1;
+  if (set_machine_id(failure) < 0 || shares_mount(root_fd, fields, &mounted, failure) < 0 ||
+      set_up_files(fields, mounted, failure) < 0) return -1;
   if (set_up_network(fields, failure) < 0) return -1;
   if (cgroup_set_up(&limits, failure) < 0) return -1;
   ready = true;

@@ -26,6 +26,10 @@ int workload_set_up(struct reader *fields, struct failure *failure) {
   (void)fields;
   return fail(failure, RESULT_INVALID, "the root file system is set up already");
 }
+int workload_prepare_root(struct reader *fields, struct failure *failure) {
+  (void)fields;
+  return fail(failure, RESULT_INVALID, "there is a root file system already");
+}
 bool workload_ready(void) { return true; }
 pid_t workload_clone(void) { return fork(); }
 pid_t workload_start_first(const struct child_plan *plan) {

@@ -21,7 +21,7 @@ import { jailUser } from "../../src/wall/vm/jail-identity.ts";
 import { layoutOf } from "../../src/wall/vm/layout.ts";
 import { configOf, jailOptions, type MachineParts, makeDirectories } from "../../src/wall/vm/machine.ts";
 import type { VmPrograms } from "../../src/wall/vm/programs.ts";
-import type { TemplateLease } from "../../src/wall/vm/template/store.ts";
+import type { TemplateLease } from "../../src/wall/vm/template/loaded.ts";
 import type { ExitStatus, SandboxSpec } from "../../src/wall/wall.ts";
 
 export const secret = "what the template holds";

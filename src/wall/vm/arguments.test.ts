@@ -106,6 +106,9 @@ test("a machine that is saved and one that is made of it differ in nothing that 
     "-incoming",
     "defer",
   ]);
-  expect(restored).not.toContain("-kernel");
+  const refined = qemuArguments({ ...machine, template: { ...template, step: "refine" } });
+  expect(devices(refined)).toEqual(devices(saved));
+  expect(refined).toContain("memory-backend-file,id=memory,size=128M,mem-path=/proc/self/fd/3,share=on");
+  for (const args of [restored, refined]) expect(args).not.toContain("-kernel");
   for (const args of [saved, restored]) expect(args.at(-1)).toContain("spawn=deny");
 });

@@ -33,12 +33,12 @@ export interface Machine {
 }
 
 /**
- * Every difference between the two steps is one that the saved state does not know of: where the memory is, what
- * is behind the disks, and that nothing is booted.
+ * Every difference between the steps is one that the saved state does not know of: where the memory is, what
+ * is behind the disks, and that nothing is booted. `refine`: a copy that is saved as a template itself.
  */
 export interface TemplateStep {
-  readonly step: "save" | "restore";
-  /** File of the guest's memory: written to when saving, copied on write when restoring. */
+  readonly step: "save" | "restore" | "refine";
+  /** File of the guest's memory: written to when saving and when refining, copied on write when restoring. */
   readonly memory: string;
   /** Places for layers; those that the image does not fill are empty disks. */
   readonly layerPlaces: number;
@@ -95,7 +95,7 @@ export function qemuArguments(machine: Machine): string[] {
     ...["-m", `size=${Math.ceil(machine.memoryBytes / 1024 / 1024)}M`],
     ...(template === undefined ? firmware : templateArguments(machine, template)),
     ...(machine.savedMemory === undefined ? [] : incoming(machine, bootedMemory, machine.savedMemory)),
-    ...(template?.step === "restore"
+    ...(template !== undefined && template.step !== "save"
       ? []
       : ["-kernel", machine.kernel, "-initrd", machine.initramfs, "-append", kernelArguments(machine)]),
     // QEMU's own messages and the guest's console go the same way.
@@ -129,7 +129,7 @@ function templateArguments({ memoryBytes }: Machine, { step, memory }: TemplateS
   return [
     ...(step === "save"
       ? memoryArguments(machineMemory, templateMemory, memory, "on")
-      : incoming(machineMemory, templateMemory, memory)),
+      : incoming(machineMemory, templateMemory, memory, step === "refine" ? "on" : "off")),
     ...["-device", "vmgenid,guid=auto"],
   ];
 }
@@ -155,9 +155,9 @@ function memoryArguments({ memoryBytes }: MemorySize, id: string, path: string, 
  * The machine waits for its state. By default QEMU would then tell the network of the cards' addresses, five times: they are
  * those of the machine that was saved.
  */
-function incoming(size: MemorySize, id: string, path: string): string[] {
+function incoming(size: MemorySize, id: string, path: string, share: "on" | "off" = "off"): string[] {
   return [
-    ...memoryArguments(size, id, path, "off"),
+    ...memoryArguments(size, id, path, share),
     "-global",
     "migration.announce-rounds=0",
     "-incoming",

@@ -8,7 +8,7 @@ import { isHullError } from "../../contract/errors.ts";
 import type { ExitStatus, SandboxSpec } from "../wall.ts";
 import { greet, RestoreFailure } from "./greet.ts";
 import { layoutOf, type VmLayout } from "./layout.ts";
-import type { TemplateLease } from "./template/store.ts";
+import type { TemplateLease } from "./template/loaded.ts";
 
 let directory = "";
 let layout: VmLayout;

@@ -10,8 +10,8 @@ import type { VmLayout } from "./layout.ts";
 import { phases, verbs } from "./protocol.ts";
 import { setUpBody, startTimeout } from "./start.ts";
 import type { Stopwatch } from "./stopwatch.ts";
+import type { TemplateLease } from "./template/loaded.ts";
 import { loadState } from "./template/state.ts";
-import type { TemplateLease } from "./template/store.ts";
 
 /** Milliseconds from QEMU's start to the agent's welcome, of a machine that boots and of one from a template. */
 const usualTimeouts = { boot: 120_000, restore: 30_000 };

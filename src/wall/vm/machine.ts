@@ -15,7 +15,7 @@ import { jailCgroup, jailed, jailId, type VmLayout } from "./layout.ts";
 import { placesOf as placesOfProgram, type VmPrograms } from "./programs.ts";
 import type { SavedImage } from "./saved/wake.ts";
 import type { MachineImage } from "./template/files.ts";
-import type { TemplateLease } from "./template/store.ts";
+import type { TemplateLease } from "./template/loaded.ts";
 
 const mebibyte = 1024 * 1024;
 const defaultMemory = 128 * mebibyte;

@@ -62,7 +62,12 @@ export async function makeMachine(
   sandbox.connect(connection);
   await connection;
   const from = saved !== undefined ? "saved state" : template === undefined ? "boot" : "template";
-  log.debug("a virtual machine is up", { name: spec.name, from, ...watch.laps });
+  log.debug("a virtual machine is up", {
+    name: spec.name,
+    from,
+    ...(template === undefined ? {} : { template: template.key.slice(0, 12) }),
+    ...watch.laps,
+  });
   undo.move();
   return sandbox;
 }

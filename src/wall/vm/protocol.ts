@@ -55,6 +55,7 @@ export const verbs = {
   freeze: 12,
   thaw: 13,
   rehearse: 14,
+  prepareRoot: 15,
 } as const;
 
 export const phases = { booted: 0, ready: 1, running: 2, ended: 3 } as const;

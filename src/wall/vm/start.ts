@@ -10,6 +10,30 @@ import { mountFields, networkFields, parameterFields } from "./network.ts";
 /** Milliseconds: the guest reads the program from its disks, on a host that may be busy. */
 export const startTimeout = 120_000;
 
+/** Where a program is looked for that is named without a directory, if the workload's environment says nothing. */
+const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** The root of an image, ahead of any workload; a start of one like `process` is to be fast. */
+export function prepareRootBody({
+  layers,
+  process,
+}: {
+  readonly layers: readonly string[];
+  readonly process: Pick<ProcessSpec, "args" | "env">;
+}): FieldWriter {
+  return new FieldWriter().u32(layers.length).strings(boundFiles).strings(placesOfProgram(process));
+}
+
+function placesOfProgram({ args, env }: Pick<ProcessSpec, "args" | "env">): string[] {
+  const name = args[0] ?? "";
+  if (name.includes("/")) return name.startsWith("/") ? [name] : [];
+  const path = env.find((each) => each.startsWith("PATH="))?.slice("PATH=".length) ?? usualPath;
+  return path.split(":").flatMap((directory) => (directory.startsWith("/") ? [`${directory}/${name}`] : []));
+}
+
+/** Files that every workload gets from the daemon, unless the user mounts something there. */
+const boundFiles = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"] as const;
+
 const cpuPeriod = 100_000;
 const defaultSize = { columns: 80, rows: 24 };
 

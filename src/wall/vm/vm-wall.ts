@@ -27,6 +27,7 @@ import type { AgentConnection } from "./agent.ts";
 import { maximumLayers } from "./arguments.ts";
 import { planCables } from "./cables.ts";
 import { DeviceNodes } from "./device-nodes.ts";
+import { diskFiles } from "./disk.ts";
 import { readExit } from "./exit-record.ts";
 import { greet, RestoreFailure } from "./greet.ts";
 import { jailUser } from "./jail-identity.ts";
@@ -44,9 +45,12 @@ import { isSaved, removeRests, type StepTaken } from "./saved/files.ts";
 import { goOn, release } from "./saved/hold.ts";
 import { Saver } from "./saved/saver.ts";
 import type { SavedImage } from "./saved/wake.ts";
+import type { TemplateImage } from "./template/files.ts";
+import { ImageTemplates, type RootedSize } from "./template/images.ts";
 import { type MachineSize, placesFor } from "./template/key.ts";
+import type { TemplateLease } from "./template/loaded.ts";
 import { TemplateManager } from "./template/manager.ts";
-import { type TemplateLease, TemplateStore } from "./template/store.ts";
+import { TemplateStore } from "./template/store.ts";
 
 export interface VmWallOptions {
   /** What guest/build.sh made. */
@@ -87,6 +91,7 @@ export class VmWall implements Wall {
   readonly layerNames = ["disks"];
   readonly templates: Templates;
   readonly #store: TemplateStore;
+  readonly #images: ImageTemplates;
   readonly #options: VmWallOptions;
   readonly #log: Logger;
   readonly #probe: AccelerationProbe;
@@ -100,7 +105,9 @@ export class VmWall implements Wall {
     this.#options = options;
     this.#log = options.log ?? silentLogger;
     const { templateDirectory: directory, stateDirectory } = options;
-    this.#store = new TemplateStore({ directory, stateDirectory, log: this.#log });
+    this.#images = new ImageTemplates({ log: this.#log, make: (...what) => this.#refine(...what) });
+    const removed = (key: string): void => this.#images.forgetThoseOf(key);
+    this.#store = new TemplateStore({ directory, stateDirectory, log: this.#log, removed });
     this.templates = new TemplateManager(this.#store, async () => {
       const programs = this.#programs();
       return { programs, runtime: this.#oci(programs), facts: await this.#acceleration(programs) };
@@ -300,6 +307,7 @@ export class VmWall implements Wall {
     for (const sandbox of this.#sandboxes) sandbox.letGo();
     this.#sandboxes.clear();
     await this.#pool.close();
+    await this.#images.close();
     await this.#store.close();
     this.#nodes.close();
     removeIdleCgroupParent();
@@ -333,8 +341,14 @@ export class VmWall implements Wall {
       return undefined;
     }
     using template = lease;
+    const rooted = { base: template.key, size, layers: spec.layers, process: spec.process };
+    const isNew = (await diskFiles(parts.layout.disks)).length === 0;
+    const fromImage = isNew ? await this.#fromImage(parts, rooted) : undefined;
+    if (fromImage !== undefined) return fromImage;
     try {
-      return await this.#make({ ...parts, template });
+      const made = await this.#make({ ...parts, template });
+      if (isNew) await this.#images.started(rooted);
+      return made;
     } catch (error) {
       if (!(error instanceof RestoreFailure)) throw error;
       this.#log.warn("a virtual machine boots: its template does not work and is made anew", {
@@ -345,6 +359,33 @@ export class VmWall implements Wall {
       await this.#store.remove(template.key);
       return undefined;
     }
+  }
+
+  /** Undefined when there is no template with the image's root, or it does not work. */
+  async #fromImage(parts: MachineParts, rooted: RootedSize): Promise<VmSandbox | undefined> {
+    using template = await this.#images.lease(rooted);
+    if (template === undefined) return undefined;
+    try {
+      return await this.#make({ ...parts, template });
+    } catch (error) {
+      if (!(error instanceof RestoreFailure)) throw error;
+      const why = messageOf(error);
+      this.#log.warn("a template with the root of an image does not work", { name: parts.spec.name, why });
+      this.#images.forget(template.key);
+      return undefined;
+    }
+  }
+
+  async #refine(
+    key: string,
+    { size, layers, process }: RootedSize,
+    signal: AbortSignal,
+  ): Promise<TemplateImage> {
+    const programs = this.#programs();
+    const facts = await this.#acceleration(programs);
+    const host = { runtime: this.#oci(programs), programs, facts };
+    using base = await this.#store.lease(size, host);
+    return await this.#store.refine(key, { base, layers, process }, host, signal);
   }
 
   /** A machine that goes on with what was saved of one. */

@@ -1,6 +1,7 @@
 /**
  * Makes a template: boots a machine whose disks are all empty up to its agent, in a jail like any other, and
- * takes its memory, the state of its devices, and the disk that new workloads get. Nothing of an image or a workload is in it.
+ * takes its memory, the state of its devices, and the disk that new workloads get. Nothing of a workload is in it, and of an
+ * image only if it is a refined one (images.ts).
  *
  * The jail's files are in STATE/builds/KEY, so that what a daemon that was killed left can be found.
  */
@@ -13,7 +14,7 @@ import { canLimitSwap } from "../../../host/cgroup.ts";
 import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
 import { errnoNameOf } from "../../../host/system-error.ts";
 import type { ContainerOptions, OciContainer, OciRuntime } from "../../oci/runtime.ts";
-import type { SandboxNetwork } from "../../wall.ts";
+import type { ProcessSpec, SandboxNetwork } from "../../wall.ts";
 import type { AccelerationFacts } from "../acceleration.ts";
 import { AgentConnection } from "../agent.ts";
 import { makeBlindNetwork } from "../cables.ts";
@@ -22,11 +23,14 @@ import { createJail } from "../create-jail.ts";
 import { copyData, diskBytes, fileName, prepareDisk } from "../disk.ts";
 import { jailConfig } from "../jail.ts";
 import { jailCgroup, jailed, jailId, layoutOf, type VmLayout } from "../layout.ts";
+import { letRead } from "../machine.ts";
 import { placesOf, type VmPrograms } from "../programs.ts";
-import { phases } from "../protocol.ts";
+import { phases, verbs } from "../protocol.ts";
+import { prepareRootBody, startTimeout } from "../start.ts";
 import type { TemplateImage } from "./files.ts";
 import type { MachineSize } from "./key.ts";
-import { saveState } from "./state.ts";
+import type { TemplateLease } from "./loaded.ts";
+import { loadState, saveState } from "./state.ts";
 
 export interface BuildParts {
   readonly key: string;
@@ -38,6 +42,15 @@ export interface BuildParts {
   readonly stateDirectory: string;
   /** The daemon ends. */
   readonly signal: AbortSignal;
+  readonly refined?: Refinement;
+}
+
+/** A template that is made of another one: it has the root of an image, for workloads that are new. */
+export interface Refinement {
+  readonly base: TemplateLease;
+  readonly layers: readonly string[];
+  /** What a workload of the image has started with. */
+  readonly process: Pick<ProcessSpec, "args" | "env">;
 }
 
 /** Milliseconds: a boot, on a host that may be busy. */
@@ -46,7 +59,8 @@ const saveTimeout = 60_000;
 const consoleLimit = 64 * 1024;
 
 export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
-  const { size, runtime, stateDirectory } = parts;
+  const { size, runtime, stateDirectory, refined } = parts;
+  const base = refined?.base.image;
   // Daemons beside each other may make the same template.
   const name = `${parts.key.slice(0, 8)}-${randomBytes(4).toString("hex")}`;
   const layout = layoutOfBuild(stateDirectory, name);
@@ -64,12 +78,17 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
   undo.defer(() => removeBuild(runtime, stateDirectory, name));
   await mkdir(`${layout.root}${jailed.share}`, { recursive: true, mode: 0o755 });
   await mkdir(layout.sockets, { recursive: true, mode: 0o711 });
-  await prepareDisk({ directory: layout.disks, bytes: diskBytes, owner: jailUser(name) });
+  await prepareDisk({ directory: layout.disks, bytes: diskBytes, owner: jailUser(name) }, base?.disk);
+  if (base !== undefined) copyData(base.memory, memory, size.memoryBytes);
   using blind = makeBlindNetwork(undefined, jailUser(name));
   const config = await configOf(parts, layout, name, blind.network);
-  const container = await createJail(runtime, config, layout, options, [memory]);
+  const before = refined?.base.openDevices();
+  const more = before === undefined ? [memory] : [memory, before];
+  const container = await createJail(runtime, config, layout, options, more).finally(() => {
+    if (before !== undefined) closeSync(before);
+  });
   await container.start();
-  const devices = await bootAndSave(container, layout, parts.signal);
+  const devices = await runAndSave(container, layout, parts);
   await runtime.delete(options);
   // Fails if QEMU were still there to change it.
   sealMemoryFile(memory);
@@ -89,7 +108,12 @@ export async function removeBuilds(runtime: OciRuntime, stateDirectory: string):
   for (const name of await buildsIn(stateDirectory)) await removeBuild(runtime, stateDirectory, name);
 }
 
-async function bootAndSave(container: OciContainer, layout: VmLayout, ending: AbortSignal): Promise<Buffer> {
+/** Lets the machine come as far as the template is to be, and saves it there. */
+async function runAndSave(
+  container: OciContainer,
+  layout: VmLayout,
+  { signal: ending, refined }: BuildParts,
+): Promise<Buffer> {
   const gone = new AbortController();
   void container.wait().then(
     () => gone.abort(),
@@ -97,7 +121,12 @@ async function bootAndSave(container: OciContainer, layout: VmLayout, ending: Ab
   );
   const signal = AbortSignal.any([gone.signal, ending]);
   try {
+    if (refined !== undefined) await loadState(layout, { timeout: bootTimeout, signal });
     const agent = await AgentConnection.open(layout.agentSocket, { timeout: bootTimeout, signal });
+    if (refined !== undefined) {
+      for (const path of refined.layers) await letRead(path);
+      await agent.request(verbs.prepareRoot, prepareRootBody(refined), startTimeout);
+    }
     agent.close();
     if (agent.welcome.phase !== phases.booted) throw new Error("the agent has been told of a workload");
     return await saveState(layout, { timeout: saveTimeout, signal });
@@ -114,12 +143,12 @@ async function bootAndSave(container: OciContainer, layout: VmLayout, ending: Ab
 }
 
 async function configOf(
-  { size, runtime, programs, facts }: BuildParts,
+  { size, runtime, programs, facts, refined }: BuildParts,
   layout: VmLayout,
   name: string,
   { namespace = "", taps }: SandboxNetwork,
 ) {
-  const spec = { id: "template", layers: [], mounts: [] };
+  const spec = { id: "template", layers: refined?.layers ?? [], mounts: [] };
   return jailConfig(spec, {
     qemu: programs.qemu,
     acceleration: facts.acceleration,
@@ -138,7 +167,12 @@ async function configOf(
     programs: await placesOf(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
     network: { namespace, taps },
-    template: { step: "save", memory: jailed.memory, layerPlaces: size.layerPlaces, emptyBytes: 0 },
+    template: {
+      step: refined === undefined ? "save" : "refine",
+      memory: jailed.memory,
+      layerPlaces: size.layerPlaces,
+      emptyBytes: 0,
+    },
   });
 }
 

@@ -12,11 +12,10 @@
 import { closeSync, existsSync } from "node:fs";
 import { HullError, isHullError, messageOf } from "../../../contract/errors.ts";
 import { type Logger, silentLogger } from "../../../contract/logger.ts";
-import { memoryFileOf, reopenMemoryFile } from "../../../host/memory-file.ts";
 import type { OciRuntime } from "../../oci/runtime.ts";
 import type { AccelerationFacts } from "../acceleration.ts";
 import type { VmPrograms } from "../programs.ts";
-import { buildImage, removeBuilds } from "./build.ts";
+import { buildImage, type Refinement, removeBuilds } from "./build.ts";
 import {
   listTemplates,
   loadTemplate,
@@ -27,6 +26,7 @@ import {
   type TemplateImage,
 } from "./files.ts";
 import { FileSums, type MachineSize, type PartSums, templateKey } from "./key.ts";
+import { Loaded, type TemplateLease } from "./loaded.ts";
 
 export interface StoreOptions {
   /** Outlives a reboot. */
@@ -34,6 +34,8 @@ export interface StoreOptions {
   /** Does not. */
   readonly stateDirectory: string;
   readonly log?: Logger;
+  /** Called with the key of a template that is taken away. */
+  readonly removed?: (key: string) => void;
 }
 
 /** What is needed to make or to use a template. */
@@ -43,62 +45,8 @@ export interface HostParts {
   readonly facts: AccelerationFacts;
 }
 
-/** The right to use a template, until it is disposed. */
-export interface TemplateLease extends Disposable {
-  readonly key: string;
-  readonly size: MachineSize;
-  readonly image: TemplateImage;
-  /** The state of the devices, to be read by one machine; the caller closes it. */
-  openDevices(): number;
-}
-
 /** Milliseconds. */
 const retryAfter = 60_000;
-
-class Loaded {
-  readonly image: TemplateImage;
-  readonly #devices: number;
-  #users = 0;
-  #forgotten = false;
-  #closed = false;
-
-  constructor(image: TemplateImage) {
-    this.image = image;
-    this.#devices = memoryFileOf("devices", image.devices);
-  }
-
-  /** Undefined when it was forgotten meanwhile. */
-  lease(key: string, size: MachineSize): TemplateLease | undefined {
-    if (this.#closed) return undefined;
-    this.#users++;
-    let open = true;
-    return {
-      key,
-      size,
-      image: this.image,
-      openDevices: () => reopenMemoryFile(this.#devices),
-      [Symbol.dispose]: () => {
-        if (!open) return;
-        open = false;
-        this.#users--;
-        this.#closeUnused();
-      },
-    };
-  }
-
-  forget(): void {
-    this.#forgotten = true;
-    this.#closeUnused();
-  }
-
-  #closeUnused(): void {
-    if (!this.#forgotten || this.#users > 0 || this.#closed) return;
-    this.#closed = true;
-    closeSync(this.image.memory);
-    closeSync(this.image.disk);
-    closeSync(this.#devices);
-  }
-}
 
 export class TemplateStore {
   readonly #options: StoreOptions;
@@ -159,6 +107,12 @@ export class TemplateStore {
     return (await loading).lease(key, size) ?? this.lease(size, host);
   }
 
+  /** A template that is made of another one and an image (images.ts). The caller keeps it. */
+  refine(key: string, refined: Refinement, host: HostParts, signal: AbortSignal): Promise<TemplateImage> {
+    const { stateDirectory } = this.#options;
+    return buildImage({ key, size: refined.base.size, ...host, stateDirectory, signal, refined });
+  }
+
   /** As `lease`, but what cannot be kept on the disk is an error. */
   async build(size: MachineSize, host: HostParts): Promise<TemplateEntry> {
     using template = await this.lease(size, host);
@@ -190,6 +144,7 @@ export class TemplateStore {
     await removeTemplate(this.#options.directory, key);
     const loading = this.#loaded.get(key);
     this.#loaded.delete(key);
+    this.#options.removed?.(key);
     (await loading?.catch(() => undefined))?.forget();
   }
 

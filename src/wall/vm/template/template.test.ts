@@ -99,6 +99,19 @@ function commandLine(sandbox: Sandbox): readonly string[] {
 
 const warnings = (): string[] =>
   said.filter(({ level }) => level === "warn").map(({ message, fields }) => `${message}: ${fields.why}`);
+/** Templates that machines have started from. */
+const origins = (): unknown[] =>
+  said.filter(({ message }) => message === "a virtual machine is up").map(({ fields }) => fields.template);
+
+/** The template that has the image's root, once it is made. */
+async function rootMade(): Promise<unknown> {
+  for (;;) {
+    const made = said.find(({ message }) => message === "made a template with the root of an image");
+    if (made !== undefined) return made.fields.template;
+    await Bun.sleep(10);
+  }
+}
+
 const builds = (): number => said.filter(({ message }) => message === "made a template").length;
 
 function onlyTemplate(): string {
@@ -115,6 +128,15 @@ function forge(change: (content: Buffer) => Buffer, name: "memory" | "devices"):
   const manifest = JSON.parse(readFileSync(join(place, "manifest.json"), "utf8"));
   manifest[`${name}Sum`] = createHash("sha256").update(content).digest("hex");
   writeFileSync(join(place, "manifest.json"), JSON.stringify(manifest));
+}
+
+async function outputOfOne(spec: SandboxSpec): Promise<string> {
+  const sandbox = await wall.create(spec);
+  try {
+    return await outputOf(sandbox);
+  } finally {
+    await sandbox.remove();
+  }
 }
 
 /** Runs a workload; the answer says whether its machine came from a template. */
@@ -175,9 +197,37 @@ describe("machines from a template", () => {
         expect([unique[index], values.size]).toEqual([unique[index], siblings]);
       expect(builds()).toBe(1);
       expect(warnings()).toEqual([]);
+      // Many of them began with the image's root.
+      await rootMade();
       expect(readdirSync(join(options.stateDirectory, "builds"))).toEqual([]);
     },
     2 * patience,
+  );
+
+  test(
+    "the root of an image that is started again is there before, and every workload has one of its own",
+    async () => {
+      const script =
+        "cat /etc/machine-id /etc/hostname; grep -c vm /etc/hosts; ls /left 2>/dev/null; touch /left; grep -c overlay /proc/mounts";
+      const before = [await runOne(script), await runOne(script)].map(({ output }) => output.split("\n")[0]);
+      const template = await rootMade();
+      const ids = new Set(before);
+      for (let more = 0; more < 2; more++) {
+        const spec = specOf(script);
+        const [id, hostname, ...rest] = (await outputOfOne(spec)).trim().split("\n");
+        ids.add(id);
+        expect([hostname, ...rest]).toEqual([spec.hostname, "1", "1"]);
+        expect(origins().at(-1)).toBe(template);
+      }
+      expect(ids.size).toBe(4);
+      // What the daemon has in a directory that something is mounted over is there, too.
+      const mounts = [{ type: "tmpfs", source: "", target: "/etc", readOnly: false, options: [] }] as const;
+      const spec = specOf("cat /etc/hostname; ls /etc", { mounts });
+      expect(await outputOfOne(spec)).toBe(`${spec.hostname}\nhostname\nhosts\nresolv.conf\n`);
+      expect(origins().at(-1)).toBe(template);
+      expect(warnings()).toEqual([]);
+    },
+    patience,
   );
 
   test(

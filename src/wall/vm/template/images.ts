@@ -1,0 +1,172 @@
+/**
+ * Templates that have the root of an image, made of a size's template: the agent has mounted the image's layers and the disk of
+ * a new workload, so that a start need not. They are kept in memory only.
+ *
+ *   (lease -> (dispose | forget)? -> started)* -> close
+ *
+ * - One is made in the background a moment after the second start of an image; one at a time.
+ * - They have a limit together: the one that is unused for longest goes first.
+ * - Whatever is wrong with one costs time only: there is the size's template to start from.
+ */
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { messageOf } from "../../../contract/errors.ts";
+import type { Logger } from "../../../contract/logger.ts";
+import type { ProcessSpec } from "../../wall.ts";
+import type { TemplateImage } from "./files.ts";
+import type { MachineSize } from "./key.ts";
+import { Loaded, type TemplateLease } from "./loaded.ts";
+
+/** A size's template, and what is to be mounted in it. */
+export interface RootedSize {
+  /** Key of the size's template. */
+  readonly base: string;
+  readonly size: MachineSize;
+  /** EROFS files, bottom layer first. */
+  readonly layers: readonly string[];
+  /** Of the workload that starts: its program is kept in the guest's memory, whatever else is started of the image. */
+  readonly process: ProcessSpec;
+}
+
+export interface ImageTemplatesOptions {
+  readonly make: (key: string, rooted: RootedSize, signal: AbortSignal) => Promise<TemplateImage>;
+  readonly log: Logger;
+  /** Milliseconds from a start until a template is made: whoever starts now needs the processors. */
+  readonly pause?: number;
+  /** Bytes of all of them; one has what its guest uses, 80 MB mostly. */
+  readonly limit?: number;
+}
+
+const usualPause = 1000;
+const usualLimit = 256 * 1024 * 1024;
+const startsBefore = 2;
+/** Images whose starts are counted. */
+const mostCounted = 256;
+
+interface Kept {
+  readonly base: string;
+  readonly bytes: number;
+  readonly loaded: Loaded;
+}
+
+export class ImageTemplates {
+  readonly #options: ImageTemplatesOptions;
+  /** The one that was used last is the last. */
+  readonly #kept = new Map<string, Kept>();
+  readonly #starts = new Map<string, number>();
+  readonly #ending = new AbortController();
+  #making: Promise<void> | undefined;
+
+  constructor(options: ImageTemplatesOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined when there is none. */
+  async lease(rooted: RootedSize): Promise<TemplateLease | undefined> {
+    if (this.#kept.size === 0) return undefined;
+    const key = await keyOf(rooted);
+    const found = this.#kept.get(key);
+    if (found === undefined) return undefined;
+    this.#kept.delete(key);
+    this.#kept.set(key, found);
+    return found.loaded.lease(key, rooted.size);
+  }
+
+  /** A workload of the image, which is new, has started from the size's template. */
+  async started(rooted: RootedSize): Promise<void> {
+    const key = await keyOf(rooted);
+    const starts = (this.#starts.get(key) ?? 0) + 1;
+    this.#starts.delete(key);
+    this.#starts.set(key, starts);
+    const [oldest] = this.#starts.keys();
+    if (this.#starts.size > mostCounted && oldest !== undefined) this.#starts.delete(oldest);
+    if (starts < startsBefore || this.#making !== undefined || this.#kept.has(key)) return;
+    if (this.#ending.signal.aborted) return;
+    this.#making = this.#make(key, rooted).finally(() => {
+      this.#making = undefined;
+    });
+  }
+
+  /** Resolves when nothing is being made. */
+  async settled(): Promise<void> {
+    await this.#making;
+  }
+
+  /** One that does not work. */
+  forget(key: string): void {
+    this.#kept.get(key)?.loaded.forget();
+    this.#kept.delete(key);
+    this.#starts.set(key, Number.NEGATIVE_INFINITY);
+  }
+
+  /** All that were made of a size's template. */
+  forgetThoseOf(base: string): void {
+    for (const [key, kept] of this.#kept) if (kept.base === base) this.#drop(key, kept);
+  }
+
+  async close(): Promise<void> {
+    this.#ending.abort();
+    await this.#making;
+    for (const [key, kept] of this.#kept) this.#drop(key, kept);
+  }
+
+  async #make(key: string, rooted: RootedSize): Promise<void> {
+    const { signal } = this.#ending;
+    const fields = { template: key.slice(0, 12), layers: rooted.layers.length };
+    await pauseFor(this.#options.pause ?? usualPause, signal);
+    if (signal.aborted) return;
+    try {
+      const begun = performance.now();
+      const image = await this.#options.make(key, rooted, signal);
+      const bytes = image.usedBytes + image.devices.length;
+      this.#kept.set(key, { base: rooted.base, bytes, loaded: new Loaded(image) });
+      const milliseconds = Math.round(performance.now() - begun);
+      this.#options.log.debug("made a template with the root of an image", { ...fields, milliseconds });
+      this.#keepLimit();
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#starts.set(key, Number.NEGATIVE_INFINITY);
+      const why = messageOf(error);
+      this.#options.log.warn("a template with the root of an image could not be made", { ...fields, why });
+    }
+  }
+
+  #keepLimit(): void {
+    let bytes = [...this.#kept.values()].reduce((sum, kept) => sum + kept.bytes, 0);
+    for (const [key, kept] of this.#kept) {
+      if (bytes <= (this.#options.limit ?? usualLimit)) return;
+      bytes -= kept.bytes;
+      this.#drop(key, kept);
+      this.#starts.delete(key);
+    }
+  }
+
+  #drop(key: string, { loaded }: Kept): void {
+    loaded.forget();
+    this.#kept.delete(key);
+  }
+}
+
+/** A layer's file stays as it is while a workload has it, and may be another one afterwards. */
+async function keyOf({ base, layers }: RootedSize): Promise<string> {
+  const files = await Promise.all(
+    layers.map(async (path) => {
+      const { dev, ino, size, mtimeMs } = await stat(path);
+      return [path, dev, ino, size, mtimeMs];
+    }),
+  );
+  return createHash("sha256")
+    .update(JSON.stringify([base, files]))
+    .digest("hex");
+}
+
+function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    timer.unref();
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
