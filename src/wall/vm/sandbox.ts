@@ -178,8 +178,15 @@ export class VmSandbox implements Sandbox {
   }
 
   async resume(): Promise<void> {
-    await this.#goOn();
+    // Whoever worked with its files has it stop again, which must not come after this.
     this.#paused = false;
+    try {
+      await this.#wakefulness.settled();
+      await this.#goOn();
+    } catch (error) {
+      this.#paused = true;
+      throw error;
+    }
     if (!this.#ended) await this.#request(verbs.freeze, new FieldWriter().u8(0), nothing);
   }
 

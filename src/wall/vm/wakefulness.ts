@@ -18,6 +18,11 @@ export class Wakefulness {
     this.#sleeper = sleeper;
   }
 
+  /** Resolves when the machine neither is being stopped nor goes on just now. */
+  async settled(): Promise<void> {
+    await this.#turn.catch(() => undefined);
+  }
+
   /** Lets the paused machine go on until released. */
   async awake(): Promise<() => void> {
     this.#users += 1;
@@ -29,7 +34,7 @@ export class Wakefulness {
       if (this.#users > 0 || !this.#sleeper.sleeps()) return;
       // A machine that cannot be stopped again holds a workload that stands still all the same.
       this.#turn = this.#turn
-        .then(() => (this.#users > 0 ? undefined : this.#sleeper.stop()))
+        .then(() => (this.#users > 0 || !this.#sleeper.sleeps() ? undefined : this.#sleeper.stop()))
         .catch(() => undefined);
     };
     this.#turn = this.#turn.then(() => this.#sleeper.goOn());
