@@ -29,7 +29,7 @@ export interface PreparedImage {
   readonly record: () => void;
 }
 
-/** All layers are in the content store. Throws `corrupt` when they are not the config's. */
+/** All layers are in the content store, whose `settle` is the caller's. Throws `corrupt` when they are not the config's. */
 export async function prepareImage(
   content: ContentStore,
   records: ImageRecords,
@@ -83,6 +83,7 @@ export async function registerImage(
   image: NewImage,
 ): Promise<Digest> {
   const prepared = await prepareImage(content, records, image);
+  await content.settle();
   records.transaction(prepared.record);
   return prepared.id;
 }
@@ -120,8 +121,13 @@ export function prepareArtifact(records: ImageRecords, artifact: NewArtifact): P
 }
 
 /** Records what is no container image. */
-export function registerArtifact(records: ImageRecords, artifact: NewArtifact): Digest {
+export async function registerArtifact(
+  content: ContentStore,
+  records: ImageRecords,
+  artifact: NewArtifact,
+): Promise<Digest> {
   const prepared = prepareArtifact(records, artifact);
+  await content.settle();
   records.transaction(prepared.record);
   return prepared.id;
 }

@@ -88,6 +88,7 @@ export async function loadArchive(
     prepared.push(preparedArtifact(records, item));
   }
   await keepBlobs(content, spool, kept);
+  await content.settle();
   records.transaction(() => {
     for (const image of prepared) image.record();
   });

@@ -202,6 +202,7 @@ class DiskBuildSession extends DiskBuildInbox implements BuildSession {
         references: [],
         digests: [],
       });
+      await content.settle();
       records.transaction(() => {
         if (records.get(prepared.id) !== undefined) return;
         prepared.record();
@@ -223,6 +224,7 @@ class DiskBuildSession extends DiskBuildInbox implements BuildSession {
       references: references.map(tagReference),
       digests: [],
     });
+    await content.settle();
     records.transaction(prepared.record);
     return this.#image(prepared.id);
   }

@@ -1,6 +1,7 @@
 /**
  * Blobs and layers on disk, named by what is in them. A file is written under `temp/`, made durable, and only then
- * renamed to its name: what has a name is whole. What a crash leaves under `temp/` goes at the next start.
+ * renamed to its name: what has a name is whole. What a crash leaves under `temp/` goes at the next start. That names
+ * outlive a power cut takes `settle`, once for all of an image, before anything is recorded that goes by them.
  *
  * What nothing needs is swept away at any time. Work that stores, or goes by what is there, does it in a session: what
  * the session has asked for by its digest, or stored, stays until the session ends, be it recorded by then or not.
@@ -25,27 +26,34 @@ export interface Sweep {
   readonly removed: Promise<void>;
 }
 
+interface Shared {
+  /** What each session holds. */
+  readonly sessions: Set<ReadonlySet<Digest>>;
+  settling: Promise<void> | undefined;
+  next: Promise<void> | undefined;
+}
+
 export class ContentStore {
   readonly #root: string;
   readonly #blobs: string;
   readonly #temp: string;
   readonly #layers: string;
-  /** What each session holds; shared by the store and its sessions. */
-  readonly #sessions: Set<ReadonlySet<Digest>>;
+  /** What the store and its sessions share. */
+  readonly #shared: Shared;
   /** Of this session; the store itself is none and holds nothing. */
   readonly #held: Set<Digest> | undefined;
 
-  private constructor(root: string, sessions: Set<ReadonlySet<Digest>>, held?: Set<Digest>) {
+  private constructor(root: string, shared: Shared, held?: Set<Digest>) {
     this.#root = root;
     this.#blobs = join(root, "content/blobs/sha256");
     this.#temp = join(root, "content/temp");
     this.#layers = join(root, "layers");
-    this.#sessions = sessions;
+    this.#shared = shared;
     this.#held = held;
   }
 
   static async open(root: string): Promise<ContentStore> {
-    const store = new ContentStore(root, new Set());
+    const store = new ContentStore(root, { sessions: new Set(), settling: undefined, next: undefined });
     try {
       await rm(store.#temp, { recursive: true, force: true });
       for (const path of [store.#blobs, store.#temp, store.#layers]) await mkdir(path, { recursive: true });
@@ -58,10 +66,10 @@ export class ContentStore {
   /** The same store for one piece of work. */
   session(): Disposable & { readonly content: ContentStore } {
     const held = new Set<Digest>();
-    this.#sessions.add(held);
+    this.#shared.sessions.add(held);
     return {
-      content: new ContentStore(this.#root, this.#sessions, held),
-      [Symbol.dispose]: () => void this.#sessions.delete(held),
+      content: new ContentStore(this.#root, this.#shared, held),
+      [Symbol.dispose]: () => void this.#shared.sessions.delete(held),
     };
   }
 
@@ -72,7 +80,7 @@ export class ContentStore {
 
   /** Whether a session holds it. */
   isHeld(digest: Digest): boolean {
-    for (const held of this.#sessions) if (held.has(digest)) return true;
+    for (const held of this.#shared.sessions) if (held.has(digest)) return true;
     return false;
   }
 
@@ -117,11 +125,33 @@ export class ContentStore {
   }
 
   async publishBlob(file: PendingFile | ReservedFile, digest: Digest): Promise<void> {
-    await file.publish(this.blobPath(digest), this.#blobs);
+    await file.publish(this.blobPath(digest));
   }
 
   async publishLayer(file: PendingFile | ReservedFile, diffId: Digest): Promise<void> {
-    await file.publish(this.layerPath(diffId), this.#layers);
+    await file.publish(this.layerPath(diffId));
+  }
+
+  /** All names given so far outlive a power cut. Many who want it at once share it. */
+  settle(): Promise<void> {
+    const shared = this.#shared;
+    // One that goes on may have missed the last name.
+    shared.next ??= (shared.settling ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => {
+        shared.settling = shared.next;
+        shared.next = undefined;
+        return this.#syncNames();
+      });
+    return shared.next;
+  }
+
+  async #syncNames(): Promise<void> {
+    try {
+      await Promise.all([this.#blobs, this.#layers].map(syncPath));
+    } catch (error) {
+      throw writeError(this.#root, error);
+    }
   }
 
   /** Stores bytes that are in memory already; returns their digest. */
@@ -184,13 +214,12 @@ export class ReservedFile implements AsyncDisposable {
     this.path = path;
   }
 
-  /** Durable first, then visible, then durably visible. */
-  async publish(path: string, directory: string): Promise<void> {
+  /** Durable first, then visible. */
+  async publish(path: string): Promise<void> {
     try {
       await syncPath(this.path);
       await rename(this.path, path);
       this.#published = true;
-      await syncPath(directory);
     } catch (error) {
       throw writeError(path, error);
     }
@@ -217,14 +246,13 @@ export class PendingFile implements AsyncDisposable {
     await this.out.finish("written");
   }
 
-  /** Durable first, then visible, then durably visible. */
-  async publish(path: string, directory: string): Promise<void> {
+  /** Durable first, then visible. */
+  async publish(path: string): Promise<void> {
     await this.out.finish("durable");
     try {
       if (this.#settled) await syncPath(this.out.path);
       await rename(this.out.path, path);
       this.#published = true;
-      await syncPath(directory);
     } catch (error) {
       throw writeError(path, error);
     }

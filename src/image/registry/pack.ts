@@ -59,6 +59,7 @@ export async function packImage(
   const layers: LayerRecord[] = [];
   for (const layer of image.layers) layers.push((await packed.get(layer.diffId)) ?? layer);
   const manifest = await content.putBlob(Buffer.from(formatManifest(config, image.id, layers)));
+  await content.settle();
   records.replaceParts(image, { manifest, layers });
   return { ...image, manifest, layers };
 }

@@ -145,7 +145,7 @@ async function pullRunnable(
 
 async function pullArtifact(pull: Pull, top: FetchedDocument, type: string): Promise<Digest> {
   const copied = await copyAll(pull, top);
-  return registerArtifact(pull.context.records, {
+  return registerArtifact(pull.context.content, pull.context.records, {
     id: top.digest,
     type,
     bytes: copied.bytes,
