@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { resolveMounts } from "../../engine/mounts/resolve-mounts.ts";
 import { mountBody, translateMounts } from "./mount-request.ts";
+import { mountPointOf } from "./mount-views.ts";
 
 const none = { binds: [], mounts: [], tmpfs: {}, volumes: [] };
 const binds = (...specs: string[]) => translateMounts({ ...none, binds: specs });
@@ -95,5 +96,17 @@ describe("which mounts a workload has", () => {
       { target: "/d", readOnly: true, anonymous: false },
     ]);
     expect(() => resolveMounts([], ["other:rx"], inherit)).toThrow("NAME:ro");
+  });
+
+  test("inspect shows the mode as it was given, and Docker's own for a volume without one", () => {
+    const asked = binds("data:/d", "more:/m:ro,nocopy", "/src:/s:rslave,ro", "/top:/t");
+    const mounts = resolveMounts(asked, [], { ...facts, imageVolumes: ["/image"] });
+    expect(mounts.map(mountPointOf).map(({ Destination, Mode, RW }) => [Destination, Mode, RW])).toEqual([
+      ["/d", "z", true],
+      ["/m", "ro,nocopy", false],
+      ["/s", "ro,rslave", false],
+      ["/t", "", true],
+      ["/image", "", true],
+    ]);
   });
 });

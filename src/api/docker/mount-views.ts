@@ -16,8 +16,10 @@ export function mountPointOf(mount: WorkloadMount): MountPoint {
   }
 }
 
-function modeOf({ way, readOnly }: WorkloadMount): string {
-  return way === "bind" && readOnly ? "ro" : "";
+/** The options as they were given; Docker takes a volume without any for one that SELinux lets all share. */
+function modeOf({ way, type, anonymous, ...options }: WorkloadMount): string {
+  const given = way === "bind" ? bindOptions(options) : "";
+  return given === "" && type === "volume" && !anonymous ? "z" : given;
 }
 
 /** Targets of the anonymous volumes that were asked for. */
@@ -39,9 +41,17 @@ export function mountMembers({ mounts }: RunRequest): Pick<HostConfig, "Binds" |
   };
 }
 
-function bindText({ source, target, readOnly, noCopy, propagation }: MountRequest): string {
-  const options = [readOnly ? "ro" : "", noCopy ? "nocopy" : "", propagation].filter((word) => word !== "");
-  return [source, target, ...(options.length === 0 ? [] : [options.join(",")])].join(":");
+function bindText({ source, target, ...mount }: MountRequest): string {
+  const options = bindOptions(mount);
+  return [source, target, ...(options === "" ? [] : [options])].join(":");
+}
+
+function bindOptions({
+  readOnly,
+  noCopy,
+  propagation,
+}: Pick<MountRequest, "readOnly" | "noCopy" | "propagation">): string {
+  return [readOnly ? "ro" : "", noCopy ? "nocopy" : "", propagation].filter((word) => word !== "").join(",");
 }
 
 function mountView(mount: MountRequest): NonNullable<HostConfig["Mounts"]>[number] {
