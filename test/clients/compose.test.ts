@@ -1,6 +1,6 @@
 /** Debian's docker-compose against the daemon: services on networks know each other, and go without a trace. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type HullResult, runProgram, startDaemon, type TestDaemon } from "../support/daemon.ts";
 import { testTimeout } from "../support/scenario.ts";
@@ -62,3 +62,53 @@ test.skipIf(Bun.which("docker-compose") === null)(
   },
   testTimeout,
 );
+
+const fileWithVolumes = (isolation: string, device: string): string => `
+version: "3.7"
+services:
+  writer:
+    image: hull/tiny
+    isolation: ${isolation}
+    command: sh -c 'id > /data/id && cp /given/file /data/copy && echo memory > /memory/f && df /memory | grep -c 1024 && echo x > /given/no'
+    tmpfs: ["/memory:size=1m"]
+    volumes:
+      - data:/data
+      - ./given:/given:ro
+      - /anonymous
+  reader:
+    image: hull/tiny
+    command: sh -c 'until [ -s /in/copy ]; do sleep 0.1; done; cat /in/copy; echo y > /in/no'
+    volumes:
+      - { type: volume, source: data, target: /in, read_only: true }
+volumes:
+  data:
+    driver_opts: { type: none, o: bind, device: ${device} }
+    labels: { kept: "no" }
+`;
+
+for (const isolation of ["container", "vm"])
+  test.skipIf(Bun.which("docker-compose") === null)(
+    `services share volumes, with options and read-only, ${isolation} wall`,
+    async () => {
+      const kept = join(daemon.directory, `kept-${isolation}`);
+      await mkdir(kept);
+      await writeFile(join(daemon.directory, "docker-compose.yml"), fileWithVolumes(isolation, kept));
+      await mkdir(join(daemon.directory, "given"), { recursive: true });
+      await writeFile(join(daemon.directory, "given/file"), "given by the host\n");
+      await compose("up", "-d");
+      expect(await daemon.hullOk(["wait", "app_writer_1", "app_reader_1"])).toBe("1\n1");
+      const logs = (await compose("logs", "--no-color")).stdout;
+      expect(logs).toMatch(/writer_1 +\| 1\n/);
+      expect(logs).toMatch(/reader_1 +\| given by the host/);
+      expect(logs.match(/Read-only file system/g)).toHaveLength(2);
+      const data = JSON.parse(await daemon.hullOk(["volume", "inspect", "app_data"]))[0];
+      expect(data.Options).toEqual({ type: "none", o: "bind", device: kept });
+      expect(data.Labels).toMatchObject({ kept: "no", "com.docker.compose.volume": "data" });
+      const anonymous = ["volume", "ls", "-q", "--filter", "label=com.docker.volume.anonymous"];
+      expect((await daemon.hullOk(anonymous)).split("\n")).toHaveLength(1);
+      await compose("down", "-v");
+      expect(await daemon.hullOk(["volume", "ls", "-q"])).toBe("");
+      expect(await readFile(join(kept, "copy"), "utf8")).toBe("given by the host\n");
+    },
+    testTimeout,
+  );
