@@ -7,6 +7,7 @@ import { type EngineContext, emit, settle } from "./context.ts";
 import type { PerformStep, Undo } from "./execute.ts";
 import { withLinks } from "./links.ts";
 import { holdMounts, removeAnonymousVolumes, removeUnused } from "./mounts/hold-mounts.ts";
+import { emitConnections } from "./network-events.ts";
 import type { Step } from "./plan.ts";
 import { releaseMounts, removeSandbox } from "./resting.ts";
 import { Workload } from "./workload.ts";
@@ -136,8 +137,10 @@ export async function attachNetwork(context: EngineContext, workload: Workload):
   const prepared = workload.preparedNamespace;
   workload.preparedNamespace = undefined;
   workload.connection = await context.networks.attach(workload.id, prepared?.());
+  emitConnections(context, workload, "connect");
   return async () => {
     releaseConnection(workload);
+    emitConnections(context, workload, "disconnect");
     await context.networks.detach(workload.id);
   };
 }

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { messageOf } from "../contract/errors.ts";
 import type { RemoveOptions } from "../wall/wall.ts";
 import { type EngineContext, settle } from "./context.ts";
+import { emitConnections } from "./network-events.ts";
 import type { Workload } from "./workload.ts";
 
 /** Removes whatever there may be of the sandbox; works on what a dead daemon left too. */
@@ -16,6 +17,7 @@ export async function removeSandbox(
   const sandbox = workload.sandbox ?? (await context.walls[record.wall].recover(record.spec));
   await sandbox?.remove(options);
   workload.sandbox = undefined;
+  emitConnections(context, workload, "disconnect");
   await context.networks.detach(workload.id);
   await rm(record.spec.runtimeDirectory, { recursive: true, force: true });
   await releaseMounts(workload);

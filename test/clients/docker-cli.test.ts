@@ -283,6 +283,10 @@ describe("docker and the system", () => {
       expect(actions).toContain("start");
       expect(actions).toContain("die");
       expect(actions).toContain("destroy");
+      const ofNetworks = ["--filter", "network=bridge", "--format", "{{.Action}}"];
+      expect(await ok(["events", "--since", since, "--until", until_, ...ofNetworks])).toMatch(
+        /^connect\ndisconnect$/m,
+      );
     },
     testTimeout,
   );
