@@ -170,10 +170,23 @@ function reserveAssociations(address: string, port: number): Disposable {
 function explain(error: unknown, request: PortRequest, port: number): unknown {
   const code = errnoNameOf(error);
   if (code === undefined) return error;
+  if (code === "EADDRNOTAVAIL")
+    return new HullError(
+      "invalidParameter",
+      {
+        what: "published port",
+        value: `${request.hostAddress}:${port}`,
+        why: `the host has no address ${request.hostAddress}`,
+      },
+      { cause: error },
+    );
   const where = request.hostAddress === "" ? "" : `${request.hostAddress}:`;
   const number = port === 0 ? `any of ${firstRandom}-${lastRandom}` : String(port);
-  const why = code === "EADDRNOTAVAIL" ? "the host has no such address" : reasonOf(code);
-  return new HullError("portInUse", { port: `${where}${number}/${request.protocol}`, why }, { cause: error });
+  return new HullError(
+    "portInUse",
+    { port: `${where}${number}/${request.protocol}`, why: reasonOf(code) },
+    { cause: error },
+  );
 }
 
 export function protocolOf(text: string): Protocol | undefined {
