@@ -19,6 +19,7 @@ import {
   interfaceOf,
   newNamespace,
   type Plug,
+  plugAgain,
   plugIn,
   type Route,
   routesOf,
@@ -253,6 +254,8 @@ export async function recoverWorkloads(
       // First of all: whatever else fails, the rules that are written below say what it may do.
       await adoptProtection(context, record);
       for (const { network } of record.endpoints) await reopenNetwork(context, network);
+      // Somebody may have taken the bridge away meanwhile.
+      plugAgain(plugsOf(context, record.endpoints), context.socket);
       await restrict(context, record);
       context.ports.set(record.id, holdPorts(record.bound.map(asRequest), targetOf(context, record)));
       shape(context, record);

@@ -4,8 +4,8 @@
  */
 import { HullError, messageOf } from "../contract/errors.ts";
 import type { Logger } from "../contract/logger.ts";
-import { addAddress, listRoutes } from "../host/network/addresses.ts";
-import { deleteLink, findLink, type Link, listLinks, makeBridge } from "../host/network/links.ts";
+import { addAddress, hostAddresses, listRoutes } from "../host/network/addresses.ts";
+import { deleteLink, findLink, type Link, listLinks, makeBridge, setLink } from "../host/network/links.ts";
 import type { NetlinkSocket } from "../host/network/netlink.ts";
 import { writeNetworkSetting } from "../host/network/sysctl.ts";
 import { errnoNameOf } from "../host/system-error.ts";
@@ -70,14 +70,34 @@ export class Bridges {
     this.#socket.request([deleteLink(network.bridge)]);
   }
 
+  /** All interfaces of the host, by name. */
+  links(): Map<string, Link> {
+    return new Map(listLinks(this.#socket).map((link) => [link.name, link]));
+  }
+
   /** Networks whose bridge somebody took away. */
-  missing(networks: readonly NetworkRecord[]): NetworkRecord[] {
-    if (this.#up.size === 0) return [];
-    const links = new Map(listLinks(this.#socket).map((link) => [link.name, link]));
+  missing(networks: readonly NetworkRecord[], links: ReadonlyMap<string, Link>): NetworkRecord[] {
     return networks.filter((network) => {
       const known = this.#up.get(network.id);
       if (known === undefined || links.get(network.bridge)?.index === known.index) return false;
       this.#up.delete(network.id);
+      return true;
+    });
+  }
+
+  /** Sets bridges up that are not, with the addresses that they lack; returns the networks that this was so with. */
+  putInOrder(networks: readonly NetworkRecord[], links: ReadonlyMap<string, Link>): NetworkRecord[] {
+    const addresses = new Set(hostAddresses(this.#socket).map((bytes) => bytes.toString("hex")));
+    return networks.filter((network) => {
+      const known = this.#up.get(network.id);
+      const link = links.get(network.bridge);
+      if (known === undefined || link?.index !== known.index) return false;
+      const lost = gatewaysOf(network).filter(({ bytes }) => !addresses.has(bytes.toString("hex")));
+      if (link.up && lost.length === 0) return false;
+      this.#socket.request([
+        setLink(known.index, { up: true }),
+        ...lost.map((gateway) => addAddress(known.index, gateway)),
+      ]);
       return true;
     });
   }

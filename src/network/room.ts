@@ -34,7 +34,7 @@ import { Firewall } from "./firewall.ts";
 import { forgetStaleFlows } from "./flows.ts";
 import { Forwarding } from "./forwarding.ts";
 import { defaultPools, type Pool, pool6 } from "./ipam.ts";
-import { mendNetworks } from "./mend.ts";
+import { Mender } from "./mend.ts";
 import {
   type CreateNetworkRequest,
   createNetwork,
@@ -254,8 +254,10 @@ export class NetworkRoom implements AsyncDisposable {
 
   #watch(): void {
     if (this.#timer !== undefined) return;
+    const mender = new Mender(this.#context);
     this.#timer = setInterval(() => {
-      this.#mending ??= mendNetworks(this.#context)
+      this.#mending ??= mender
+        .look()
         .catch((error: unknown) => {
           this.#context.log.error("could not mend the networks", { why: messageOf(error) });
         })

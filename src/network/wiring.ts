@@ -129,11 +129,30 @@ export function plugIn(namespace: NetworkNamespace, plugs: readonly Plug[], opti
   }
 }
 
-/** Connects the host's ends to a bridge that was made anew. */
+/** Connects the host's ends, where they are not, to a bridge that was made anew, or that they were pulled out of. */
 export function plugAgain(plugs: readonly Plug[], host: NetlinkSocket): void {
-  for (const { endpoint, bridge } of plugs)
-    if (findLink(host, endpoint.hostLink) !== undefined)
-      host.request([setLink(endpoint.hostLink, { master: bridge })]);
+  for (const { endpoint, network, bridge } of plugs) {
+    const { hostLink } = endpoint;
+    const link = findLink(host, hostLink);
+    if (link === undefined || (link.up && link.master === bridge)) continue;
+    const port = portSettings(network);
+    host.request([
+      // Down until all of the port's settings hold, which it lost with the bridge.
+      setLink(hostLink, { up: false }),
+      setLink(hostLink, { master: bridge }),
+      ...(port.isolated || port.reflecting ? [setLink(hostLink, port)] : []),
+      setLink(hostLink, { up: true }),
+    ]);
+  }
+}
+
+/** Of the host's end, as a port of its bridge. */
+function portSettings(network: NetworkRecord): { readonly isolated: boolean; readonly reflecting: boolean } {
+  return {
+    isolated: !isOn(option(network, "com.docker.network.bridge.enable_icc"), true),
+    // With netfilter on bridges, a workload's packet to its own published port turns round on its bridge port.
+    reflecting: readNetworkSetting("bridge/bridge-nf-call-iptables") === "1",
+  };
 }
 
 /** Moves the way out of a workload that runs; what is the same before and after is left alone. */
@@ -188,7 +207,6 @@ export function namespaceOfProcess(pid: number): NetworkNamespace | undefined {
 }
 
 function cableOf({ endpoint, network, bridge }: Plug, namespace: NetworkNamespace, tag: string): Message[] {
-  const isolated = !isOn(option(network, "com.docker.network.bridge.enable_icc"), true);
   const mtu = mtuOf(network);
   return makeVeth(
     endpoint.hostLink,
@@ -197,9 +215,7 @@ function cableOf({ endpoint, network, bridge }: Plug, namespace: NetworkNamespac
       master: bridge,
       mtu,
       noGeneratedAddress: true,
-      isolated,
-      // With netfilter on bridges, a workload's packet to its own published port turns round on its bridge port.
-      reflecting: readNetworkSetting("bridge/bridge-nf-call-iptables") === "1",
+      ...portSettings(network),
       up: true,
     },
     {

@@ -65,6 +65,55 @@ test(
 );
 
 test(
+  "a bridge and cables that somebody changed, pulled or deleted by hand are put back, and isolation with them",
+  async () => {
+    const apart = [
+      "-o",
+      "com.docker.network.bridge.enable_icc=false",
+      "-o",
+      "com.docker.network.bridge.name=apart0",
+    ];
+    await daemon.hullOk(["network", "create", ...apart, "apart"]);
+    for (const name of ["apart-one", "apart-two"]) await serve(name, "--network", "apart");
+    const [one = "", two = ""] = await Promise.all(
+      ["apart-one", "apart-two"].map((name) =>
+        daemon.hullOk(["inspect", "-f", "{{.NetworkSettings.Networks.apart.IPAddress}}", name]),
+      ),
+    );
+    const isInOrder = async (after: string): Promise<void> => {
+      await until(`the host reaches both ${after}`, async () =>
+        (await Promise.all([one, two].map(fromHost))).every((name) => name !== undefined),
+      );
+      const ask = ["exec", "apart-one", "timeout", "1", "wget", "-qO-", `http://${two}/hostname`];
+      const asked = await daemon.hull(ask);
+      expect([asked.code === 0, asked.stdout]).toEqual([false, ""]);
+    };
+    const ip = async (...words: string[]): Promise<void> => {
+      expect(await run(["ip", ...words])).toMatchObject({ code: 0, stderr: "" });
+    };
+    const cable = async (): Promise<string> =>
+      /hv[0-9a-f]+/.exec((await run(["ip", "-o", "link", "show", "master", "apart0"])).stdout)?.[0] ?? "";
+    await isInOrder("at first");
+    await ip("link", "delete", "apart0");
+    await isInOrder("after the bridge was deleted");
+    await ip("address", "flush", "dev", "apart0");
+    await ip("link", "set", "apart0", "down");
+    await isInOrder("after the bridge was set down");
+    await ip("link", "set", await cable(), "nomaster");
+    await isInOrder("after a cable was pulled out");
+    await ip("link", "delete", await cable());
+    await isInOrder("after a cable was deleted");
+    await daemon.kill9();
+    await ip("link", "delete", "apart0");
+    await daemon.start();
+    await isInOrder("after the bridge was deleted while no daemon was there");
+    await daemon.hullOk(["rm", "-f", "apart-one", "apart-two"]);
+    await daemon.hullOk(["network", "rm", "apart"]);
+  },
+  timeout,
+);
+
+test(
   "a daemon that is killed leaves the ways in open, and the next one has everything in hand again",
   async () => {
     await serve("lasting", "-p", "18101:80");
@@ -137,6 +186,64 @@ test(
     expect(new Set(addresses).size).toBe(13);
     await daemon.hullOk(["rm", "-f", ...Array.from({ length: 16 }, (_, index) => `crowd-${index}`)]);
     await daemon.hullOk(["network", "rm", "small"]);
+  },
+  timeout,
+);
+
+test(
+  "a daemon that is killed amid many starts knows those that run, each with an address of its own",
+  async () => {
+    await daemon.hullOk(["network", "create", "amid"]);
+    const names = Array.from({ length: 12 }, (_, index) => `amid-${index}`);
+    const starting = names.map((name) =>
+      daemon.hull(["run", "-d", "--name", name, "--network", "amid", "hull/tiny", "sleep", "1000"]),
+    );
+    await Promise.any(starting.map(async (one) => expect((await one).code).toBe(0)));
+    await daemon.kill9();
+    const results = await Promise.all(starting);
+    const answered = names.filter((_, index) => results[index]?.code === 0);
+    await daemon.start();
+    const running = (await daemon.hullOk(["ps", "--filter", "network=amid", "--format", "{{.Names}}"]))
+      .split("\n")
+      .sort();
+    expect(running).toEqual(expect.arrayContaining(answered));
+    const [network] = JSON.parse(await daemon.hullOk(["network", "inspect", "amid"]));
+    const members = Object.values<{ Name: string; IPv4Address: string }>(network.Containers);
+    expect(members.map(({ Name }) => Name).sort()).toEqual(running);
+    expect(new Set(members.map(({ IPv4Address }) => IPv4Address)).size).toBe(running.length);
+    await until("cables are left of those that run only", async () => {
+      const { stdout } = await run(["ip", "-o", "link", "show", "type", "veth"]);
+      return stdout.split("\n").filter(Boolean).length === running.length;
+    });
+    await daemon.hullOk(["rm", "-f", ...(await daemon.hullOk(["ps", "-aq"])).split("\n")]);
+    await daemon.hullOk(["network", "rm", "amid"]);
+  },
+  timeout,
+);
+
+test(
+  "a hundred networks come up with their workloads, are put back after a flush, and go",
+  async () => {
+    const names = Array.from({ length: 100 }, (_, index) => `many-${index}`);
+    for (const Name of names) {
+      const request = { unix: daemon.socket, method: "POST", body: JSON.stringify({ Name }) };
+      expect((await fetch("http://hull/networks/create", request)).status).toBe(201);
+    }
+    for (let first = 0; first < names.length; first += 25) {
+      const on = names.slice(first, first + 25).flatMap((name) => ["--network", name]);
+      await serve(`on-${first}`, ...on, "-p", `${18_110 + first}:80`);
+    }
+    await run(["nft", "flush", "ruleset"]);
+    await expectAnswer("127.0.0.1:18185", "on-75");
+    const ask = ["run", "--rm", "--network", "many-99", "hull/tiny", "nslookup", "on-75"];
+    expect(await daemon.hullOk(ask)).toContain("Name:\ton-75");
+    await daemon.hullOk(["rm", "-f", "on-0", "on-25", "on-50", "on-75"]);
+    expect(
+      (await daemon.hullOk(["network", "prune", "-f"]))
+        .split("\n")
+        .filter((line) => line.startsWith("many-")),
+    ).toHaveLength(100);
+    expect((await links()).filter((name) => name.startsWith("hull-"))).toEqual([]);
   },
   timeout,
 );
