@@ -1,6 +1,6 @@
+import { defaultDetachKeys } from "../contract/detach-keys.ts";
 import { text, toggle } from "./parse/options.ts";
 import { attachedSession } from "./session/attached.ts";
-import { defaultDetachKeys } from "./session/detach-keys.ts";
 import { defineVerb } from "./verb.ts";
 
 export default defineVerb({

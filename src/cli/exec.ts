@@ -1,9 +1,10 @@
+import { defaultDetachKeys } from "../contract/detach-keys.ts";
 import { ConnectionError, type Hull } from "../sdk/main.ts";
 import type { Context } from "./context.ts";
 import { list, type Options, text, toggle } from "./parse/options.ts";
 import { environmentOf } from "./parse/values.ts";
 import { complaint } from "./print/visible.ts";
-import { defaultDetachKeys, parseDetachKeys } from "./session/detach-keys.ts";
+import { parseDetachKeys } from "./session/detach-keys.ts";
 import { join } from "./session/session.ts";
 import { isTerminal, terminalSize } from "./session/terminal.ts";
 import { exitCodes, startFailureCode } from "./start-failure.ts";

@@ -1,5 +1,6 @@
 /** `hull run`: create, join the streams, start, show, and end with the workload's exit code. */
 
+import { defaultDetachKeys } from "../contract/detach-keys.ts";
 import type { Hull } from "../sdk/main.ts";
 import type { Context } from "./context.ts";
 import { makeWorkload } from "./make-workload.ts";
@@ -7,7 +8,7 @@ import { type Options, text, toggle } from "./parse/options.ts";
 import { attachedOf, workloadFlags, workloadRequest } from "./parse/workload.ts";
 import { OutputClosed } from "./print/output.ts";
 import { complaint } from "./print/visible.ts";
-import { defaultDetachKeys, parseDetachKeys } from "./session/detach-keys.ts";
+import { parseDetachKeys } from "./session/detach-keys.ts";
 import { exitCodeOf } from "./session/exit.ts";
 import { fitTerminal, join } from "./session/session.ts";
 import { numberOfSignal, SignalForwarder } from "./session/signals.ts";

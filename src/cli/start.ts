@@ -1,10 +1,10 @@
+import { defaultDetachKeys } from "../contract/detach-keys.ts";
 import type { Hull } from "../sdk/main.ts";
 import type { Context } from "./context.ts";
 import { forEach } from "./each.ts";
 import { type Options, text, toggle, UsageError } from "./parse/options.ts";
 import { complaint } from "./print/visible.ts";
 import { attachedSession } from "./session/attached.ts";
-import { defaultDetachKeys } from "./session/detach-keys.ts";
 import { startFailureCode } from "./start-failure.ts";
 import { defineVerb } from "./verb.ts";
 

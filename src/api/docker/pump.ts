@@ -1,8 +1,9 @@
 /** Carries a live attachment over a client's connection, both ways, each at the pace of the slower side. */
+
+import { DetachScanner } from "../../contract/detach-keys.ts";
 import { messageOf } from "../../contract/errors.ts";
 import type { Attachment, OutputChunk } from "../../wall/wall.ts";
 import type { ByteChannel } from "../channel.ts";
-import { DetachScanner } from "./detach-keys.ts";
 import { frameOf } from "./frames.ts";
 
 interface PumpOptions {
@@ -12,8 +13,8 @@ interface PumpOptions {
   readonly stderr: boolean;
   /** Whether the end of the client's input is the end of the program's. */
   readonly endsInput: boolean;
-  /** Undefined: no keys let go. */
-  readonly detachKeys: Uint8Array | undefined;
+  /** What lets go of a terminal. */
+  readonly detachKeys: Uint8Array;
 }
 
 /** Resolves when the output has ended or the client let go. */
@@ -50,12 +51,11 @@ export function errorChunk(message: string, terminal: boolean): Uint8Array {
 }
 
 async function pumpInput(channel: ByteChannel, attachment: Attachment, options: PumpOptions): Promise<void> {
-  const scanner =
-    options.detachKeys === undefined || !options.terminal ? undefined : new DetachScanner(options.detachKeys);
-  for await (const data of channel.input) {
-    const { pass, detached } = scanner?.scan(data) ?? { pass: data, detached: false };
-    if (pass.length > 0) await attachment.write(pass);
-    if (!detached) continue;
+  const scanner = new DetachScanner(options.terminal ? options.detachKeys : new Uint8Array(0));
+  for await (const typed of channel.input) {
+    const { data, detach } = scanner.scan(typed);
+    if (data.length > 0) await attachment.write(data);
+    if (!detach) continue;
     attachment.detach();
     return;
   }

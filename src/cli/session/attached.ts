@@ -1,8 +1,10 @@
 /** A whole session with the first process of a workload that exists: what `attach` and `start -a` show. */
+
+import { defaultDetachKeys } from "../../contract/detach-keys.ts";
 import type { WaitCondition } from "../../contract/docker.ts";
 import type { Hull } from "../../sdk/main.ts";
 import type { Context } from "../context.ts";
-import { defaultDetachKeys, parseDetachKeys } from "./detach-keys.ts";
+import { parseDetachKeys } from "./detach-keys.ts";
 import { exitCodeOf } from "./exit.ts";
 import { fitTerminal, join } from "./session.ts";
 import { SignalForwarder } from "./signals.ts";

@@ -1,62 +1,11 @@
-/** The keys that leave a workload running (`ctrl-p,ctrl-q`), found in what is typed. */
+/** `--detach-keys`. */
+import { detachKeysOf } from "../../contract/detach-keys.ts";
 import { UsageError } from "../parse/options.ts";
 
-export const defaultDetachKeys = "ctrl-p,ctrl-q";
-
-/** `a,ctrl-x,…` as bytes; an empty text turns detaching off. */
 export function parseDetachKeys(keys: string): Uint8Array {
-  if (keys === "") return new Uint8Array(0);
-  return Uint8Array.from(keys.split(","), (key) => {
-    const control = /^ctrl-([a-zA-Z@[\\\]^_])$/.exec(key)?.[1];
-    if (control !== undefined) return control.toUpperCase().charCodeAt(0) - 64;
-    if (key.length === 1 && key.charCodeAt(0) < 128) return key.charCodeAt(0);
-    throw new UsageError(
-      `invalid argument "${keys}" for --detach-keys: use letters or ctrl-LETTER, separated by commas`,
-    );
-  });
-}
-
-export interface ScanResult {
-  /** What is to be passed on. */
-  readonly data: Uint8Array;
-  readonly detach: boolean;
-}
-
-/** Holds back what may be the beginning of the keys until it is known whether it is. */
-export class DetachScanner {
-  readonly #keys: Uint8Array;
-  #matched = 0;
-
-  constructor(keys: Uint8Array) {
-    this.#keys = keys;
-  }
-
-  scan(typed: Uint8Array): ScanResult {
-    const keys = this.#keys;
-    if (keys.length === 0) return { data: typed, detach: false };
-    const out: number[] = [];
-    for (const byte of typed) {
-      while (this.#matched > 0 && byte !== keys[this.#matched]) this.#release(out);
-      if (byte !== keys[this.#matched]) {
-        out.push(byte);
-        continue;
-      }
-      this.#matched += 1;
-      if (this.#matched === keys.length) {
-        this.#matched = 0;
-        return { data: Uint8Array.from(out), detach: true };
-      }
-    }
-    return { data: Uint8Array.from(out), detach: false };
-  }
-
-  /** Passes on held keys up to where the rest of them still begins the sequence. */
-  #release(out: number[]): void {
-    const held = [...this.#keys.subarray(0, this.#matched)];
-    do {
-      const first = held.shift();
-      if (first !== undefined) out.push(first);
-    } while (held.length > 0 && held.some((key, index) => key !== this.#keys[index]));
-    this.#matched = held.length;
-  }
+  const found = detachKeysOf(keys);
+  if (found !== undefined) return found;
+  throw new UsageError(
+    `invalid argument "${keys}" for --detach-keys: use letters or ctrl-LETTER, separated by commas`,
+  );
 }

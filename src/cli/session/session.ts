@@ -3,11 +3,12 @@
  *
  * All output has been written when `join` resolves. Input that nobody reads any more is dropped quietly.
  */
+
+import { DetachScanner } from "../../contract/detach-keys.ts";
 import { type StandardStreams, StreamError, type TerminalSize } from "../../sdk/main.ts";
 import type { Context } from "../context.ts";
 import { OutputClosed } from "../print/output.ts";
 import { visible } from "../print/visible.ts";
-import { DetachScanner } from "./detach-keys.ts";
 import { rawMode, terminalSize, watchSize } from "./terminal.ts";
 
 export interface SessionOptions {
