@@ -49,6 +49,12 @@ describe("a list", () => {
     );
   });
 
+  test("shows what would move the terminal about, in tables of one's own too", () => {
+    const hostile = [{ ID: "1", Names: "a\x1b[2Jb" }];
+    for (const each of [undefined, "table {{.ID}}\\t{{.Names}}"])
+      expect(listText(hostile, format, { format: each })).toContain("a\\x1b[2Jb\n");
+  });
+
   test("takes templates, and tables of them with headers", () => {
     expect(listText(rows, format, { format: "{{.ID}}\\t{{.Names}}" })).toBe("1\ta-long-name\n22\tb\n");
     expect(listText(rows, format, { format: "table {{.Names}}\\t{{.ID}}" })).toBe(

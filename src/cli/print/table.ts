@@ -1,6 +1,6 @@
 /** Lists as tables, as templates, as JSON: what `--format` and `-q` choose from. */
 import { renderTemplate, type Scope } from "./template.ts";
-import { visibleLine } from "./visible.ts";
+import { visible, visibleLine } from "./visible.ts";
 
 export interface Column {
   /** What templates call it. */
@@ -60,7 +60,7 @@ export function listText(
     );
     const head = headerLine(template, headers);
     const lines = [head, ...rows.map((row) => renderTemplate(template, row))];
-    return tableText(lines.map((line) => line.split("\t")));
+    return tableText(lines.map((line) => visible(line).split("\t")));
   }
   return rows.map((row) => `${renderTemplate(text, row)}\n`).join("");
 }
