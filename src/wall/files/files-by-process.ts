@@ -38,7 +38,7 @@ export class FilesByProcess implements Files {
 
   async status(path: string): Promise<FileEntry> {
     for await (const part of this.#stream("status", path, false))
-      if ("entry" in part) return plainEntry(part.entry);
+      if ("entry" in part) return this.#plainEntry(part.entry);
     throw this.#broken(new RecordError("there was no entry"));
   }
 
@@ -52,7 +52,12 @@ export class FilesByProcess implements Files {
 
   async *#plain(path: string, mounts: readonly string[]): AsyncGenerator<FilePart, void, undefined> {
     for await (const part of this.#stream("read", path, true, mounts))
-      yield "entry" in part ? { entry: plainEntry(part.entry) } : part;
+      yield "entry" in part ? { entry: this.#plainEntry(part.entry) } : part;
+  }
+
+  #plainEntry({ type, opaque: _, below: __, ...entry }: LayerEntry): FileEntry {
+    if (type === "whiteout") throw this.#broken(new RecordError("there is a whiteout in a plain tree"));
+    return { ...entry, type };
   }
 
   layer(): AsyncGenerator<LayerPart, void, undefined> {
@@ -156,11 +161,6 @@ export class FilesByProcess implements Files {
       why: why === "" ? `the program ended with ${code}` : why,
     });
   }
-}
-
-function plainEntry({ type, opaque: _, below: __, ...entry }: LayerEntry): FileEntry {
-  if (type === "whiteout") throw new RecordError("there is a whiteout in a plain tree");
-  return { ...entry, type };
 }
 
 /** A stranger's words: not too many, on one line, without what a terminal would obey. */

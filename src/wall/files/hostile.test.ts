@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { run } from "../../host/spawn.ts";
 import type { FileEntry, FilePart } from "../files.ts";
 import { endRecord, RecordError, RecordWriter } from "./fields.ts";
+import { FilesByProcess } from "./files-by-process.ts";
 import { filesOperations } from "./protocol.ts";
 import { decodeParts, encodeEntry, encodeParts } from "./records.ts";
 import { RecordSource, SourceEnded } from "./source.ts";
@@ -215,4 +216,30 @@ test("what was written is read back as it was, holes and attributes included", a
     ["\xff name", 0o4711],
   ]);
   expect(data).toBe(4096);
+});
+
+test("a guest that tells of a whiteout where there is no layer is refused by name", async () => {
+  let killed = 0;
+  const plain = entryOf(randomOf(1));
+  const entry = encodeEntry({ ...plain, type: "whiteout", path: "a", size: 0, sparse: undefined });
+  // What is read says besides whether it hides, and what is below.
+  const told = new RecordWriter().bytes(Buffer.concat([entry.subarray(4), Buffer.alloc(34)])).record();
+  const files = new FilesByProcess({
+    name: "box",
+    mounts: [],
+    start: () =>
+      Promise.resolve({
+        output: (async function* () {
+          yield told.subarray(4);
+        })(),
+        write: () => Promise.resolve(),
+        endInput: () => Promise.resolve(),
+        wait: () => Promise.resolve({ code: 0, message: "" }),
+        kill: () => void killed++,
+      }),
+  });
+  const broken = { code: "filesFailed", message: expect.stringContaining("box") };
+  await expect(files.status("/a")).rejects.toMatchObject(broken);
+  await expect(Array.fromAsync(files.read("/a"))).rejects.toMatchObject(broken);
+  expect(killed).toBe(2);
 });
