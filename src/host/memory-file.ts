@@ -34,13 +34,18 @@ export function createMemoryFile(name: string, bytes: number): number {
 export function memoryFileOf(name: string, content: Uint8Array): number {
   const descriptor = createMemoryFile(name, content.length);
   try {
-    for (let at = 0; at < content.length; ) at += writeSync(descriptor, content, at, content.length - at, at);
+    writeAt(descriptor, content, 0);
     sealMemoryFile(descriptor);
     return descriptor;
   } catch (error) {
     closeSync(descriptor);
     throw error;
   }
+}
+
+/** All of the bytes: a single write may take fewer, without an error. */
+export function writeAt(descriptor: number, data: Uint8Array, offset: number): void {
+  for (let at = 0; at < data.length; ) at += writeSync(descriptor, data, at, data.length - at, offset + at);
 }
 
 /** Opens a memory file anew, to be read from its beginning: descriptors of one opening share their place in it. */
@@ -78,4 +83,11 @@ function seek(descriptor: number, from: number, what: number): number | undefine
     if (errnoNameOf(error) === "ENXIO") return undefined;
     throw error;
   }
+}
+
+/** How many bytes of a file hold data. */
+export function usedBytes(descriptor: number, bytes: number): number {
+  let used = 0;
+  for (const { start, end } of dataRanges(descriptor, bytes)) used += end - start;
+  return used;
 }

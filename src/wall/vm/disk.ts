@@ -4,12 +4,12 @@
  * what is written from then on; those below are never written to again, and the siblings have links to them. So
  * whichever workload is removed last takes a file with it.
  */
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { chmod, chown, link, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError } from "../../contract/errors.ts";
 import { isOpenForWriting } from "../../host/file-lease.ts";
-import { dataRanges } from "../../host/memory-file.ts";
+import { dataRanges, writeAt } from "../../host/memory-file.ts";
 import { run } from "../../host/spawn.ts";
 import { errnoNameOf, explainWriteError } from "../../host/system-error.ts";
 import type { SandboxSpec } from "../wall.ts";
@@ -158,7 +158,7 @@ export function copyData(from: number, to: number, bytes: number): void {
     for (let at = start; at < end; ) {
       const length = readSync(from, buffer, 0, Math.min(buffer.length, end - at), at);
       if (length === 0) throw new Error("the original is cut short");
-      for (let put = 0; put < length; ) put += writeSync(to, buffer, put, length - put, at + put);
+      writeAt(to, buffer.subarray(0, length), at);
       at += length;
     }
 }

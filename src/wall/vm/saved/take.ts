@@ -1,9 +1,9 @@
 /** The whole state of a machine that stands still: its memory as a file, its devices as QEMU's state of them. */
-import { closeSync, writeSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { chmod, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import * as v from "valibot";
-import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
+import { createMemoryFile, sealMemoryFile, usedBytes, writeAt } from "../../../host/memory-file.ts";
 import { memoryNames } from "../arguments.ts";
 import { jailed, type VmLayout } from "../layout.ts";
 import { migrationSchema, qmp } from "../qmp.ts";
@@ -40,13 +40,6 @@ export async function takeImage(
   }
 }
 
-/** How much of the memory holds something. */
-export function usedBytes(memory: number, bytes: number): number {
-  let used = 0;
-  for (const { start, end } of dataRanges(memory, bytes)) used += end - start;
-  return used;
-}
-
 async function receiveState(
   layout: VmLayout,
   memory: number,
@@ -59,15 +52,16 @@ async function receiveState(
   const stream = new MemoryStream({
     memoryBytes,
     names: memoryNames,
-    write: (data, offset) => void writeSync(memory, data, 0, data.length, offset),
+    write: (data, offset) => writeAt(memory, data, offset),
   });
   // A QEMU that never says that it is done is not asked for ever.
   const over = new AbortController();
-  const sockets = new Set<Socket>();
+  let first: Socket | undefined;
   const server = createServer((socket) => {
-    sockets.add(socket);
-    if (sockets.size > 1) socket.destroy();
-    else receive(socket, stream).then(received.resolve, received.reject);
+    // QEMU can connect as often as it likes: nothing is kept of it.
+    if (first !== undefined) return void socket.destroy();
+    first = socket;
+    receive(socket, stream).then(received.resolve, received.reject);
   });
   server.on("error", received.reject);
   const abandon = (): void => received.reject(new Error("QEMU ended"));
@@ -91,7 +85,7 @@ async function receiveState(
     over.abort();
     clearTimeout(timer);
     signal.removeEventListener("abort", abandon);
-    for (const socket of sockets) socket.destroy();
+    first?.destroy();
     server.close();
     await rm(stateSocket, { force: true });
   }

@@ -3,7 +3,7 @@
  * takes its memory, the state of its devices, and the disk that new workloads get. Nothing of a workload is in it, and of an
  * image only if it is a refined one (images.ts).
  *
- * The jail's files are in STATE/builds/KEY, so that what a daemon that was killed left can be found.
+ * The jail's files are in STATE/builds/NAME, so that what a daemon that was killed left can be found.
  */
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
@@ -11,7 +11,7 @@ import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError, messageOf } from "../../../contract/errors.ts";
 import { canLimitSwap } from "../../../host/cgroup.ts";
-import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
+import { createMemoryFile, sealMemoryFile, usedBytes } from "../../../host/memory-file.ts";
 import { errnoNameOf } from "../../../host/system-error.ts";
 import type { ContainerOptions, OciContainer, OciRuntime } from "../../oci/runtime.ts";
 import type { ProcessSpec, SandboxNetwork } from "../../wall.ts";
@@ -219,12 +219,6 @@ function idOf(name: string): string {
 /** A user of its own, as every virtual machine's QEMU has one; below those of workloads. */
 function jailUser(name: string): number {
   return 0x6f000000 + Number.parseInt(name.slice(-8, -2), 16);
-}
-
-function usedBytes(memory: number, bytes: number): number {
-  let used = 0;
-  for (const { start, end } of dataRanges(memory, bytes)) used += end - start;
-  return used;
 }
 
 /** The caller closes it. */

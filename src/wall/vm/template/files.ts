@@ -10,11 +10,11 @@
  * unless somebody damaged it: that is what the sums tell.
  */
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, readSync, writeSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import * as v from "valibot";
 import { HullError, messageOf } from "../../../contract/errors.ts";
-import { createMemoryFile, dataRanges, sealMemoryFile } from "../../../host/memory-file.ts";
+import { createMemoryFile, dataRanges, sealMemoryFile, writeAt } from "../../../host/memory-file.ts";
 import { errnoNameOf, explainWriteError } from "../../../host/system-error.ts";
 import { diskBytes } from "../disk.ts";
 
@@ -243,7 +243,7 @@ async function copyRange({ file, from, memory, start, end, hash }: RangeCopy): P
     if (bytesRead === 0) throw new Error("the memory is cut short");
     const data = buffer.subarray(0, bytesRead);
     hash.update(data);
-    writeSync(memory, data, 0, bytesRead, at);
+    writeAt(memory, data, at);
     at += bytesRead;
   }
 }
