@@ -56,7 +56,12 @@ export class Networks {
   async connect(network: NetworkRecord, workload: Workload, request: EndpointRequest): Promise<void> {
     using _lock = await workload.lock.acquire();
     requirePresent(workload);
-    await this.#apply(workload, await this.#context.networks.connect(workload.id, network, request));
+    await this.#requireTold(workload);
+    const change = await this.#context.networks.connect(workload.id, network, request);
+    await this.#apply(workload, change).catch(async (error: unknown) => {
+      await this.#context.networks.disconnect(workload.id, network);
+      throw error;
+    });
     this.#emit(network, "connect", { container: workload.id });
   }
 
@@ -64,6 +69,7 @@ export class Networks {
   async disconnect(network: NetworkRecord, workload: Workload, force: boolean): Promise<void> {
     using _lock = await workload.lock.acquire();
     if (!force) requirePresent(workload);
+    await this.#requireTold(workload);
     await this.#apply(workload, await this.#context.networks.disconnect(workload.id, network));
     this.#emit(network, "disconnect", { container: workload.id });
   }
@@ -82,6 +88,12 @@ export class Networks {
     using _lock = await workload.lock.acquire();
     requireSettled(workload);
     await this.#context.networks.changePolicy(workload.id, change);
+  }
+
+  /** A kernel of its own that stands still can be told nothing of its network. */
+  async #requireTold({ state, record: { name, wall } }: Workload): Promise<void> {
+    if (state !== "paused" || (await this.#context.walls[wall].features()).sharesKernel) return;
+    throw new HullError("workloadPaused", { name });
   }
 
   async #apply(workload: Workload, change: Connected): Promise<void> {
