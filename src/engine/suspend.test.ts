@@ -1,8 +1,9 @@
 /** Suspended workloads and siblings, on fakes: states, what clients may do, what crashes leave. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { mount, mountFlag, unmount } from "../host/mount.ts";
 import { suspendedPlace } from "../wall/wall.ts";
 import type { EngineEvent } from "./events.ts";
 import { shortId } from "./names.ts";
@@ -120,6 +121,25 @@ describe("a suspended workload", () => {
     await stop;
     expect(workload.state).toBe("exited");
     expect(existsSync(place(workload))).toBe(false);
+  });
+
+  test("is given up at once: one that cannot be taken away whole is not left in part", async () => {
+    const workload = await suspended();
+    const { directory } = workload.record.spec;
+    await rm(place(workload));
+    await mkdir(place(workload));
+    await writeFile(join(place(workload), "memory"), "");
+    // What something is mounted on cannot be renamed or removed.
+    mount({ source: place(workload), target: place(workload), type: "", flags: mountFlag.bind });
+    try {
+      await expect(bench.engine.kill(workload, 9)).rejects.toThrow();
+      expect(await readdir(place(workload))).toEqual(["memory"]);
+      expect(workload.state).toBe("suspended");
+    } finally {
+      unmount(place(workload));
+    }
+    await bench.engine.kill(workload, 9);
+    expect((await readdir(directory)).filter((name) => name.startsWith("suspended"))).toEqual([]);
   });
 
   test("is removed by force, with its memory", async () => {

@@ -3,8 +3,8 @@
  * saved state says (`suspendedPlace`); the record follows.
  */
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { HullError, messageOf } from "../contract/errors.ts";
+import { removeSuspended } from "../wall/suspended.ts";
 import { suspendedPlace } from "../wall/wall.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit, settle } from "./context.ts";
@@ -106,7 +106,7 @@ async function resumeFailed(context: EngineContext, workload: Workload, error: u
 export async function giveUpLocked(context: EngineContext, workload: Workload): Promise<void> {
   workload.stopping = true;
   settle(context, workload, "suspended", { stoppedByUser: true });
-  await rm(suspendedPlace(workload.record.spec.directory), { recursive: true, force: true });
+  await removeSuspended(workload.record.spec.directory);
   context.failpoint("give-up:removed");
   await exitLocked(context, workload, { code: 128 + SIGKILL, oomKilled: false, finishedAt: now() });
 }

@@ -12,6 +12,7 @@ import { type Logger, silentLogger } from "../../contract/logger.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 import { removeIdleCgroupParent } from "../oci/cgroup-parent.ts";
 import { OciRuntime } from "../oci/runtime.ts";
+import { removeRests } from "../suspended.ts";
 import type { Templates } from "../templates.ts";
 import type {
   OpenFiles,
@@ -41,7 +42,7 @@ import { findPrograms, type Missing, type VmPrograms } from "./programs.ts";
 import { qmp } from "./qmp.ts";
 import { VmSandbox } from "./sandbox.ts";
 import type { MachineState } from "./sandbox-parts.ts";
-import { isSaved, removeRests, type StepTaken } from "./saved/files.ts";
+import { isSaved, type StepTaken } from "./saved/files.ts";
 import { goOn, release } from "./saved/hold.ts";
 import { Saver } from "./saved/saver.ts";
 import type { SavedImage } from "./saved/wake.ts";

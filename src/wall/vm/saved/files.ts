@@ -87,7 +87,7 @@ export async function writeSaved(
   }
 }
 
-/** Throws `corrupt` when it is damaged. */
+/** Throws `cannotResume` when it is damaged. */
 export async function readSaved(directory: string, name: string): Promise<SavedMachine> {
   const place = suspendedPlace(directory);
   try {
@@ -106,22 +106,6 @@ export async function readSaved(directory: string, name: string): Promise<SavedM
 
 export function isSaved(directory: string): boolean {
   return existsSync(suspendedPlace(directory));
-}
-
-/** At once: a directory of that name is a whole state. */
-export async function dropSaved(directory: string): Promise<void> {
-  const place = suspendedPlace(directory);
-  const gone = `${place}.used`;
-  await rm(gone, { recursive: true, force: true });
-  await rename(place, gone);
-  await syncFile(directory);
-  await rm(gone, { recursive: true, force: true });
-}
-
-/** What an attempt that was cut short left beside it. */
-export async function removeRests(directory: string): Promise<void> {
-  for (const end of ["draft", "used"])
-    await rm(`${suspendedPlace(directory)}.${end}`, { recursive: true, force: true });
 }
 
 export function closeImage(image: MachineImage): void {

@@ -1,5 +1,6 @@
 /** Suspending, reviving and forking machines: what the wall has to know and to make for it. */
 import { HullError } from "../../../contract/errors.ts";
+import { removeSuspended } from "../../suspended.ts";
 import type { Sandbox, SandboxSpec } from "../../wall.ts";
 import type { Acceleration } from "../arguments.ts";
 import { addDiskFile, diskBytesOf, diskFiles, linkDiskFiles } from "../disk.ts";
@@ -7,7 +8,7 @@ import { jailUser } from "../jail-identity.ts";
 import { layoutOf } from "../layout.ts";
 import { processorsOf } from "../machine.ts";
 import type { MachineSaver, MachineState } from "../sandbox-parts.ts";
-import { closeImage, dropSaved, readSaved, type StepTaken } from "./files.ts";
+import { closeImage, readSaved, type StepTaken } from "./files.ts";
 import { forkMachine, type LiveMachine, suspendMachine } from "./hold.ts";
 import type { SavedImage } from "./wake.ts";
 
@@ -65,7 +66,7 @@ export class Saver implements MachineSaver {
       if (files.join() !== saved.disks.join()) throw refuse("its writable disk is not the one it had");
       const { memoryBytes, logStart, logOffset, layerPlaces, freshDisk, image } = saved;
       const ready = async (): Promise<void> => {
-        await dropSaved(directory);
+        await removeSuspended(directory);
         this.#options.step("resume:used");
       };
       const state = { memoryBytes, logStart, logOffset, layerPlaces, freshDisk };
@@ -91,7 +92,12 @@ export class Saver implements MachineSaver {
       const made: Sandbox[] = [];
       const makeNext = async (): Promise<void> => {
         for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-          const sandbox = await this.#sibling(next, { image, base, from: layout.disks, state, received });
+          const parent = { image, base, from: layout.disks, state, received };
+          const sandbox = await this.#sibling(next, parent).catch((error: unknown) => {
+            // None of them is left: no more need be made.
+            waiting.length = 0;
+            throw error;
+          });
           undo.defer(() => sandbox.remove());
           made.push(sandbox);
         }
