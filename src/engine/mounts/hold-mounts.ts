@@ -2,7 +2,7 @@
  * Before a workload's sandbox is made: its volumes are held, the directories of its binds are there, parts of
  * volumes are mounted in places of their own, and empty volumes get what the image has.
  */
-import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError } from "../../contract/errors.ts";
@@ -88,18 +88,19 @@ export async function requireSource({
 
 /** Binds a part of a volume to the workload's own place, so that nobody can move it away under the mount. */
 function mountPart(whole: string, { subpath, path, source }: WorkloadMount): Disposable {
-  const made = withPathInRoot(whole, subpath, (descriptor, isDirectory) => {
+  const found = withPathInRoot(whole, subpath, (descriptor, isDirectory) => {
     mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
-    if (isDirectory) mkdirSync(path, { recursive: true });
+    removePlace(path);
+    if (isDirectory) mkdirSync(path);
     else writeFileSync(path, "");
     mount({
       source: `/proc/self/fd/${descriptor}`,
       target: path,
       flags: mountFlag.bind | mountFlag.recursive,
     });
-    return isDirectory;
+    return true;
   });
-  if (made === undefined)
+  if (found === undefined)
     throw new HullError("invalidParameter", {
       what: "volume subpath",
       value: subpath,
@@ -108,9 +109,18 @@ function mountPart(whole: string, { subpath, path, source }: WorkloadMount): Dis
   return {
     [Symbol.dispose]() {
       unmount(path);
-      if (made) rmdirSync(path);
+      removePlace(path);
+      const all = join(path, "..");
+      if (readdirSync(all).length === 0) rmdirSync(all);
     },
   };
+}
+
+/** What a mount was on, or was to be: an empty file or directory. Nothing is in it, or it is still a mount and stays. */
+function removePlace(path: string): void {
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  if (status?.isDirectory()) rmdirSync(path);
+  else if (status !== undefined) unlinkSync(path);
 }
 
 /** The workload's volumes that were made for it alone; a volume that is gone, or that others use by now, is left. */

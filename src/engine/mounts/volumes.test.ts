@@ -1,7 +1,7 @@
 /** Volumes of workloads, on fakes: what is made, undone, removed and left alone. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { FakeFiles } from "../../wall/fake-files.ts";
 import { EngineBench, requestOf } from "../testing/engine-bench.ts";
 import type { MountRequest } from "./mount-request.ts";
@@ -63,6 +63,27 @@ test("memory of a machine with files of the host is not saved, and a volume in u
   await expect(bench.engine.suspend(workload)).rejects.toThrow("with a volume mounted at /named");
   await expect(bench.engine.fork(workload, { count: 1, name: undefined })).rejects.toThrow("cannot be saved");
   await expect(bench.engine.volumes.remove("kept", { force: true })).rejects.toThrow("in use");
+});
+
+test("a part of a volume may be a file at one start and a directory at the next, and leaves no place behind", async () => {
+  const workload = await create([{ ...named, noCopy: true, subpath: "part" }]);
+  const { mountpoint } = bench.engine.volumes.get("kept");
+  const part = join(mountpoint, "part");
+  const places = dirname(workload.record.mounts[0]?.path ?? "");
+  for (const make of [
+    () => writeFileSync(part, "x"),
+    () => mkdirSync(part),
+    () => writeFileSync(part, "x"),
+  ]) {
+    rmSync(part, { recursive: true, force: true });
+    make();
+    await bench.engine.start(workload);
+    expect(readdirSync(places)).toHaveLength(1);
+    await bench.engine.kill(workload, 9);
+    await bench.engine.wait(workload, "not-running", new AbortController().signal);
+    // What it had is let go of a little after its end was told.
+    while (existsSync(places)) await Bun.sleep(5);
+  }
 });
 
 test("an empty volume that others have is filled in its place, one's own is put there when it is whole", async () => {
