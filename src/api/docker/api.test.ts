@@ -189,6 +189,9 @@ describe("system", () => {
     const usage = await json<SystemDiskUsage>("/system/df");
     expect(usage).toMatchObject({ LayersSize: 4096, Volumes: [], BuildCache: [] });
     expect(usage.Containers).toHaveLength(1);
+    const some = await json("/system/df?type=volume&type=build-cache");
+    expect(some).toEqual({ LayersSize: 0, Images: null, Containers: null, Volumes: [], BuildCache: [] });
+    expect((await call("GET", "/system/df?type=network")).status).toBe(400);
   });
 });
 

@@ -3,13 +3,16 @@ import { existsSync, readFileSync } from "node:fs";
 import { cpus, hostname, release } from "node:os";
 import {
   apiVersion,
+  type ContainerSummary,
   minimumApiVersion,
   type SystemDiskUsage,
   type SystemInfo,
   type SystemVersion,
 } from "../../contract/docker.ts";
+import { HullError } from "../../contract/errors.ts";
 import { now, rfc3339 } from "../../engine/clock.ts";
 import type { Engine } from "../../engine/engine.ts";
+import type { Image } from "../../image/image-store.ts";
 import { defaultRegistrySettings, type RegistrySettings } from "../../image/registry/settings.ts";
 import type { Wall } from "../../wall/wall.ts";
 import type { Exchange } from "../exchange.ts";
@@ -178,26 +181,50 @@ function osRelease(name: string): string {
   return line?.slice(name.length + 1).replaceAll('"', "") ?? "";
 }
 
+const usageTypes = ["container", "image", "volume", "build-cache"] as const;
+type UsageType = (typeof usageTypes)[number];
+
+/** Parts that `type` does not name are not counted, and null. */
 async function diskUsage(engine: Engine, exchange: Exchange): Promise<void> {
-  const workloads = engine.list();
-  const [images, labelOf, usage] = await Promise.all([
-    engine.images.list(),
-    wallLabels(engine, workloads),
-    engine.images.usage(),
+  const asked = exchange.query.getAll("type");
+  const unknown = asked.find((type) => !usageTypes.some((known) => known === type));
+  if (unknown !== undefined)
+    throw new HullError("invalidParameter", {
+      what: "type",
+      value: unknown,
+      why: `use one of ${usageTypes.join(", ")}`,
+    });
+  const part = async <T>(type: UsageType, count: () => Promise<T>): Promise<T | null> =>
+    asked.length === 0 || asked.includes(type) ? await count() : null;
+  const images = await engine.images.list();
+  const [ofImages, Containers, BuildCache, Volumes] = await Promise.all([
+    part("image", async () => {
+      const usage = await engine.images.usage();
+      return { bytes: usage.totalBytes, summaries: summariesOf(engine, images, usage) };
+    }),
+    part("container", () => containersWithSizes(engine, images)),
+    part("build-cache", async () => buildCacheItems(await engine.buildCache.usage())),
+    part("volume", () => Promise.all(engine.volumes.list().map((volume) => volumeWithUsage(engine, volume)))),
   ]);
+  const answer: { [Name in keyof SystemDiskUsage]: SystemDiskUsage[Name] | null } = {
+    LayersSize: ofImages?.bytes ?? 0,
+    Images: ofImages?.summaries ?? null,
+    Containers,
+    BuildCache,
+    Volumes,
+  };
+  exchange.sendJson(200, answer);
+}
+
+async function containersWithSizes(engine: Engine, images: readonly Image[]): Promise<ContainerSummary[]> {
+  const workloads = engine.list();
+  const labelOf = await wallLabels(engine, workloads);
   const sizes = new Map(images.map((image) => [image.id, image.sizeBytes]));
-  const containers = await Promise.all(
+  return await Promise.all(
     workloads.map(async (workload) => {
       const writable = await engine.layerBytes(workload);
       const all = writable + (sizes.get(workload.record.image) ?? 0);
       return summaryOf(engine, workload, { label: labelOf(workload), sizes: { writable, all } }, now());
     }),
   );
-  exchange.sendJson(200, {
-    LayersSize: usage.totalBytes,
-    Images: summariesOf(engine, images, usage),
-    Containers: containers,
-    BuildCache: buildCacheItems(await engine.buildCache.usage()),
-    Volumes: await Promise.all(engine.volumes.list().map((volume) => volumeWithUsage(engine, volume))),
-  } satisfies SystemDiskUsage);
 }
