@@ -55,9 +55,15 @@ async function stats(engine: Engine, exchange: Exchange): Promise<void> {
   channel.end();
 }
 
-function ended(workload: Workload): AbortSignal {
+/** One for each life of a workload: whoever asks for figures again and again leaves nothing behind with it. */
+const endings = new WeakMap<Promise<void>, AbortSignal>();
+
+function ended({ ended: end }: Workload): AbortSignal {
+  const known = endings.get(end);
+  if (known !== undefined) return known;
   const control = new AbortController();
-  void workload.ended.then(() => control.abort());
+  void end.then(() => control.abort());
+  endings.set(end, control.signal);
   return control.signal;
 }
 

@@ -79,8 +79,12 @@ export function isEmpty(value: unknown): boolean {
   return typeof value === "object" && Object.keys(value).length === 0;
 }
 
+const deepest = 16;
+
 /** As `isEmpty`, of a structure whose members Go clients write out one by one. */
-export function isEmptyStructure(value: unknown): boolean {
+export function isEmptyStructure(value: unknown, depth = 0): boolean {
+  // Nobody means nothing by that many levels, and a request may have a million.
+  if (depth > deepest) return false;
   if (typeof value !== "object" || value === null || Array.isArray(value)) return isEmpty(value);
-  return Object.values(value).every(isEmptyStructure);
+  return Object.values(value).every((member) => isEmptyStructure(member, depth + 1));
 }

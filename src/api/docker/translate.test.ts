@@ -131,6 +131,8 @@ describe("the create request", () => {
     for (const value of [1, "x", true, ["a"], [1], { a: "" }]) expect(isEmpty(value)).toBe(false);
     expect(isEmptyStructure({ a: null, b: { c: "" } })).toBe(true);
     expect(isEmptyStructure({ a: { b: 1 } })).toBe(false);
+    const deep: unknown = JSON.parse(`${'{"a":'.repeat(100_000)}0${"}".repeat(100_000)}`);
+    expect(isEmptyStructure(deep)).toBe(false);
   });
 });
 
