@@ -5,7 +5,7 @@
 #   vmlinux         the kernel of Debian's linux-image-amd64, as an ELF file that QEMU starts without its decompressor
 #   initramfs.cpio  the agent and the modules it loads
 #   hull-files      reads and writes the files of workloads of the container wall
-#   discard.so      what QEMU is loaded with, so that freed memory of its guest goes back to the host (jail/discard.c)
+#   discard.so      what QEMU is loaded with: freed memory of its guest goes back to the host, and it takes less (jail/*.c)
 #   manifest.json   versions of both
 #
 # HULL_KERNEL_DEB names a kernel package to use instead of the one apt finds.
@@ -149,7 +149,8 @@ build_files() {
     -o "$temporary/hull-files" "$guest"/host/main.c "$guest"/files/*.c "$guest"/agent/common.c "$guest"/agent/fields.c
   mv "$temporary/hull-files" "$out/hull-files"
   # shellcheck disable=SC2086
-  ${CC:-cc} -std=gnu2x -D_GNU_SOURCE -shared -fPIC -Os -Wall -Wextra -Werror -s -o "$temporary/discard.so" "$guest"/jail/discard.c
+  ${CC:-cc} -std=gnu2x -D_GNU_SOURCE -shared -fPIC -Os -Wall -Wextra -Werror -s -Wl,-soname,libcapstone.so.4 \
+    -o "$temporary/discard.so" "$guest"/jail/*.c
   chmod 755 "$temporary/discard.so"
   mv "$temporary/discard.so" "$out/discard.so"
 }

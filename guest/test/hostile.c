@@ -424,7 +424,7 @@ static void look(char **words)
 	uname(&name);
 	printf("nodename %s\n", name.nodename);
 	extern char **environ;
-	printf("environment %s\n", environ[0] ? environ[0] : "none");
+	for (char **each = environ; *each; each++) printf("environment %s\n", *each);
 	try_template();
 	try_files();
 	if (!access("/share/0", F_OK))

@@ -53,6 +53,12 @@ export interface JailFacts {
 /** /dev/net/tun (Linux, admin-guide/devices.txt). QEMU can open no tap but those that its user owns. */
 export const tunnel = { major: 10, minor: 200 };
 
+/**
+ * glibc then asks for huge pages for its heap. QEMU fills several megabytes of it when it starts: each page of 4 KiB is a fault,
+ * and they are a sixth of that time.
+ */
+const heapOfHugePages = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
+
 /** What QEMU itself takes at most, beside the guest's memory and its disks. */
 const overheadBytes = 256 * 1024 * 1024;
 /**
@@ -100,8 +106,8 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
         taps: facts.network?.taps ?? [],
         ...(template === undefined ? {} : { template }),
       }),
-      // For a machine whose memory is a file that is everybody's (guest/jail/discard.c).
-      env: boots ? [] : [`LD_PRELOAD=${jailed.discard}`],
+      // For a machine whose memory is a file that is everybody's, and that many others are alike (guest/jail).
+      env: boots ? [] : [`LD_PRELOAD=${jailed.discard}`, heapOfHugePages],
       cwd: "/",
       capabilities: capabilitiesOf(mapped ? fileServerCapabilities : []),
       noNewPrivileges: true,

@@ -12,7 +12,7 @@ export interface VmPrograms {
   readonly conmon: string;
   readonly kernel: string;
   readonly initramfs: string;
-  /** Loaded into QEMU (guest/jail/discard.c). */
+  /** Loaded into QEMU (guest/jail). */
   readonly discard: string;
 }
 
