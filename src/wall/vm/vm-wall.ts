@@ -431,7 +431,7 @@ export class VmWall implements Wall {
 }
 
 /** Layers of an image that fits a machine that waits. */
-const poolPlaces = placesFor(1) ?? 1;
+const poolPlaces = placesFor(6) ?? 6;
 
 /** Machines that wait are of the default size. */
 function isDefault(resources: Resources): boolean {
