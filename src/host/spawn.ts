@@ -73,7 +73,12 @@ export interface SpawnOptions {
   readonly stdio: readonly ("ignore" | "pipe" | "inherit" | number)[];
   /** The program leads a process group and a session of its own. */
   readonly ownGroup?: boolean;
+  /** The program is killed when the thread that started it ends, however that ends (PR_SET_PDEATHSIG). */
+  readonly endsWithUs?: boolean;
 }
+
+/** Of util-linux, which Debian marks as essential. */
+const endingWithParent = ["setpriv", "--pdeathsig", "KILL", "--"];
 
 export type Spawned = Bun.Subprocess;
 
@@ -81,7 +86,7 @@ export type Spawned = Bun.Subprocess;
 export function start(command: readonly string[], options: SpawnOptions): Spawned {
   const [stdin, stdout, stderr, ...more] = options.stdio;
   try {
-    return Bun.spawn([...command], {
+    return Bun.spawn([...(options.endsWithUs === true ? endingWithParent : []), ...command], {
       env: { ...(options.env ?? plainEnvironment) },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.ownGroup === true ? { detached: true } : {}),

@@ -10,6 +10,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { until } from "../../../test/support/until.ts";
+import { processStatus } from "../../host/process.ts";
+import { start } from "../../host/spawn.ts";
 import { AccelerationProbe } from "./acceleration.ts";
 import type { VmPrograms } from "./programs.ts";
 
@@ -65,6 +68,26 @@ test("a guest that hangs is given up in time, and leaves nothing", async () => {
   const facts = await probe(300).look(qemuThat("exec sleep 1000"));
   expect(facts).toMatchObject({ acceleration: "tcg" });
   expect(readdirSync(directory).sort()).toEqual(["kvm", "kvm.json", "qemu", "starts"]);
+});
+
+test("a daemon that is killed during the try takes its QEMU with it, and the next try what it left", async () => {
+  const programs = qemuThat(`echo $$ > ${directory}/pid\nexec sleep 1000`);
+  probe();
+  const options = { stateDirectory: directory, device: join(directory, "kvm"), limit: 60_000 };
+  const source = `import { AccelerationProbe } from ${JSON.stringify(join(import.meta.dir, "acceleration.ts"))};
+    await new AccelerationProbe(${JSON.stringify(options)}).look(${JSON.stringify(programs)});`;
+  const daemon = start([process.execPath, "-e", source], { stdio: [] });
+  const pidOf = (): number =>
+    Number(existsSync(join(directory, "pid")) ? readFileSync(join(directory, "pid"), "utf8") : 0);
+  await until("its QEMU has started", () => pidOf() > 0 && processStatus(pidOf()) !== undefined);
+  daemon.kill("SIGKILL");
+  await daemon.exited;
+  const isGone = (): boolean => [undefined, "Z", "X"].includes(processStatus(pidOf())?.state);
+  await until("its QEMU has ended", isGone);
+  const places = (): string[] => readdirSync(directory).filter((name) => name.startsWith("kvm-"));
+  expect(places()).toHaveLength(1);
+  await probe().look(qemuThat("exit 1"));
+  expect(places()).toEqual([]);
 });
 
 test("what is known without a try is what was found, in this boot of the host", async () => {

@@ -3,7 +3,8 @@
  * with a time limit, once per boot of the host.
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import * as v from "valibot";
 import { messageOf } from "../../contract/errors.ts";
 import { start } from "../../host/spawn.ts";
@@ -25,6 +26,9 @@ export interface ProbeOptions {
   /** Milliseconds. With KVM a guest boots in well under one second. */
   readonly limit?: number;
 }
+
+/** Directories of a try's sockets. */
+const placePrefix = "kvm-";
 
 const rememberedSchema = v.object({ boot: v.string(), why: v.string() });
 
@@ -87,7 +91,10 @@ function without(why: string): AccelerationFacts {
 /** Boots a guest up to its agent. Resolves to why that did not work; empty if it did. */
 async function tryGuest(programs: VmPrograms, directory: string, limit: number): Promise<string> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const place = await mkdtemp(`${directory}/kvm-`);
+  // What a daemon that was killed during its try left; its QEMU has ended with it.
+  for (const name of await readdir(directory))
+    if (name.startsWith(placePrefix)) await rm(join(directory, name), { recursive: true, force: true });
+  const place = await mkdtemp(join(directory, placePrefix));
   const { qemu, kernel, initramfs } = programs;
   const child = start(
     qemuArguments({
@@ -104,7 +111,7 @@ async function tryGuest(programs: VmPrograms, directory: string, limit: number):
       share: place,
       taps: [],
     }),
-    { stdio: ["ignore", "ignore", "ignore"] },
+    { stdio: ["ignore", "ignore", "ignore"], endsWithUs: true },
   );
   try {
     const gone = new AbortController();
