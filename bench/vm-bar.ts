@@ -24,11 +24,21 @@ const { values } = parseArgs({
 });
 
 const lineSchema = v.looseObject({
+  time: v.pipe(
+    v.string(),
+    v.transform((time) => Date.parse(time)),
+  ),
   message: v.string(),
   step: v.optional(v.string()),
   milliseconds: v.optional(v.number()),
 });
 const whole = "whole";
+/** What lies before a step. */
+const gaps: Readonly<Record<string, string>> = {
+  "create:record": "client's start",
+  "start:record": "created, to start",
+  "remove:record": "program and its end",
+};
 const barWidth = 48;
 
 if (!values.built) {
@@ -51,20 +61,34 @@ const total = median(samples.get(whole) ?? []);
 for (const [step, all] of samples) {
   const middle = median(all);
   const bar = "#".repeat(Math.round((middle / total) * barWidth));
-  console.log(`${step.padEnd(24)} ${middle.toFixed(1).padStart(7)} ms  ${bar}`);
+  console.log(`${step.padEnd(34)} ${middle.toFixed(1).padStart(7)} ms  ${bar}`);
 }
 
-/** One run, by its steps in their order; the rest is the client, the API, and the workload itself. */
+/**
+ * One run, by its steps in their order. The rows `between …` are what lies between two steps of the daemon: the client, the
+ * API, and, before the removal, the program itself. The daemon's clock says milliseconds.
+ */
 async function account({ log: before }: TestDaemon): Promise<Map<string, number>> {
-  const begun = performance.now();
+  const begun = Date.now();
+  const started = performance.now();
   await daemon.hullOk(command, { timeoutMs: 60_000 });
-  const steps = new Map([[whole, performance.now() - begun]]);
+  const steps = new Map([[whole, performance.now() - started]]);
+  const ended = Date.now();
+  const between = (name: string, from: number, to: number) =>
+    steps.set(`between: ${name}`, Math.max(0, to - from));
+  let last = begun;
   for (const line of daemon.log.slice(before.length).split("\n").filter(Boolean)) {
-    const { message, step, milliseconds, ...fields } = v.parse(lineSchema, JSON.parse(line));
-    if (message === "step" && step !== undefined) steps.set(step, milliseconds ?? 0);
+    const { time, message, step, milliseconds = 0, ...fields } = v.parse(lineSchema, JSON.parse(line));
+    if (message === "step" && step !== undefined) {
+      const gap = gaps[step];
+      if (gap !== undefined) between(gap, last, time - milliseconds);
+      steps.set(step, milliseconds);
+      last = time;
+    }
     if (message !== "a virtual machine is up") continue;
     for (const [lap, took] of Object.entries(fields))
       if (typeof took === "number") steps.set(`  ${lap}`, took);
   }
+  between("removed, to client's end", last, ended);
   return steps;
 }
