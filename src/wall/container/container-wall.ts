@@ -73,6 +73,7 @@ class ContainerWall implements Wall {
 
   async create(spec: SandboxSpec): Promise<Sandbox> {
     const runtime = this.#programs();
+    runtime.expect();
     await using undo = new AsyncDisposableStack();
     const options = containerOptions(spec);
     undo.defer(() => runtime.delete(options));

@@ -30,6 +30,7 @@ import {
   detectCgroupLayout,
   readCgroupUsage,
 } from "../../host/cgroup.ts";
+import { expectCgroupMove } from "../../host/cgroup-move.ts";
 import { proportionalBytes } from "../../host/memory-use.ts";
 import { identifyProcess, isRunning, type ProcessIdentity, signalProcess } from "../../host/process.ts";
 import { type RunResult, run } from "../../host/spawn.ts";
@@ -75,6 +76,11 @@ export class OciRuntime {
   get programs(): MonitorPrograms {
     const { conmon, runtime, runtimeRoot } = this.options;
     return { conmon, runtime, runtimeArgs: [`--root=${runtimeRoot}`] };
+  }
+
+  /** A container will be made in a moment: what the kernel needs most time for can begin. */
+  expect(): void {
+    void expectCgroupMove(this.cgroups);
   }
 
   /** Runs one of the runtime's commands. */
@@ -263,6 +269,7 @@ export class OciContainer {
   }
 
   exec(options: ContainerExecOptions): Promise<ExecSession> {
+    this.#runtime.expect();
     return execInContainer(this.#runtime.programs, this.options, options);
   }
 

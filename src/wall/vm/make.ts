@@ -31,6 +31,7 @@ export async function makeMachine(
   const { spec, layout, runtime, template, saved } = parts;
   const options = jailOptions(spec, layout);
   const watch = new Stopwatch();
+  runtime.expect();
   await makeDirectories(parts);
   // Removes the runtime directory, too.
   let container: OciContainer | undefined;
