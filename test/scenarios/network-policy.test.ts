@@ -169,8 +169,8 @@ for (const wall of walls)
       "rates hold in both directions, over a restart of the daemon, until they are changed",
       async () => {
         const box = name("slow");
-        await runWeb(wall, box, "--egress-rate", "80kbit", "--ingress-rate", "0.08mbit");
-        const rates = { "hull.ingress.rate": "80kbit", "hull.egress.rate": "80kbit" };
+        await runWeb(wall, box, "--egress-rate", "400kbit", "--ingress-rate", "0.4mbit");
+        const rates = { "hull.ingress.rate": "400kbit", "hull.egress.rate": "400kbit" };
         expect(await annotationsOf(box)).toEqual(rates);
         expect(await share(box, "sent")).toBeLessThan(0.3);
         expect(await share(box, "received")).toBeLessThan(0.3);
@@ -178,7 +178,7 @@ for (const wall of walls)
         await daemon.start();
         expect(await share(box, "sent")).toBeLessThan(0.3);
         await daemon.hullOk(["update", "--egress-rate", "unlimited", box]);
-        expect(await annotationsOf(box)).toEqual({ "hull.ingress.rate": "80kbit" });
+        expect(await annotationsOf(box)).toEqual({ "hull.ingress.rate": "400kbit" });
         expect(await share(box, "sent")).toBeGreaterThan(0.7);
         expect(await share(box, "received")).toBeLessThan(0.3);
         await daemon.hullOk(["update", "--ingress-rate", "unlimited", box]);
