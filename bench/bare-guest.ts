@@ -24,11 +24,12 @@ export interface VolumeBench {
 /** Needs the network. */
 export async function volumeBench(files: number): Promise<VolumeBench> {
   const base = await debianTar(["fio"]);
-  const path = await once(`volumes-bench-${files}`, async (made) => {
+  const work = await readFile(join(projectRoot, "bench/volume-work.sh"), "utf8");
+  const path = await once(`volumes-bench-${files}-${Bun.hash(work).toString(36)}`, async (made) => {
     const rootfs = join(made, "rootfs");
     await mkdir(join(rootfs, "data"), { recursive: true });
     await must(["tar", "-xf", base, "-C", rootfs]);
-    await copyFile(join(projectRoot, "bench/volume-work.sh"), join(rootfs, "work.sh"));
+    await writeFile(join(rootfs, "work.sh"), work, { mode: 0o755 });
     const tree = join(made, "tree");
     const script = `for d in $(seq ${files / 100}); do mkdir -p d$d; for f in $(seq 100); do head -c 1024 /dev/zero > d$d/f$f; done; done`;
     await mkdir(tree);
