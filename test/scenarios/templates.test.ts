@@ -27,7 +27,7 @@ test(
     const [header, row] = (await daemon.hullOk(["template", "ls"])).split("\n");
     expect(header).toMatch(/^TEMPLATE ID +STATE +MEMORY +CPUS +LAYERS +ACCELERATION +CREATED +SIZE$/);
     expect(row).toMatch(
-      new RegExp(`^${id.slice(0, 12)} +ready +100MiB +1 +6 +(tcg|kvm) +.* ago +[0-9.]+MB$`),
+      new RegExp(`^${id.slice(0, 12)} +ready +100MiB +1 +3 +(tcg|kvm) +.* ago +[0-9.]+MB$`),
     );
   },
   timeout,
