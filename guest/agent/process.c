@@ -225,7 +225,7 @@ static void read_report(struct process *process) {
   if (process->report_used == sizeof process->report) {
     if (process->flowing) answer_failed_start(process);
     if (process->handle == MAIN_HANDLE) main_ended = true;
-    waitpid(process->pid, NULL, 0);
+    // It is about to end, but may be frozen before it has: nothing here waits for it.
     return release(process);
   }
   // A child that was killed before it could report has ended by itself: its exit follows.
@@ -252,7 +252,7 @@ void processes_write_back(void) {
 }
 
 void processes_reap(void) {
-  // A child that reports a failed start is waited for where its report is read.
+  // What a child has to say of its start comes before its end; one that could not start is nobody's any more then.
   each_process(process) if (process->report_fd >= 0) read_report(process);
   for (int status, pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
     each_process(process) {
