@@ -105,10 +105,10 @@ export async function goOn({ monitorSocket }: VmLayout): Promise<void> {
 async function letRun({ agent, layout }: Pick<LiveMachine, "agent" | "layout">): Promise<void> {
   try {
     await goOn(layout);
+    await inTime(release(agent, layout), freezeTimeout);
   } finally {
     agent.goOn();
   }
-  await release(agent, layout);
 }
 
 /** The workload goes on, as the one that it was. */
@@ -130,13 +130,11 @@ async function whileHeld<T>(
   const { signal } = gone;
   await writeFile(layout.held, "", { mode: 0o600 });
   try {
-    await agent.request(
-      verbs.freeze,
-      new FieldWriter().u8(write ? standStillWritten : standStill),
-      freezeTimeout,
-    );
-    step("save:frozen");
+    // Until all is written, the agent answers nobody.
     agent.standStill();
+    const mode = new FieldWriter().u8(write ? standStillWritten : standStill);
+    await inTime(agent.request(verbs.freeze, mode), freezeTimeout);
+    step("save:frozen");
     await qmp(layout.monitorSocket, "stop", { signal });
     step("save:stopped");
     return await work(signal);
@@ -150,11 +148,25 @@ async function whileHeld<T>(
   }
 }
 
+/** When it takes too long, the agent is not lost: it may yet answer. */
+async function inTime(answer: Promise<unknown>, milliseconds: number): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const why = `its agent has not answered in ${milliseconds / 1000} seconds`;
+  const timer = setTimeout(() => late.reject(new Error(why)), milliseconds);
+  try {
+    await Promise.race([answer, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Puts a file over the writable disk, so that what is below it stays as it is; resolves to the files below. */
 async function splitDisk(layout: VmLayout, disk: DiskOptions, signal: AbortSignal): Promise<string[]> {
   const { monitorSocket } = layout;
   const top = await topOfDisk(monitorSocket, signal);
-  // A file over that one is of an attempt that did not come so far; nothing was written to it.
+  // A file over that one is of an attempt that did not come so far; nothing was written to it. QEMU may have it open.
+  const forgotten = { execute: "blockdev-del", arguments: { "node-name": writableNode(top + 1) } };
+  await qmp(monitorSocket, [forgotten], { signal }).catch(() => undefined);
   for (const name of (await diskFiles(layout.disks)).slice(top + 1)) await rm(join(layout.disks, name));
   const name = await addDiskFile(disk, top + 1);
   const node = { ...writableFile(top + 1, `${jailed.disks}/${name}`), backing: null };

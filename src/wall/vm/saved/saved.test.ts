@@ -16,6 +16,11 @@ import { makeTinyLayer, type TinyLayer } from "../../../../test/support/tiny-lay
 import { mount, unmount } from "../../../host/mount.ts";
 import { collect, execSpec, processSpec, shell } from "../../conformance/bench.ts";
 import { type Sandbox, type SandboxSpec, suspendedPlace } from "../../wall.ts";
+import { writableFile } from "../arguments.ts";
+import { addDiskFile, diskBytes } from "../disk.ts";
+import { jailUser } from "../jail-identity.ts";
+import { jailed, layoutOf } from "../layout.ts";
+import { qmp } from "../qmp.ts";
 import { createVmWall, type VmWall } from "../vm-wall.ts";
 
 const patience = 240_000;
@@ -166,6 +171,23 @@ test(
     expect(sibling && (await inside(sibling, "hostname"))).toBe("copy");
     await sibling?.remove();
     await again.remove();
+  },
+  patience,
+);
+
+test(
+  "a machine is forked although an attempt before was cut short between two words to its QEMU",
+  async () => {
+    const spec = specOf();
+    await using sandbox = await started(wall, spec);
+    const { disks, monitorSocket } = layoutOf(spec);
+    const name = await addDiskFile({ directory: disks, bytes: diskBytes, owner: jailUser(spec) }, 1);
+    const node = { ...writableFile(1, `${jailed.disks}/${name}`), backing: null };
+    await qmp(monitorSocket, [{ execute: "blockdev-add", arguments: node }]);
+    const [sibling] = (await sandbox.fork?.([specOf()])) ?? [];
+    expect(sibling && (await inside(sibling, "echo copy > /own && cat /own"))).toBe("copy");
+    expect(await inside(sandbox, "echo parent > /own && cat /own")).toBe("parent");
+    await sibling?.remove();
   },
   patience,
 );
