@@ -1,32 +1,34 @@
 /** What is left of a machine that was taken away, in the daemon and on the host. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lendAcceleration } from "../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
 import { processSpec, shell } from "../conformance/bench.ts";
 import type { SandboxSpec } from "../wall.ts";
-import { createVmWall, type VmWall } from "./vm-wall.ts";
+import { createVmWall, type VmWall, type VmWallOptions } from "./vm-wall.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "removal-"));
 let layer: TinyLayer;
 let wall: VmWall;
 let made = 0;
 
+const options: VmWallOptions = {
+  guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
+  stateDirectory: directory,
+  templateDirectory: join(directory, "templates"),
+  templates: false,
+  requireKvm: false,
+  runtime: "crun",
+  conmon: "conmon",
+  qemu: "qemu-system-x86_64",
+};
+
 beforeAll(async () => {
   lendAcceleration(directory);
   layer = await makeTinyLayer();
-  wall = createVmWall({
-    guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
-    stateDirectory: directory,
-    templateDirectory: join(directory, "templates"),
-    templates: false,
-    requireKvm: false,
-    runtime: "crun",
-    conmon: "conmon",
-    qemu: "qemu-system-x86_64",
-  });
+  wall = createVmWall(options);
 });
 afterAll(async () => {
   await wall.close();
@@ -79,4 +81,19 @@ test("a machine that was made for files, and cannot be ended in order, leaves no
   process.kill(sandbox?.pid() ?? 0, "SIGKILL");
   await expect(opened[Symbol.asyncDispose]()).rejects.toMatchObject({ code: "agentFailed" });
   expect(existsSync(spec.runtimeDirectory)).toBe(false);
+}, 180_000);
+
+test("a daemon that ends does not wait for a template that machines are to wait with", async () => {
+  const places = (id: string) => ({
+    directory: join(directory, id),
+    runtimeDirectory: join(directory, `r${id}`),
+  });
+  const ending = createVmWall({ ...options, templates: true, pool: { size: 1, places } });
+  const filled = ending.fillPool();
+  const builds = join(directory, "builds");
+  while (!existsSync(builds) || readdirSync(builds).length === 0) await Bun.sleep(5);
+  await ending.close();
+  await filled;
+  expect(existsSync(options.templateDirectory)).toBe(false);
+  expect(readdirSync(builds)).toEqual([]);
 }, 180_000);

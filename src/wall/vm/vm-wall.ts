@@ -307,9 +307,8 @@ export class VmWall implements Wall {
   async close(): Promise<void> {
     for (const sandbox of this.#sandboxes) sandbox.letGo();
     this.#sandboxes.clear();
-    await this.#pool.close();
-    await this.#images.close();
-    await this.#store.close();
+    // The pool waits for what it is making, which may wait for a template: that is abandoned.
+    await Promise.all([this.#pool.close(), this.#images.close(), this.#store.close()]);
     this.#nodes.close();
     removeIdleCgroupParent();
   }
