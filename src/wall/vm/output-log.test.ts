@@ -1,5 +1,14 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mount, unmount } from "../../host/mount.ts";
@@ -64,4 +73,20 @@ test("a log that is missing or was cut counts nothing", async () => {
   appendFileSync(path, "short\n");
   expect(await countLogged(path, 1000)).toEqual([0, 0]);
   expect(statSync(path).size).toBe(6);
+});
+
+test("what comes after the end is in the log, and nothing holds it open", async () => {
+  const log = new OutputLog(path);
+  log.append([stdout("before")]);
+  log.close();
+  log.append([stdout("after")]);
+  expect(await countLogged(path, 0)).toEqual([11, 0]);
+  const open = readdirSync("/proc/self/fd").flatMap((name) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${name}`)];
+    } catch {
+      return [];
+    }
+  });
+  expect(open).not.toContain(path);
 });

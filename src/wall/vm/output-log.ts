@@ -16,6 +16,7 @@ import type { OutputChunk } from "../wall.ts";
 export class OutputLog {
   readonly #path: string;
   #descriptor: number | undefined;
+  #closed = false;
 
   constructor(path: string) {
     this.#path = path;
@@ -26,18 +27,28 @@ export class OutputLog {
   /** Appends the chunks: when this returns they survive the daemon, when it throws the log has none of them. */
   append(chunks: readonly OutputChunk[]): void {
     this.#descriptor ??= openSync(this.#path, "a", 0o600);
+    try {
+      this.#append(this.#descriptor, chunks);
+    } finally {
+      // What is on its way when a machine is lost comes after the end.
+      if (this.#closed) this.close();
+    }
+  }
+
+  #append(descriptor: number, chunks: readonly OutputChunk[]): void {
     const time = new Date().toISOString().replace("Z", "000000+00:00");
     const lines = Buffer.concat(chunks.map(({ stream, data }) => formatLogLines(stream, data, time)));
-    const { size } = fstatSync(this.#descriptor);
+    const { size } = fstatSync(descriptor);
     try {
-      for (let at = 0; at < lines.length; ) at += writeSync(this.#descriptor, lines, at);
+      for (let at = 0; at < lines.length; ) at += writeSync(descriptor, lines, at);
     } catch (error) {
-      ftruncateSync(this.#descriptor, size);
+      ftruncateSync(descriptor, size);
       throw error;
     }
   }
 
   close(): void {
+    this.#closed = true;
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
   }
