@@ -103,7 +103,7 @@ describe("the rules", () => {
 
   test("keep what does not concern Hull where it is, if Hull made the host a router", () => {
     const still = (family: number): string =>
-      `meta nfproto ipv${family} iifname != @bridges iifname != "hull*" drop`;
+      `meta nfproto ipv${family} iifname != @bridges iifname != "hull*" meta iifkind != "bridge" drop`;
     expect(ruleset(facts)).toContain(still(4));
     expect(ruleset(facts)).not.toContain(still(6));
     expect(ruleset({ ...facts, forwardingIsOurs: [] })).not.toContain(still(4));

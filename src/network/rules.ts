@@ -230,9 +230,13 @@ ${forwardingIsOurs.map(keepStill).join("")}  }
   }`;
 }
 
-/** Packets between interfaces that are no Hull's, this daemon's or another's. */
+/**
+ * Packets between interfaces that are no Hull's, this daemon's or another's. Frames that another bridge passes from one
+ * of its ports to the next come by here as well (br_netfilter), with that bridge on both sides: they are not routed.
+ */
 function keepStill(family: 4 | 6): string {
-  return `    meta nfproto ipv${family} iifname != @bridges iifname != "hull*" drop\n`;
+  const foreign = `    meta nfproto ipv${family} iifname != @bridges iifname != "hull*"`;
+  return `${foreign} meta iifkind != "bridge" drop\n${foreign} meta oifkind != "bridge" drop\n`;
 }
 
 function set(name: string, type: string, elements: readonly string[], flags?: string): string {

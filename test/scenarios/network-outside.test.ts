@@ -54,15 +54,21 @@ async function pidOf(name: string): Promise<number> {
   return Number(await daemon.hullOk(["inspect", "-f", "{{.State.Pid}}", name]));
 }
 
-beforeAll(async () => {
-  daemon = await startDaemon();
-  world = background(["unshare", "--net", "sleep", "1000"]).pid;
-  await until("the world is there", async () => {
+/** A network name space, by a process in it. */
+async function place(): Promise<number> {
+  const { pid } = background(["unshare", "--net", "sleep", "1000"]);
+  await until("the place is there", async () => {
     const [own, theirs] = await Promise.all(
-      ["self", world].map((pid) => run(["readlink", `/proc/${pid}/ns/net`])),
+      ["self", pid].map((each) => run(["readlink", `/proc/${each}/ns/net`])),
     );
     return own?.stdout !== theirs?.stdout;
   });
+  return pid;
+}
+
+beforeAll(async () => {
+  daemon = await startDaemon();
+  world = await place();
   await must("ip", "link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns", String(world));
   await must("ip", "addr", "add", `${host}/24`, "dev", "up0");
   await must("ip", "link", "set", "up0", "up");
@@ -133,4 +139,23 @@ test("an internal network has no way out, even for who makes a route", async () 
     [host, 18_301],
   ] as const)
     expect([target, await ask(inner, target, port)]).toEqual([target, ""]);
+});
+
+test("a bridge that is not Hull's passes on what it did, and the host is no router for others", async () => {
+  await must("ip", "link", "add", "other0", "type", "bridge");
+  await must("ip", "addr", "add", "192.0.2.1/24", "dev", "other0");
+  await must("ip", "link", "set", "other0", "up");
+  const [one, two] = [await place(), await place()];
+  for (const [index, pid] of [one, two].entries()) {
+    const port = `other0p${index}`;
+    await must("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", String(pid));
+    await must("ip", "link", "set", port, "master", "other0", "up");
+    const set = `ip addr add 192.0.2.1${index}/24 dev eth0; ip link set eth0 up; ip route add default via 192.0.2.1`;
+    await must(...inPlace(pid, "sh", "-c", set));
+  }
+  await tellAddresses(two, 7001);
+  expect(await ask(one, "192.0.2.11", 7001)).toBe("192.0.2.10");
+  expect((await run(["cat", "/proc/sys/net/ipv4/ip_forward"])).stdout).toBe("1\n");
+  await must(...inPlace(world, "ip", "route", "add", "192.0.2.0/24", "via", host));
+  expect(await ask(world, "192.0.2.11", 7001)).toBe("");
 });
