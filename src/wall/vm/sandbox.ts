@@ -47,11 +47,13 @@ import type { SandboxParts } from "./sandbox-parts.ts";
 import type { LiveMachine } from "./saved/hold.ts";
 import { clockNow, exitStatusOf, startBody, startTimeout } from "./start.ts";
 import { Wakefulness } from "./wakefulness.ts";
+import { whileWriting } from "./write-back.ts";
 
 const mainHandle = 0;
 const nothing = (): void => undefined;
-/** Milliseconds that an orderly end may take before QEMU is ended as it is. */
-const shutDownTimeout = 10_000;
+/** Milliseconds that an orderly end may take, and that writing back to a slow disk may. */
+const endTimeout = 10_000;
+const shutDownTimeout = 150_000;
 const killTimeout = 20_000;
 /** Milliseconds that the end of a QEMU that was killed may take. */
 const killPatience = 2_000;
@@ -301,7 +303,7 @@ export class VmSandbox implements Sandbox {
   async shutDown(): Promise<void> {
     const agent = await this.#openConnection();
     try {
-      await agent.request(verbs.shutDown, new FieldWriter());
+      await agent.request(verbs.shutDown, new FieldWriter(), shutDownTimeout);
     } catch (error) {
       throw explainAgent(error, this.spec.name);
     }
@@ -321,9 +323,9 @@ export class VmSandbox implements Sandbox {
   async #endInOrder(): Promise<void> {
     if (!this.#ended && this.#running !== undefined && this.#connection !== undefined) {
       await this.signal(constants.signals.SIGKILL).catch(() => undefined);
-      await Promise.race([this.#exit.promise.catch(() => undefined), Bun.sleep(shutDownTimeout)]);
+      await Promise.race([this.#exit.promise.catch(() => undefined), Bun.sleep(endTimeout)]);
     }
-    if (this.#ended) await Promise.race([this.#shutDown, Bun.sleep(shutDownTimeout)]);
+    if (this.#ended) await this.#shutDown;
   }
 
   async #connected(agent: AgentConnection): Promise<void> {
@@ -359,9 +361,12 @@ export class VmSandbox implements Sandbox {
   }
 
   async #powerOff(agent: AgentConnection): Promise<void> {
-    await agent.request(verbs.shutDown, new FieldWriter(), shutDownTimeout).catch(() => undefined);
-    const { container } = this.#parts;
-    await Promise.race([container?.wait().catch(() => undefined), Bun.sleep(shutDownTimeout)]);
+    const { container, layout } = this.#parts;
+    const asked = agent.request(verbs.shutDown, new FieldWriter(), shutDownTimeout);
+    await whileWriting(
+      layout.disks,
+      asked.catch(nothing).then(() => container?.wait()),
+    );
     if (!this.#letGo) container?.signal(constants.signals.SIGKILL);
   }
 
