@@ -112,6 +112,8 @@ export function ruleset(facts: RuleFacts): string {
           .map(({ element }) => element),
       ),
     ),
+    askers("asking4", "ipv4_addr"),
+    askers("asking6", "ipv6_addr"),
     chains(facts.forwardingIsOurs),
     "}",
     "",
@@ -179,6 +181,8 @@ function chains(forwardingIsOurs: readonly (4 | 6)[]): string {
     type filter hook prerouting priority raw; policy accept;
     ip daddr 127.0.0.0/8 iifname @bridges drop
     ip saddr 127.0.0.0/8 iifname @bridges drop
+    iifname @bridges ip daddr @gateways4 udp dport 53 update @asking4 { ip saddr ${tooMany} } drop
+    iifname @bridges ip6 daddr @gateways6 udp dport 53 update @asking6 { ip6 saddr ${tooMany} } drop
   }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
@@ -237,6 +241,13 @@ ${forwardingIsOurs.map(keepStill).join("")}  }
 function keepStill(family: 4 | 6): string {
   const foreign = `    meta nfproto ipv${family} iifname != @bridges iifname != "hull*"`;
   return `${foreign} meta iifkind != "bridge" drop\n${foreign} meta oifkind != "bridge" drop\n`;
+}
+
+/** The daemon answers questions for names by itself: one workload must not keep it from everything else. */
+const tooMany = "limit rate over 1000/second burst 2000 packets";
+
+function askers(name: string, type: string): string {
+  return `  set ${name} { type ${type}; flags dynamic; timeout 10s; size 65535; }`;
 }
 
 function set(name: string, type: string, elements: readonly string[], flags?: string): string {

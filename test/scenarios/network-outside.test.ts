@@ -159,3 +159,21 @@ test("a bridge that is not Hull's passes on what it did, and the host is no rout
   await must(...inPlace(world, "ip", "route", "add", "192.0.2.0/24", "via", host));
   expect(await ask(world, "192.0.2.11", 7001)).toBe("");
 });
+
+test("a flood of questions for names does not reach the daemon", async () => {
+  const gateway = await daemon.hullOk(["inspect", "-f", "{{.NetworkSettings.Gateway}}", "web"]);
+  const script = `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(1, 8, 1 << 22); s.settimeout(1)
+s.connect(("${gateway}", 53))
+for i in range(60000): s.send(b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\3web\\0\\0\\1\\0\\1")
+got = 0
+try:
+    while True: s.recv(512); got += 1
+except OSError: print(got)`;
+  const answers = Number((await run(inPlace(web, "python3", "-c", script))).stdout);
+  expect(answers).toBeGreaterThan(0);
+  // Without a limit, half of them were.
+  expect(answers).toBeLessThan(10_000);
+  expect(await run(inPlace(web, "python3", "-c", script.replace("60000", "5")))).toMatchObject({ code: 0 });
+});
