@@ -30,8 +30,9 @@ function note(contestant: string, step: string, value: number): void {
 
 /** The wall's own account of a start. */
 function debug(_: string, fields: LogFields = {}): void {
-  for (const [step, value] of Object.entries(fields))
-    if (typeof value === "number") note(String(fields.from), step, value);
+  const { from, ...steps } = fields;
+  if (typeof from !== "string") return;
+  for (const [step, value] of Object.entries(steps)) if (typeof value === "number") note(from, step, value);
 }
 
 function vmWall(templates: boolean) {

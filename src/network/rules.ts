@@ -244,7 +244,7 @@ function keepStill(family: 4 | 6): string {
 }
 
 /** The daemon answers questions for names by itself: one workload must not keep it from everything else. */
-const tooMany = "limit rate over 1000/second burst 2000 packets";
+const tooMany = "limit rate over 2000/second burst 5000 packets";
 
 function askers(name: string, type: string): string {
   return `  set ${name} { type ${type}; flags dynamic; timeout 10s; size 65535; }`;
