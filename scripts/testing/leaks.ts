@@ -29,6 +29,10 @@ export async function takeSnapshot(): Promise<Snapshot> {
   for (const line of (await run(["nft", "list", "tables"]).catch(() => undefined))?.stdout.split("\n") ?? [])
     if (line !== "") found.add(`nftables' ${line}`);
   for (const name of settings) if (await isOn(name)) found.add(`network setting ${name}, turned on`);
+  for (const line of (
+    await run(["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"])
+  ).stdout.split("\n"))
+    if (line !== "") found.add(`loop device ${line}`);
   for (const path of await controlGroups("/sys/fs/cgroup", 6)) found.add(`control group ${path}`);
   for (const place of defaultPlaces) if (existsSync(place)) found.add(`directory ${place}`);
   return found;

@@ -1,44 +1,45 @@
-/** A file system in a file, mounted through a loop device that the kernel lets go of with the last mount of it. */
+/**
+ * A file system in a file, mounted through a loop device. The mount program makes the device so that the kernel lets go of
+ * it with the last mount of it, or with whoever has it open: a daemon that is killed meanwhile leaves none.
+ */
 import { HullError } from "../contract/errors.ts";
-import { mount } from "./mount.ts";
 import { run } from "./spawn.ts";
-import { errnoNameOf } from "./system-error.ts";
 
 /** The device of an earlier mount may go at the very moment that it was found. */
 const mostTries = 5;
 
+export interface FileMount {
+  readonly path: string;
+  readonly type: string;
+  readonly target: string;
+  readonly readOnly?: boolean;
+}
+
 /**
  * Mounts it once more where it is mounted already, by whichever daemon: a second device of the same file would be a
- * second file system on the same blocks.
+ * second file system on the same blocks (mount(8), "loop", takes the one that is there).
  */
-export async function mountFile(path: string, type: string, target: string): Promise<void> {
+export async function mountFile({ path, type, target, readOnly = false }: FileMount): Promise<void> {
+  const options = readOnly ? "loop,ro,nodev" : "loop";
   for (let tries = 1; ; tries++) {
-    const found = await deviceOf(path);
-    const device = found ?? (await attach(path));
-    try {
-      mount({ source: device, target, type });
-      return;
-    } catch (error) {
-      if (found === undefined || tries === mostTries) throw error;
-      if (!["ENXIO", "EINVAL", "EIO"].includes(errnoNameOf(error) ?? "")) throw error;
-    } finally {
-      // While it is mounted this only marks it to be cleared.
-      if (found === undefined) await run(["losetup", "--detach", device]);
-    }
+    // No helper program of the file system's (-i), no translated messages.
+    const { code, stderr } = await run(["mount", "-i", "-t", type, "-o", options, path, target]);
+    if (code === 0) return;
+    if (tries === mostTries || !/already mounted|lost|No such device or address/.test(stderr))
+      throw explain(path, type, stderr.trim());
   }
 }
 
-async function deviceOf(path: string): Promise<string | undefined> {
-  const { code, stdout } = await run(["losetup", "--associated", path, "--noheadings", "--output", "NAME"]);
-  const device = stdout.trim().split("\n")[0] ?? "";
-  return code === 0 && device !== "" ? device : undefined;
-}
-
-async function attach(path: string): Promise<string> {
-  const { code, stdout, stderr } = await run(["losetup", "--find", "--show", path]);
-  if (code === 0) return stdout.trim();
-  throw new HullError("hostMissing", {
-    what: `a loop device, which a limit of the writable layer needs here (${stderr.trim()})`,
-    remedy: "run `modprobe loop`, or leave --storage-opt out",
-  });
+function explain(path: string, type: string, said: string): HullError {
+  if (said.includes("unknown filesystem type"))
+    return new HullError("hostMissing", {
+      what: `the kernel's ${type} file system`,
+      remedy: `run \`modprobe ${type}\``,
+    });
+  if (said.includes("loop device"))
+    return new HullError("hostMissing", {
+      what: `a loop device for ${path} (${said})`,
+      remedy: "run `modprobe loop`",
+    });
+  return new HullError("corrupt", { what: path, why: `it cannot be mounted (${said})` });
 }

@@ -2,9 +2,11 @@
 import { constants } from "node:os";
 import { HullError } from "../contract/errors.ts";
 
+/** Linux's (asm-generic/errno-base.h, errno.h) that Node has no names for. */
+const namesOfLinux = { ENOTBLK: 15, EUCLEAN: 117 };
 /** Some numbers have two names (EAGAIN and EWOULDBLOCK): the first is the usual one. */
 const errnoNames = new Map(
-  Object.entries(constants.errno)
+  Object.entries({ ...constants.errno, ...namesOfLinux })
     .map(([name, number]) => [number, name] as const)
     .reverse(),
 );

@@ -7,8 +7,8 @@
  */
 import { mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { HullError } from "../../contract/errors.ts";
+import { type FileMount, mountFile } from "../../host/loop.ts";
 import { mount, mountFlag, unmount } from "../../host/mount.ts";
-import { run } from "../../host/spawn.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 
 /** Layers that stay mounted until disposed. */
@@ -111,12 +111,12 @@ export class LayerMounts {
   async #mount(path: string, target: string): Promise<void> {
     mkdirSync(target, { recursive: true });
     try {
-      if (this.#needsLoopDevice) return await mountByLoopDevice(path, target);
+      if (this.#needsLoopDevice) return await mountFile(layerOf(path, target));
       mountErofs(path, target);
     } catch (error) {
       // Kernels before 6.12 mount block devices only.
       if (errnoNameOf(error) === "ENOTBLK" && !this.#needsLoopDevice) {
-        await mountByLoopDevice(path, target);
+        await mountFile(layerOf(path, target));
         this.#needsLoopDevice = true;
         return;
       }
@@ -133,24 +133,12 @@ function lastOfEach(paths: readonly string[]): readonly string[] {
   return [...new Set(paths.toReversed())].toReversed();
 }
 
-function mountErofs(source: string, target: string): void {
-  mount({ source, target, type: "erofs", flags: mountFlag.readOnly | mountFlag.noDev });
+function layerOf(path: string, target: string): FileMount {
+  return { path, type: "erofs", target, readOnly: true };
 }
 
-/** Mounts a layer through a loop device, which the kernel lets go of with the mount. */
-export async function mountByLoopDevice(path: string, target: string): Promise<void> {
-  const attached = await run(["losetup", "--find", "--show", "--read-only", path]);
-  const device = attached.stdout.trim();
-  if (attached.code !== 0 || device === "")
-    throw new HullError("internal", {
-      what: `no loop device for layer ${path}: ${attached.stderr.trim()}`,
-    });
-  try {
-    mountErofs(device, target);
-  } finally {
-    // While it is mounted this only marks it to be cleared.
-    await run(["losetup", "--detach", device]);
-  }
+function mountErofs(source: string, target: string): void {
+  mount({ source, target, type: "erofs", flags: mountFlag.readOnly | mountFlag.noDev });
 }
 
 function explainMountError(error: unknown, path: string): unknown {

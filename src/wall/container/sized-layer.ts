@@ -28,7 +28,7 @@ export async function openLayerDirectory(spec: SandboxSpec): Promise<LayerDirect
   mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 });
   const path = mkdtempSync(join(runtimeDirectory, "layer-"));
   try {
-    await mountFile(file, "ext4", path);
+    await mountFile({ path: file, type: "ext4", target: path });
   } catch (error) {
     rmdirSync(path);
     throw error;
