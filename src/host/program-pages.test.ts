@@ -19,7 +19,8 @@ Anonymous:             0 kB
 00700000-00800000 r-xp 00000000 fe:00 13 /usr/lib/other.so
 Private_Dirty:         0 kB
 00800000-00900000 r--p 00000000 fe:00 12 /usr/bin/program
-Private_Dirty:         0 kB
+Private_Dirty:       640 kB
+Anonymous:             0 kB
 VmFlags: rd mr mw me
 `;
 

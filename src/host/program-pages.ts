@@ -21,7 +21,8 @@ export function releaseProgramPages(): void {
 
 /**
  * The mappings of `path` in the text of an smaps file that hold nothing but the file's own bytes. A page that
- * was written to (relocations) counts as anonymous or dirty, and would be lost.
+ * was written to (relocations) counts as anonymous, and would be lost. What is only dirty is the file's own, of a program
+ * that was installed a moment ago and is not on the disk yet: the page cache keeps it.
  */
 export function cleanMappings(smaps: string, path: string): Mapping[] {
   const clean: Mapping[] = [];
@@ -38,7 +39,7 @@ export function cleanMappings(smaps: string, path: string): Mapping[] {
       const isOurs = file === path && !mode.includes("w");
       current = { start: Number.parseInt(start, 16), end: Number.parseInt(end, 16), isOurs };
       dirty = false;
-    } else if (/^(?:Anonymous|Private_Dirty|Shared_Dirty|Locked): +[1-9]/.test(line)) dirty = true;
+    } else if (/^(?:Anonymous|Locked): +[1-9]/.test(line)) dirty = true;
   }
   finish();
   return clean;
