@@ -7,9 +7,9 @@
 
 // The end of the first phase: everything that a workload needs and no image decides.
 int workload_prepare(void);
-// The second phase: what a set-up request says about the image.
-// Ahead of the set-up: makes the root of an image, for a workload that is new.
+// Ahead of the second phase: makes the root of an image, for a workload that is new.
 int workload_prepare_root(struct reader *fields, struct failure *failure);
+// The second phase: what a set-up request says about the image.
 int workload_set_up(struct reader *fields, struct failure *failure);
 bool workload_ready(void);
 // Has the first process go on as the workload's main one; returns its number, or -1.

@@ -33,10 +33,7 @@ export function unsplice(index: number): Message {
     subject: `ingress of interface ${index}`,
     type: type.deleteQueue,
     flags: 0,
-    body: Buffer.concat([
-      controlHeader(index, ingressHandle, ingressParent, 0),
-      attribute(control.kind, zeroTerminated("ingress")),
-    ]),
+    body: filterQueue(index, "ingress"),
     tolerate: ["ENOENT", "EINVAL"],
   };
 }
@@ -52,10 +49,7 @@ export function detour(
       subject: `filters of interface ${index}`,
       type: type.newQueue,
       flags: messageFlag.create | messageFlag.exclusive,
-      body: Buffer.concat([
-        controlHeader(index, ingressHandle, ingressParent, 0),
-        attribute(control.kind, zeroTerminated("clsact")),
-      ]),
+      body: filterQueue(index, "clsact"),
     },
     ...(received === undefined ? [] : [redirect(index, received, filterParent.received)]),
     ...(sent === undefined ? [] : [redirect(index, sent, filterParent.sent)]),
@@ -68,10 +62,7 @@ export function noDetour(index: number): Message {
     subject: `filters of interface ${index}`,
     type: type.deleteQueue,
     flags: 0,
-    body: Buffer.concat([
-      controlHeader(index, ingressHandle, ingressParent, 0),
-      attribute(control.kind, zeroTerminated("clsact")),
-    ]),
+    body: filterQueue(index, "clsact"),
     tolerate: ["ENOENT", "EINVAL"],
   };
 }
@@ -110,10 +101,7 @@ function ingress(index: number): Message {
     subject: `ingress of interface ${index}`,
     type: type.newQueue,
     flags: messageFlag.create | messageFlag.exclusive,
-    body: Buffer.concat([
-      controlHeader(index, ingressHandle, ingressParent, 0),
-      attribute(control.kind, zeroTerminated("ingress")),
-    ]),
+    body: filterQueue(index, "ingress"),
     tolerate: ["EEXIST"],
   };
 }
@@ -149,6 +137,14 @@ function redirect(from: number, to: number, parent: number): Message {
       ),
     ]),
   };
+}
+
+/** What filters of an interface's packets are at: of those that come in, or (clsact) of those that go out as well. */
+function filterQueue(index: number, kind: "ingress" | "clsact"): Buffer {
+  return Buffer.concat([
+    controlHeader(index, ingressHandle, ingressParent, 0),
+    attribute(control.kind, zeroTerminated(kind)),
+  ]);
 }
 
 /** struct tcmsg */
