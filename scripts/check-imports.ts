@@ -1,6 +1,7 @@
 /**
  * Checks the direction of imports: the table of what each folder may import, no cycles, and system calls and
- * processes only in src/host. Run by `npm test`; `ARCHITECTURE.md` explains the table.
+ * processes only in src/host; and that no schema loses members by their names. Run by `npm test`; `ARCHITECTURE.md`
+ * explains the table.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -60,6 +61,10 @@ for (const file of [...new Bun.Glob("src/**/*.ts").scanSync(root)].sort()) {
   const source = readFileSync(join(root, file), "utf8");
   imports.push(...importsOf(file, source));
   if (!file.startsWith("src/host/") && !isTest(file)) checkSystemUse(file, source);
+  if (/\bv\.(record|objectWithRest)\(/.test(source))
+    problems.push(
+      `${file} has a map of valibot's, which leaves out "constructor": use src/contract/dictionary.ts`,
+    );
 }
 for (const each of imports) checkDirection(each);
 for (const cycle of cyclesOf(imports)) problems.push(`import cycle: ${cycle.join(" > ")}`);

@@ -1,5 +1,6 @@
 /** Credentials for registries that come with requests. Source: Docker Engine API, "Authentication". */
 import * as v from "valibot";
+import { dictionary } from "../contract/dictionary.ts";
 import { HullError } from "../contract/errors.ts";
 import type { RegistryAuth } from "../image/image-store.ts";
 import { defaultRegistry, parseReference } from "../image/reference.ts";
@@ -31,7 +32,7 @@ export function isForHubAlone(address: string, name: string): boolean {
   return isHub && defaultRegistry() !== "docker.io" && parseReference(name).domain !== "docker.io";
 }
 
-const configSchema = v.record(v.string(), authSchema);
+const configSchema = dictionary(authSchema);
 
 /** Of the header X-Registry-Config: for every registry that the client knows, since a build may pull from several. */
 export function registryAuths(exchange: Exchange): (domain: string) => RegistryAuth | undefined {

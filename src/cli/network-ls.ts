@@ -1,4 +1,5 @@
 import type { NetworkResource } from "../contract/docker.ts";
+import { ownMember } from "../contract/own-member.ts";
 import { list, text, toggle } from "./parse/options.ts";
 import { filtersOf } from "./parse/values.ts";
 import { shortId } from "./print/human.ts";
@@ -46,6 +47,6 @@ function rowOf(network: NetworkResource, whole: boolean) {
     Labels: Object.entries(labels)
       .map(([name, value]) => `${name}=${value}`)
       .join(","),
-    Label: (name: unknown) => labels[String(name)] ?? "",
+    Label: (name: unknown) => ownMember(labels, String(name)) ?? "",
   };
 }

@@ -1,4 +1,5 @@
 import type { ContainerSummary, PortSummary } from "../contract/docker.ts";
+import { ownMember } from "../contract/own-member.ts";
 import { list, text, toggle } from "./parse/options.ts";
 import { filtersOf, integerOf } from "./parse/values.ts";
 import { decimalSize, ellipsis, humanDuration, shortId, timestamp } from "./print/human.ts";
@@ -81,7 +82,7 @@ function rowOf(container: ContainerSummary, whole: boolean, now: number): Scope 
     Networks: Object.keys(container.NetworkSettings?.Networks ?? {}).join(","),
   };
   // Methods of Docker's templates; JSON leaves them out.
-  return { ...row, Label: (name: unknown) => labels[String(name)] ?? "" };
+  return { ...row, Label: (name: unknown) => ownMember(labels, String(name)) ?? "" };
 }
 
 function imageOf(image: string, whole: boolean): string {

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import * as v from "valibot";
 import { defaults } from "../contract/defaults.ts";
+import { dictionary } from "../contract/dictionary.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
 import { parseSubnet } from "../network/address.ts";
 import { registriesSchema } from "./registries.ts";
@@ -101,11 +102,7 @@ export function loadConfig(options: DaemonOptions): Config {
   return { ...output, state, socket: output.socket ?? `${state}/hull.sock` };
 }
 
-const fileSchema = v.pipe(
-  v.unknown(),
-  v.check((value) => !Array.isArray(value), "it needs to be an object"),
-  v.record(v.string(), v.unknown()),
-);
+const fileSchema = dictionary(v.unknown());
 
 function readConfig(file: string, required: boolean): Record<string, unknown> {
   let text: string;

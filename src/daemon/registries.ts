@@ -2,6 +2,7 @@
 
 import { isAbsolute } from "node:path";
 import * as v from "valibot";
+import { dictionary } from "../contract/dictionary.ts";
 import { useDefaultRegistry } from "../image/reference.ts";
 import { takeProxies } from "../image/registry/proxy.ts";
 import { defaultRegistrySettings, type RegistrySettings } from "../image/registry/settings.ts";
@@ -26,7 +27,7 @@ export const registriesSchema = v.strictObject({
   /** Hosts and networks (`10.0.0.0/8`) whose certificates are not checked, and that may speak plain HTTP. */
   insecure: v.optional(v.array(network), []),
   /** By the host as it stands in image names: what is asked before it, in order. */
-  mirrors: v.optional(v.record(v.string(), v.array(url)), {}),
+  mirrors: v.optional(dictionary(v.array(url)), {}),
   /** Directories with a folder of certificates for each host. */
   certificates: v.optional(
     v.array(v.pipe(v.string(), v.check(isAbsolute, "it needs to be an absolute path"))),

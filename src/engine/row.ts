@@ -1,5 +1,6 @@
 /** Rows of the records, parsed: what another version or a bad disk wrote does not get past here. */
 import * as v from "valibot";
+import { dictionary } from "../contract/dictionary.ts";
 import { defaultNetworkRequest } from "../network/default-request.ts";
 import { networkRequestSchema } from "../network/records.ts";
 import { mountRequestSchema, workloadMountSchema } from "./mounts/mount-request.ts";
@@ -37,7 +38,7 @@ const requestSchema = v.object({
   workingDirectory: text,
   user: text,
   hostname: text,
-  labels: v.record(text, text),
+  labels: dictionary(text),
   exposedPorts: texts,
   terminal: v.boolean(),
   stdin: v.boolean(),
@@ -120,7 +121,7 @@ const planSchema = v.object({
   spec: specSchema,
   mounts: v.optional(v.array(workloadMountSchema), []),
   stopSignal: count,
-  labels: v.record(text, text),
+  labels: dictionary(text),
 });
 
 /** Members that JSON leaves out when they are undefined. */

@@ -1,5 +1,6 @@
 /** Image configs: from JSON that comes from outside, and made for images that start here. Source: OCI image-spec, config.md. */
 import * as v from "valibot";
+import { dictionary } from "../contract/dictionary.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
 import { isDigest } from "./content/content-store.ts";
 import type { Digest, ImageConfig } from "./image-store.ts";
@@ -10,7 +11,7 @@ const text = v.optional(v.nullable(v.string(), ""), "");
 const texts = v.optional(v.nullable(v.array(v.string()), []), []);
 /** Sets are objects with empty values. */
 const textSet = v.pipe(
-  v.optional(v.nullable(v.record(v.string(), v.unknown()), {}), {}),
+  v.optional(v.nullable(dictionary(v.unknown()), {}), {}),
   v.transform((set) => Object.keys(set)),
 );
 const digest = v.custom<Digest>(
@@ -25,7 +26,7 @@ const runSchema = v.object({
   Cmd: v.optional(v.nullable(v.union([v.array(v.string()), v.string()]), []), []),
   WorkingDir: text,
   User: text,
-  Labels: v.optional(v.nullable(v.record(v.string(), v.string()), {}), {}),
+  Labels: v.optional(v.nullable(dictionary(v.string()), {}), {}),
   ExposedPorts: textSet,
   Volumes: textSet,
   StopSignal: text,

@@ -1,5 +1,6 @@
 /** Manifests and indexes of images, Docker's and OCI's. Sources: OCI image-spec manifest.md, image-index.md; Docker image manifest v2 schema 2. */
 import * as v from "valibot";
+import { dictionary } from "../contract/dictionary.ts";
 import { HullError } from "../contract/errors.ts";
 import { parseJson } from "./config.ts";
 import { isDigest } from "./content/content-store.ts";
@@ -34,7 +35,7 @@ const descriptorSchema = v.object({
   mediaType: v.optional(v.string(), ""),
   digest,
   size,
-  annotations: v.optional(v.nullable(v.record(v.string(), v.string()), {}), {}),
+  annotations: v.optional(v.nullable(dictionary(v.string()), {}), {}),
   /** Where foreign layers are, which registries need not have. */
   urls: v.optional(v.nullable(v.array(v.string()), []), []),
   platform: v.optional(
@@ -51,7 +52,7 @@ const documentSchema = v.object({
   schemaVersion: v.number(),
   mediaType: v.optional(v.string(), ""),
   artifactType: v.optional(v.string(), ""),
-  annotations: v.optional(v.nullable(v.record(v.string(), v.string()), {}), {}),
+  annotations: v.optional(v.nullable(dictionary(v.string()), {}), {}),
   config: v.optional(descriptorSchema),
   layers: v.optional(v.array(descriptorSchema)),
   manifests: v.optional(v.array(descriptorSchema)),

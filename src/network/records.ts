@@ -4,6 +4,7 @@
  */
 import { Database } from "bun:sqlite";
 import * as v from "valibot";
+import { dictionary } from "../contract/dictionary.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
 import type { NetworkRecord, WorkloadRecord } from "./types.ts";
 
@@ -15,7 +16,7 @@ const migrations: readonly string[] = [
 
 const text = v.string();
 const texts = v.array(text);
-const members = v.record(text, text);
+const members = dictionary(text);
 const protocol = v.picklist(["tcp", "udp", "sctp"]);
 
 const networkSchema = v.object({
@@ -48,7 +49,7 @@ const endpointEntries = {
 
 export const networkRequestSchema = v.object({
   mode: text,
-  endpoints: v.record(text, v.object(endpointEntries)),
+  endpoints: dictionary(v.object(endpointEntries)),
   ports: v.array(
     v.object({ protocol, port: v.number(), hostAddress: text, hostFirst: v.number(), hostLast: v.number() }),
   ),

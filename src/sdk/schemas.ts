@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { dictionary } from "../contract/dictionary.ts";
 import type { BuildLine, BuildPruneReport } from "../contract/docker/build.ts";
 import type { ContainerPathStat, FilesystemChange } from "../contract/docker/files.ts";
 import type { ContainerPruneReport, ImagePruneReport } from "../contract/docker/prune.ts";
@@ -36,7 +37,7 @@ import type {
 import { ProtocolError } from "./api-error.ts";
 
 const strings = v.array(v.string());
-const labels = v.nullish(v.record(v.string(), v.string()));
+const labels = v.nullish(dictionary(v.string()));
 
 const template = v.looseObject({
   Id: v.string(),
@@ -155,13 +156,13 @@ const schemas = {
     id: v.optional(v.string()),
     error: v.optional(v.string()),
     errorDetail: v.optional(v.looseObject({ code: v.optional(v.number()) })),
-    aux: v.optional(v.record(v.string(), v.unknown())),
+    aux: v.optional(dictionary(v.unknown())),
   }),
   buildPrune: v.looseObject({ CachesDeleted: v.nullish(v.array(v.string())), SpaceReclaimed: v.number() }),
   event: v.looseObject({
     Type: v.string(),
     Action: v.string(),
-    Actor: v.looseObject({ ID: v.string(), Attributes: v.nullish(v.record(v.string(), v.string())) }),
+    Actor: v.looseObject({ ID: v.string(), Attributes: v.nullish(dictionary(v.string())) }),
     time: v.number(),
     timeNano: v.number(),
   }),

@@ -1,6 +1,7 @@
 /** The records of volumes: ROOT/volumes.db. A volume is recorded before its directory is made. */
 import { Database, SQLiteError } from "bun:sqlite";
 import * as v from "valibot";
+import { dictionary } from "../contract/dictionary.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
 
 export interface VolumeRecord {
@@ -21,7 +22,7 @@ const migrations: readonly string[] = [
    ) STRICT;`,
 ];
 
-const texts = v.record(v.string(), v.string());
+const texts = dictionary(v.string());
 const row = v.pipe(
   v.object({
     name: v.string(),

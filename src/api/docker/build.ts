@@ -1,5 +1,6 @@
 /** POST /build and POST /build/prune: what the docker command's classic builder sends. */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import type { BuildCacheItem, BuildPruneReport } from "../../contract/docker/build.ts";
 import { HullError } from "../../contract/errors.ts";
 import type { BuildRequest, ContextSource } from "../../engine/build/request.ts";
@@ -40,8 +41,8 @@ async function build(engine: Engine, exchange: Exchange): Promise<void> {
   await stream.run(() => engine.build(request, stream, exchange.gone));
 }
 
-const values = v.nullish(v.record(v.string(), v.nullable(v.string())), {});
-const labels = v.nullish(v.record(v.string(), v.string()), {});
+const values = v.nullish(dictionary(v.nullable(v.string())), {});
+const labels = v.nullish(dictionary(v.string()), {});
 const texts = v.nullish(v.array(v.string()), []);
 
 export function translateBuild(exchange: Exchange): BuildRequest {

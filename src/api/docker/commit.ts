@@ -1,5 +1,6 @@
 /** POST /commit: an image of a container. */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import type { CommitResponse } from "../../contract/docker/files.ts";
 import type { CommitRequest } from "../../engine/commit.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -9,20 +10,20 @@ import { refuseHealthcheck } from "./create-request.ts";
 import { isEmpty } from "./options.ts";
 
 const texts = v.nullish(v.array(v.string()));
-const keys = v.nullish(v.record(v.string(), v.unknown()));
+const keys = v.nullish(dictionary(v.unknown()));
 const body = v.looseObject({
   User: v.nullish(v.string()),
   Env: texts,
   Cmd: texts,
   Entrypoint: texts,
   WorkingDir: v.nullish(v.string()),
-  Labels: v.nullish(v.record(v.string(), v.string())),
+  Labels: v.nullish(dictionary(v.string())),
   ExposedPorts: keys,
   Volumes: keys,
   OnBuild: texts,
   Shell: texts,
   StopSignal: v.nullish(v.string()),
-  Healthcheck: v.nullish(v.record(v.string(), v.unknown()), {}),
+  Healthcheck: v.nullish(dictionary(v.unknown()), {}),
 });
 
 export function commitRoutes(engine: Engine): Route[] {

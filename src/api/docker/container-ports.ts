@@ -1,12 +1,13 @@
 /** POST /hull/v1/containers/{id}/ports: what is published, changed while the workload runs. */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Route } from "../server.ts";
 import { portRequests } from "./network-request.ts";
 
 const text = v.nullish(v.string(), "");
 const bindings = v.nullish(
-  v.record(v.string(), v.nullish(v.array(v.object({ HostIp: text, HostPort: text })), [])),
+  dictionary(v.nullish(v.array(v.object({ HostIp: text, HostPort: text })), [])),
   {},
 );
 const body = v.strictObject({ Add: bindings, Remove: bindings });

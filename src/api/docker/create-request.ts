@@ -1,6 +1,7 @@
 /** Docker's create request, checked and translated to the engine's. */
 import { cpus } from "node:os";
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import { HullError } from "../../contract/errors.ts";
 import { acceptedIsolations, type WallKind, wallOfIsolation } from "../../contract/isolation.ts";
 import { capabilitiesOf } from "../../engine/capabilities.ts";
@@ -23,7 +24,7 @@ const text = v.nullish(v.string(), "");
 const flag = v.nullish(v.boolean(), false);
 const count = v.nullish(v.pipe(v.number(), v.safeInteger()), 0);
 const texts = v.nullish(v.array(v.string()), []);
-const members = v.nullish(v.record(v.string(), v.unknown()), {});
+const members = v.nullish(dictionary(v.unknown()), {});
 /** A word or a list of words; null: not given. */
 const words = v.nullish(v.union([v.string(), v.array(v.string())]));
 export const consoleSize = v.nullish(
@@ -51,8 +52,8 @@ const hostConfig = v.looseObject({
     Name: "",
     MaximumRetryCount: 0,
   }),
-  StorageOpt: v.nullish(v.record(v.string(), v.string()), {}),
-  Tmpfs: v.nullish(v.record(v.string(), v.string()), {}),
+  StorageOpt: v.nullish(dictionary(v.string()), {}),
+  Tmpfs: v.nullish(dictionary(v.string()), {}),
   VolumeDriver: text,
   VolumesFrom: texts,
 });
@@ -72,7 +73,7 @@ export const createBody = v.looseObject({
   HostConfig: v.nullish(hostConfig),
   Hostname: text,
   Image: text,
-  Labels: v.nullish(v.record(v.string(), v.string()), {}),
+  Labels: v.nullish(dictionary(v.string()), {}),
   MacAddress: text,
   NetworkDisabled: flag,
   NetworkingConfig: v.nullish(v.looseObject({ EndpointsConfig: members })),

@@ -1,5 +1,6 @@
 /** Docker's `filters` parameter: a map of names to values that are to be matched; an unknown name is refused. */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import { HullError } from "../../contract/errors.ts";
 import { type Exchange, parseWith } from "../exchange.ts";
 import { patternMatcher } from "./pattern.ts";
@@ -7,7 +8,7 @@ import { patternMatcher } from "./pattern.ts";
 export type Filters = ReadonlyMap<string, readonly string[]>;
 
 /** Values as a list, or in the older spelling as a map to true. */
-const schema = v.record(v.string(), v.union([v.array(v.string()), v.record(v.string(), v.boolean())]));
+const schema = dictionary(v.union([v.array(v.string()), dictionary(v.boolean())]));
 
 export function parseFilters(exchange: Exchange, known: readonly string[]): Filters {
   const filters = new Map<string, readonly string[]>();

@@ -1,5 +1,6 @@
 /** Docker's five ways to ask for mounts, checked and translated to the engine's one. */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import { HullError } from "../../contract/errors.ts";
 import { type MountRequest, type Propagation, propagations } from "../../engine/mounts/mount-request.ts";
 import { anonymousVolume, mountTarget, plainVolume } from "../../engine/mounts/resolve-mounts.ts";
@@ -10,7 +11,7 @@ const flag = v.nullish(v.boolean(), false);
 const count = v.nullish(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0);
 /** Permissions, and the three bits above them. */
 const mode = v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0o7777)), 0);
-const texts = v.nullish(v.record(v.string(), v.string()), {});
+const texts = v.nullish(dictionary(v.string()), {});
 
 export const mountBody = v.looseObject({
   Type: text,

@@ -1,6 +1,9 @@
 /** The network parts of Docker's create request, checked and translated to the network room's. */
+
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import { HullError } from "../../contract/errors.ts";
+import { ownMember } from "../../contract/own-member.ts";
 import { formatAddress, parseAddress } from "../../network/address.ts";
 import { protocolOf } from "../../network/ports.ts";
 import type { EndpointRequest, NetworkRequest, PortRequest } from "../../network/types.ts";
@@ -9,7 +12,7 @@ import { translatePolicy } from "./policy-request.ts";
 
 const text = v.nullish(v.string(), "");
 const texts = v.nullish(v.array(v.string()), []);
-const members = v.nullish(v.record(v.string(), v.string()), {});
+const members = v.nullish(dictionary(v.string()), {});
 const count = v.nullish(v.pipe(v.number(), v.safeInteger()), 0);
 
 const portBinding = v.object({ HostIp: text, HostPort: text });
@@ -23,7 +26,7 @@ export const networkEntries = {
   ExtraHosts: texts,
   Links: texts,
   NetworkMode: text,
-  PortBindings: v.nullish(v.record(v.string(), v.nullish(v.array(portBinding))), {}),
+  PortBindings: v.nullish(dictionary(v.nullish(v.array(portBinding))), {}),
   PublishAllPorts: v.nullish(v.boolean(), false),
 };
 
@@ -84,7 +87,7 @@ function withMac(
   mode: string,
   mac: string,
 ): Record<string, EndpointRequest> {
-  const first = endpoints[mode] ?? translateEndpoint({});
+  const first = ownMember(endpoints, mode) ?? translateEndpoint({});
   return { ...endpoints, [mode]: { ...first, mac: first.mac ?? mac } };
 }
 

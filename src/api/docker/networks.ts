@@ -1,5 +1,6 @@
 /** /networks: list, inspect, create, connect, disconnect, remove, prune. */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import type { NetworkCreateResponse, NetworkPruneReport } from "../../contract/docker.ts";
 import { HullError, isHullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -21,7 +22,7 @@ import { parseInstant } from "./times.ts";
 
 const text = v.nullish(v.string(), "");
 const flag = v.nullish(v.boolean(), false);
-const members = v.nullish(v.record(v.string(), v.string()), {});
+const members = v.nullish(dictionary(v.string()), {});
 
 const createBody = v.looseObject({
   Name: text,
@@ -50,7 +51,7 @@ const createBody = v.looseObject({
 
 const connectBody = v.looseObject({
   Container: text,
-  EndpointConfig: v.nullish(v.record(v.string(), v.unknown())),
+  EndpointConfig: v.nullish(dictionary(v.unknown())),
 });
 const disconnectBody = v.looseObject({ Container: text, Force: flag });
 

@@ -1,5 +1,7 @@
 /** What GET /info says of registries. */
+
 import type { SystemInfo } from "../../contract/docker.ts";
+import { ownMember } from "../../contract/own-member.ts";
 import { defaultRegistry } from "../../image/reference.ts";
 import type { RegistrySettings } from "../../image/registry/settings.ts";
 
@@ -24,7 +26,7 @@ export function registryInfo(settings: RegistrySettings): RegistryInfo {
           name,
           {
             Name: name,
-            Mirrors: (mirrors[name] ?? []).map(withoutUser),
+            Mirrors: (ownMember(mirrors, name) ?? []).map(withoutUser),
             Secure: !hosts.includes(name),
             Official: name === "docker.io",
           },

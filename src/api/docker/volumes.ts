@@ -1,5 +1,6 @@
 /** /volumes: what outlives workloads. */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import type { VolumePruneResponse, VolumeView, VolumeWithUsage } from "../../contract/docker.ts";
 import { rfc3339 } from "../../engine/clock.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -9,7 +10,7 @@ import type { Route } from "../server.ts";
 import { parseFilters, passes, passesAllLabels, passesLabels, passesPatterns } from "./filters.ts";
 import { refuseOthers } from "./options.ts";
 
-const texts = v.nullish(v.record(v.string(), v.string()), {});
+const texts = v.nullish(dictionary(v.string()), {});
 const createBody = v.looseObject({
   Name: v.nullish(v.string(), ""),
   Driver: v.nullish(v.string(), ""),

@@ -8,6 +8,7 @@ import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import { messageOf } from "../../contract/errors.ts";
 
 const entrySchema = v.looseObject({
@@ -20,9 +21,9 @@ const entrySchema = v.looseObject({
 export type ConfigEntry = v.InferOutput<typeof entrySchema>;
 
 const configSchema = v.looseObject({
-  auths: v.nullish(v.record(v.string(), v.looseObject({})), {}),
+  auths: v.nullish(dictionary(v.looseObject({})), {}),
   credsStore: v.nullish(v.string(), ""),
-  credHelpers: v.nullish(v.record(v.string(), v.string()), {}),
+  credHelpers: v.nullish(dictionary(v.string()), {}),
 });
 export type DockerConfig = v.InferOutput<typeof configSchema>;
 
@@ -80,7 +81,7 @@ async function readRaw(path: string): Promise<Record<string, unknown>> {
   // Checked first, so that a file that is no configuration is never written over.
   await readConfig(path);
   const text = await readFile(path, "utf8").catch(() => "");
-  return text.trim() === "" ? {} : v.parse(v.record(v.string(), v.unknown()), JSON.parse(text));
+  return text.trim() === "" ? {} : v.parse(dictionary(v.unknown()), JSON.parse(text));
 }
 
 /** All or nothing, and for its owner's eyes. A link stays a link. */

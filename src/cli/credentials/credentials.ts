@@ -1,5 +1,7 @@
 /** Credentials for registries: where docker keeps them, they are looked for and kept. */
+
 import type { RegistryAuthHeader } from "../../contract/docker.ts";
+import { ownMember } from "../../contract/own-member.ts";
 import { configPath, type DockerConfig, entryOf, hostOf, readConfig, writeEntry } from "./config-file.ts";
 import { CredentialHelper, tokenUser } from "./helper.ts";
 
@@ -124,7 +126,7 @@ export class Credentials {
 
 /** The helper that keeps an address's credentials; undefined: the file does. */
 function helperFor(config: DockerConfig, address: string): string | undefined {
-  const own = config.credHelpers[address] ?? config.credHelpers[hostOf(address)] ?? "";
+  const own = ownMember(config.credHelpers, address) ?? ownMember(config.credHelpers, hostOf(address)) ?? "";
   const helper = own === "" ? config.credsStore : own;
   return helper === "" ? undefined : helper;
 }

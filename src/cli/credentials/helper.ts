@@ -3,12 +3,13 @@
  * standard input, JSON on standard output. Source: docker/docker-credential-helpers, README.
  */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 
 /** In place of a user's name: the secret is an identity token. */
 export const tokenUser = "<token>";
 
 const secretSchema = v.looseObject({ Username: v.string(), Secret: v.string() });
-const listSchema = v.record(v.string(), v.string());
+const listSchema = dictionary(v.string());
 
 export interface Secret {
   readonly username: string;

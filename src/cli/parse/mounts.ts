@@ -58,7 +58,7 @@ function mountOf(spec: string): MountView {
   const bind: Record<string, unknown> = {};
   const volume: Record<string, unknown> = {};
   const driver: { Name?: string; Options?: Record<string, string> } = {};
-  const labels: Record<string, string> = {};
+  let labels: Readonly<Record<string, string>> = {};
   const tmpfs: Record<string, unknown> = {};
   const mount: Record<string, unknown> = { Type: "volume" };
   const texts: Readonly<Record<string, (value: string) => void>> = {
@@ -69,7 +69,7 @@ function mountOf(spec: string): MountView {
     "bind-propagation": (value) => (bind.Propagation = value),
     "volume-driver": (value) => (driver.Name = value),
     "volume-subpath": (value) => (volume.Subpath = value),
-    "volume-label": (value) => Object.assign(labels, pair(spec, value)),
+    "volume-label": (value) => (labels = { ...labels, ...pair(spec, value) }),
     "volume-opt": (value) => (driver.Options = { ...driver.Options, ...pair(spec, value) }),
     "tmpfs-size": (value) => (tmpfs.SizeBytes = bytesOf("--mount tmpfs-size", value)),
     "tmpfs-mode": (value) => (tmpfs.Mode = octal(spec, value)),

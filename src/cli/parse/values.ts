@@ -96,28 +96,25 @@ export function labelsOf(flags: readonly string[], files: readonly string[] = []
 
 /** `NAME=VALUE`; a name alone has an empty value. Later ones win. */
 export function pairsOf(flag: string, entries: readonly string[]): Record<string, string> {
-  const pairs: Record<string, string> = {};
-  for (const entry of entries) {
+  const pairs = entries.map((entry): [string, string] => {
     const equals = entry.indexOf("=");
     const name = equals < 0 ? entry : entry.slice(0, equals);
     if (name === "") throw invalid(flag, entry, "it has no name");
-    pairs[name] = equals < 0 ? "" : entry.slice(equals + 1);
-  }
-  return pairs;
+    return [name, equals < 0 ? "" : entry.slice(equals + 1)];
+  });
+  return Object.fromEntries(pairs);
 }
 
 /** `name=value`, collected by name. */
 export function filtersOf(flags: readonly string[]): Record<string, string[]> {
-  const filters: Record<string, string[]> = {};
+  const filters = new Map<string, string[]>();
   for (const entry of flags) {
     const equals = entry.indexOf("=");
     if (equals < 1) throw invalid("--filter", entry, "use name=value");
     const name = entry.slice(0, equals).trim().toLowerCase();
-    const values = filters[name] ?? [];
-    values.push(entry.slice(equals + 1).trim());
-    filters[name] = values;
+    filters.set(name, [...(filters.get(name) ?? []), entry.slice(equals + 1).trim()]);
   }
-  return filters;
+  return Object.fromEntries(filters);
 }
 
 function textOf(flag: string, path: string): string {

@@ -1,5 +1,6 @@
 /** Mounts as a client asks for them, and as a workload has them. Plain data: both are recorded. */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 
 export const mountTypes = ["bind", "volume", "tmpfs"] as const;
 export type MountType = (typeof mountTypes)[number];
@@ -28,8 +29,8 @@ export const mountRequestSchema = v.object({
   /** For a volume that is not there yet. */
   volume: v.object({
     driver: v.string(),
-    options: v.record(v.string(), v.string()),
-    labels: v.record(v.string(), v.string()),
+    options: dictionary(v.string()),
+    labels: dictionary(v.string()),
   }),
   /** A tmpfs's, as of mount(8). */
   options: v.array(v.string()),

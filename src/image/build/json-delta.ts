@@ -3,6 +3,7 @@
  * config has the whole history and all variables, so that whole ones would grow with the square of the steps.
  */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 
 type Members = { readonly [name: string]: Json };
 export type Json = null | boolean | number | string | readonly Json[] | Members;
@@ -16,14 +17,14 @@ export type Delta =
   | { readonly members: Readonly<Record<string, Delta>>; readonly without: readonly string[] };
 
 const json: v.GenericSchema<Json> = v.lazy(() =>
-  v.union([v.null(), v.boolean(), v.number(), v.string(), v.array(json), v.record(v.string(), json)]),
+  v.union([v.null(), v.boolean(), v.number(), v.string(), v.array(json), dictionary(json)]),
 );
 
 export const deltaSchema: v.GenericSchema<Delta> = v.lazy(() =>
   v.union([
     v.object({ is: json }),
     v.object({ at: v.number(), drop: v.number(), put: v.array(json) }),
-    v.object({ members: v.record(v.string(), deltaSchema), without: v.array(v.string()) }),
+    v.object({ members: dictionary(deltaSchema), without: v.array(v.string()) }),
   ]),
 );
 

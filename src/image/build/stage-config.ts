@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import { HullError } from "../../contract/errors.ts";
 import { parseConfig, parseJson } from "../config.ts";
 import type { Digest, ImageConfig } from "../image-store.ts";
@@ -46,7 +47,7 @@ const extraSchema = v.looseObject({
       }),
     ),
   ),
-  history: v.optional(v.nullable(v.array(v.record(v.string(), v.unknown())), []), []),
+  history: v.optional(v.nullable(v.array(dictionary(v.unknown())), []), []),
 });
 
 /** Told anew by every image, or left from a container of Docker's that nobody has. */

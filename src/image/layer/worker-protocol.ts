@@ -4,6 +4,7 @@
  * writes them to.
  */
 import * as v from "valibot";
+import { dictionary } from "../../contract/dictionary.ts";
 import { type ErrorCode, errorTable, HullError, messageOf } from "../../contract/errors.ts";
 import type { Conversion } from "./convert.ts";
 
@@ -36,7 +37,7 @@ export const answerSchema = v.union([
     }),
   }),
   v.object({
-    failed: v.object({ code: v.string(), details: v.record(v.string(), v.union([v.string(), v.number()])) }),
+    failed: v.object({ code: v.string(), details: dictionary(v.union([v.string(), v.number()])) }),
   }),
 ]);
 
