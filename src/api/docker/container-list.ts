@@ -96,7 +96,7 @@ async function matcherOf(engine: Engine, filters: Filters): Promise<(workload: W
   const createdAt = (word: string): number => engine.find(word).record.createdAt;
   const before = (filters.get("before") ?? []).map(createdAt);
   const since = (filters.get("since") ?? []).map(createdAt);
-  const named = passesPatterns(filters, "name");
+  const named = await passesPatterns(filters, "name");
   return ({ record }) =>
     passes(filters, "id", (id) => record.id.startsWith(id)) &&
     // Docker matches the name with and without its slash.

@@ -33,9 +33,9 @@ export function passes(filters: Filters, name: string, matches: (value: string) 
 }
 
 /** As `passes`, of a filter whose values are regular expressions that are found somewhere in a name. */
-export function passesPatterns(filters: Filters, filter: string): (name: string) => boolean {
+export async function passesPatterns(filters: Filters, filter: string): Promise<(name: string) => boolean> {
   const values = filters.get(filter) ?? [];
-  const matchers = values.map((pattern) => patternMatcher(filter, pattern));
+  const matchers = await Promise.all(values.map((pattern) => patternMatcher(filter, pattern)));
   return (name) => matchers.length === 0 || matchers.some((matches) => matches(name));
 }
 

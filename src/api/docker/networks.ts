@@ -63,7 +63,7 @@ export function networkRoutes(engine: Engine): Route[] {
     {
       method: "GET",
       path: "/networks",
-      handle: (exchange) => exchange.sendJson(200, filtered(engine, exchange).map(view)),
+      handle: async (exchange) => exchange.sendJson(200, (await filtered(engine, exchange)).map(view)),
     },
     {
       method: "GET",
@@ -147,9 +147,9 @@ function refuse(body: v.InferOutput<typeof createBody>): void {
       });
 }
 
-function filtered(engine: Engine, exchange: Exchange): NetworkRecord[] {
+async function filtered(engine: Engine, exchange: Exchange): Promise<NetworkRecord[]> {
   const filters = parseFilters(exchange, ["dangling", "driver", "id", "label", "name", "scope", "type"]);
-  const named = passesPatterns(filters, "name");
+  const named = await passesPatterns(filters, "name");
   return engine.networks
     .list()
     .filter((network) => named(network.name) && passesAll(engine, network, filters));

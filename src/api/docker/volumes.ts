@@ -61,9 +61,9 @@ export async function volumeWithUsage(engine: Engine, volume: Volume): Promise<V
   return { ...volumeView(volume), UsageData };
 }
 
-function list(engine: Engine, exchange: Exchange): void {
+async function list(engine: Engine, exchange: Exchange): Promise<void> {
   const filters = parseFilters(exchange, ["dangling", "driver", "label", "name"]);
-  const named = passesPatterns(filters, "name");
+  const named = await passesPatterns(filters, "name");
   const volumes = engine.volumes.list().filter((volume) => {
     const unused = engine.volumes.usersOf(volume.name).length === 0;
     return (
