@@ -6,6 +6,8 @@ import { errnoNameOf } from "./system-error.ts";
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** A descriptor that the program reads as its standard input; none unless told otherwise. */
+  readonly stdin?: number;
   /** Bytes of standard output and of standard error kept; the rest is read and dropped. */
   readonly outputLimit?: number;
   /** Ends the program, and all that it started, when it aborts. */
@@ -31,7 +33,7 @@ export const plainEnvironment: Readonly<Record<string, string>> = {
 };
 
 /**
- * Runs a program to its end without input. Throws `hostMissing` when it is not installed, and the signal's reason
+ * Runs a program to its end. Throws `hostMissing` when it is not installed, and the signal's reason
  * when that aborts; nothing of the program runs any more then.
  */
 export async function run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
@@ -40,7 +42,7 @@ export async function run(command: readonly string[], options: RunOptions = {}):
   const child = start(command, {
     ...options,
     ownGroup: signal !== undefined,
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [options.stdin ?? "ignore", "pipe", "pipe"],
   });
   const end = (): void => killGroup(child.pid);
   signal?.addEventListener("abort", end, { once: true });
