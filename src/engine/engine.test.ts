@@ -1,8 +1,9 @@
 /** The life cycle on fakes: states, exits, attachments, restarts, waits, events. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { existsSync } from "node:fs";
 import type { Attachment } from "../wall/wall.ts";
 import type { EngineEvent } from "./events.ts";
+import type { MountRequest } from "./mounts/mount-request.ts";
 import { EngineBench, requestOf } from "./testing/engine-bench.ts";
 import type { Workload } from "./workload.ts";
 
@@ -61,6 +62,17 @@ describe("create", () => {
     await expect(bench.engine.create(requestOf("sleep", { wall: "vm" }))).rejects.toThrow("no QEMU");
     expect(bench.engine.list()).toHaveLength(1);
     expect(bench.images.leases).toBe(1);
+  });
+
+  test("looks its image up once, when there are binds too", async () => {
+    const resolve = spyOn(bench.images, "resolve");
+    const bind: MountRequest = {
+      ...{ type: "bind", source: bench.directory, target: "/data", options: [], way: "bind" },
+      ...{ readOnly: false, makeSource: false, propagation: "", noCopy: false, subpath: "" },
+      volume: { driver: "", options: {}, labels: {} },
+    };
+    await bench.engine.create(requestOf("sleep", { mounts: [bind] }));
+    expect(resolve).toHaveBeenCalledTimes(1);
   });
 
   test("undoes what was done when a step fails", async () => {

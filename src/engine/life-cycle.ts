@@ -33,6 +33,8 @@ export async function createWorkload(
       where: " here",
       why: unavailable,
     });
+  for (const mount of request.mounts) if (mount.type === "bind") await requireSource(mount);
+  // After all that waits: an image that was looked up before might be removed meanwhile.
   const image = from ?? (await context.images.resolve(request.image));
   if (image.artifactType !== undefined)
     throw new HullError("unsupported", {
@@ -40,10 +42,6 @@ export async function createWorkload(
       where: "",
       why: `it is no container image but an artifact of type ${image.artifactType}`,
     });
-  const binds = request.mounts.filter(({ type }) => type === "bind");
-  for (const bind of binds) await requireSource(bind);
-  // It may have been removed meanwhile.
-  if (binds.length > 0 && from === undefined) await context.images.resolve(request.image);
   checkLinks(context, request);
   const wanted = withJoined(context, request);
   for (let attempt = 0; ; attempt++) {
