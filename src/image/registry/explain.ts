@@ -1,5 +1,7 @@
 /** What a registry says of its errors. Source: OCI distribution-spec, "Error Codes". */
+
 import * as v from "valibot";
+import { printable } from "../../contract/printable.ts";
 import type { RegistryReply } from "./reply.ts";
 
 /** Bytes of an error's or a token's JSON. */
@@ -18,18 +20,12 @@ export async function explain(reply: RegistryReply): Promise<string> {
     const json: unknown = JSON.parse(text);
     const parsed = v.safeParse(errorsSchema, json);
     // Token servers have a form of their own.
-    if (!parsed.success) return printableWords(v.parse(detailsSchema, json).details) || fallback;
+    if (!parsed.success) return printable(v.parse(detailsSchema, json).details) || fallback;
     const words = parsed.output.errors
       .map(({ code, message }) => message || code)
       .filter((word) => word !== "");
-    return words.length > 0 ? printableWords(words.join("; ")) : fallback;
+    return words.length > 0 ? printable(words.join("; ")) : fallback;
   } catch {
     return fallback;
   }
-}
-
-/** Words of a stranger: on one line, without control characters, and not too many. */
-function printableWords(words: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out.
-  return words.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, " ").slice(0, 500);
 }

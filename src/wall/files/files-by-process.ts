@@ -1,5 +1,7 @@
 /** Files through a process for each operation, which runs where the workload's files are (guest/files). */
+
 import { type ErrorCode, HullError, messageOf } from "../../contract/errors.ts";
+import { printable } from "../../contract/printable.ts";
 import type { FileEntry, FilePart, Files, LayerEntry, LayerPart, WriteOptions, WritePart } from "../files.ts";
 import { endRecord, RecordError, RecordWriter } from "./fields.ts";
 import { filesFlags, filesOperations, filesResults } from "./protocol.ts";
@@ -161,12 +163,4 @@ export class FilesByProcess implements Files {
       why: why === "" ? `the program ended with ${code}` : why,
     });
   }
-}
-
-/** A stranger's words: not too many, on one line, without what a terminal would obey. */
-function printable(words: string): string {
-  return words
-    .slice(0, 512)
-    .replaceAll(/[\p{C}\p{Z}]+/gu, " ")
-    .trim();
 }

@@ -5,9 +5,10 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { messageOf } from "../../contract/errors.ts";
+import { printable } from "../../contract/printable.ts";
 import { AgentProcess, type OutputSink } from "./agent-process.ts";
 import { dial } from "./dial.ts";
-import { FieldReader, FieldWriter, ProtocolError, printable } from "./fields.ts";
+import { FieldReader, FieldWriter, ProtocolError } from "./fields.ts";
 import { encodeFrame, type Frame, FrameReader, preamble } from "./frames.ts";
 import { frame, frames, limits, phases, protocolVersion, results, type verbs } from "./protocol.ts";
 

@@ -5,14 +5,6 @@ export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }
 
-/** A stranger's words: not too many, on one line, without what a terminal would obey. */
-export function printable(words: string): string {
-  return words
-    .slice(0, 512)
-    .replaceAll(/[\p{C}\p{Z}]+/gu, " ")
-    .trim();
-}
-
 export class FieldReader {
   readonly #data: Buffer;
   #at = 0;

@@ -4,8 +4,8 @@
  */
 import * as v from "valibot";
 import { messageOf } from "../../contract/errors.ts";
+import { printable } from "../../contract/printable.ts";
 import { dial } from "./dial.ts";
-import { printable } from "./fields.ts";
 
 const lineLimit = 256 * 1024;
 
