@@ -104,16 +104,13 @@ export function guardRuleset(table: string, ports: readonly GuardedPort[]): stri
   ].join("");
 }
 
-// Most packets are asked one question. The frames of some link protocols miss the first hook.
+// Most packets are asked one question. The frames of link protocols miss this hook, and end here: bridges do not learn from
+// them (bridges.ts), and no packet in one is taken (rules.ts).
 const chains = `  chain prerouting {
     type filter hook prerouting priority dstnat; policy accept;
     ether type ip iifname . ether saddr . ip saddr @senders4 accept
     ether type ip6 meta l4proto != ipv6-icmp iifname . ether saddr . ip6 saddr @senders6 accept
     iifname @ports jump check
-  }
-  chain input {
-    type filter hook input priority filter; policy accept;
-    iifname @ports iifname . ether saddr != @hardware drop
   }
   chain check {
     iifname . ether saddr != @hardware drop

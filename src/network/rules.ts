@@ -13,8 +13,11 @@
  *   network's. Or a workload could pass for whoever the host asks something.
  * - From an internal network the host is reached at gateway addresses only.
  * - Resolvers answer workloads only.
+ * - What comes in frames of link protocols is from a bridge's port instead of the bridge, which rules about bridges would miss: no
+ *   packet is taken from there.
  *
- * Every packet goes through the filter chains: what is cheap to ask, and seldom true, is asked first there.
+ * Every packet goes through the filter chains. What belongs to a connection is through with the first rule of `forward`: its
+ * first packet was judged, and who sends the others is the guard's to know (guard.ts). The chains of nat see first packets only.
  */
 import type { BoundPort } from "./types.ts";
 
@@ -114,7 +117,7 @@ export function ruleset(facts: RuleFacts): string {
     ),
     askers("asking4", "ipv4_addr"),
     askers("asking6", "ipv6_addr"),
-    chains(facts.forwardingIsOurs),
+    chains(facts),
     "}",
     "",
   ].join("\n");
@@ -166,40 +169,44 @@ function elementsOf(redirects: readonly Redirect[]): Element[] {
   });
 }
 
-function chains(forwardingIsOurs: readonly (4 | 6)[]): string {
+// A port of every address and the same one of a certain address exclude each other (ports.ts): the usual ones are looked for first.
+function chains({ bridges, forwardingIsOurs }: RuleFacts): string {
+  const internal = bridges.some((bridge) => bridge.internal);
+  const questions = [...new Set(bridges.map(({ resolverPort }) => resolverPort ?? 53))].join(", ");
   return `  chain publish {
-    dnat ip to ip daddr . meta l4proto . th dport map @published4
     dnat ip to meta l4proto . th dport map @anywhere4
-    ip6 daddr != ::1 dnat ip6 to ip6 daddr . meta l4proto . th dport map @published6
+    dnat ip to ip daddr . meta l4proto . th dport map @published4
     ip6 daddr != ::1 dnat ip6 to meta l4proto . th dport map @anywhere6
+    ip6 daddr != ::1 dnat ip6 to ip6 daddr . meta l4proto . th dport map @published6
   }
-  chain resolve {
+  chain begun {
+    ip daddr 127.0.0.0/8 drop
+    ip saddr 127.0.0.0/8 drop
     meta l4proto { tcp, udp } th dport 53 redirect to ip daddr map @resolvers4
     meta l4proto { tcp, udp } th dport 53 redirect to ip6 daddr map @resolvers6
   }
-  chain raw {
-    type filter hook prerouting priority raw; policy accept;
-    ip daddr 127.0.0.0/8 iifname @bridges drop
-    ip saddr 127.0.0.0/8 iifname @bridges drop
-    iifname @bridges ip daddr @gateways4 udp dport 53 update @asking4 { ip saddr ${tooMany} } drop
-    iifname @bridges ip6 daddr @gateways6 udp dport 53 update @asking6 { ip6 saddr ${tooMany} } drop
-  }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
-    iifname @bridges jump resolve
+    iifname @bridges jump begun
     fib daddr type local jump publish
   }
   chain output {
     type nat hook output priority -100; policy accept;
     fib daddr type local jump publish
   }
+  chain outward {
+    ip saddr @masquerade4 masquerade
+    ip6 saddr @masquerade6 masquerade
+  }
+  chain inward {
+    ip saddr @subnets4 masquerade
+    ip6 saddr @subnets6 masquerade
+    ip saddr 127.0.0.0/8 masquerade
+  }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr @masquerade4 oifname != @bridges masquerade
-    ip6 saddr @masquerade6 oifname != @bridges masquerade
-    oifname @bridges ct status dnat ip saddr @subnets4 masquerade
-    oifname @bridges ct status dnat ip6 saddr @subnets6 masquerade
-    oifname @bridges ct status dnat ip saddr 127.0.0.0/8 masquerade
+    oifname != @bridges goto outward
+    ct status dnat goto inward
   }
   chain between {
     iifname . oifname @same accept
@@ -213,26 +220,41 @@ function chains(forwardingIsOurs: readonly (4 | 6)[]): string {
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname @bridges oifname != @bridges jump leaving
     ct state established,related accept
+    iifname @bridges oifname != @bridges jump leaving
     iifname @bridges oifname @bridges jump between
     iifname @internal drop
     oifname @bridges ct status dnat accept
     oifname @bridges drop
 ${forwardingIsOurs.map(keepStill).join("")}  }
+  chain asking {
+    ip daddr @gateways4 update @asking4 { ip saddr ${tooMany} } drop
+    ip6 daddr @gateways6 update @asking6 { ip6 saddr ${tooMany} } drop
+  }
+  chain loopback {
+    ct direction reply accept
+    drop
+  }
   chain arriving {
     ip saddr != @subnets4 drop
     ip6 saddr != @subnets6 ip6 saddr != { ::, fe80::/10 } drop
+${internal ? inside : ""}    ip daddr 127.0.0.0/8 jump loopback
+${questions === "" ? "" : `    udp dport { ${questions} } jump asking\n`}  }
+  chain strangers {
+    ip daddr @gateways4 drop
+    ip6 daddr @gateways6 drop
   }
   chain input {
     type filter hook input priority filter; policy accept;
-    iifname @bridges jump arriving
-    iifname @internal ip daddr != @gateways4 fib daddr type local drop
-    iifname @internal ip6 daddr != @gateways6 ip6 daddr != fe80::/10 fib daddr type local drop
-    iifname != @bridges iifname != "lo" meta l4proto { tcp, udp } ip daddr @gateways4 th dport 53 drop
-    iifname != @bridges iifname != "lo" meta l4proto { tcp, udp } ip6 daddr @gateways6 th dport 53 drop
+    iifname @bridges goto arriving
+    meta pkttype multicast iifname "hv*" drop
+    meta l4proto { tcp, udp } th dport 53 iifname != "lo" jump strangers
   }`;
 }
+
+const inside = `    iifname @internal ip daddr != @gateways4 fib daddr type local drop
+    iifname @internal ip6 daddr != @gateways6 ip6 daddr != fe80::/10 fib daddr type local drop
+`;
 
 /**
  * Packets between interfaces that are no Hull's, this daemon's or another's. Frames that another bridge passes from one

@@ -37,17 +37,23 @@ beforeAll(async () => {
 }, testTimeout);
 afterAll(async () => await daemon[Symbol.asyncDispose](), testTimeout);
 
-/** What the victim sees until it sees the last one: the marks of frames, by number. */
-async function seen(count: number, send: () => Promise<void>): Promise<number[]> {
+/** Everything that comes to the victim. */
+const atVictim = 's = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.bind(("eth0", 0))';
+/** What the host takes as meant for one of its programs. */
+const atHost = 's = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("", 9))';
+
+/** What the victim, or the host, sees until it sees the last one: the marks of frames, by number. */
+async function seen(count: number, send: () => Promise<void>, where = atVictim): Promise<number[]> {
   const script = `
 import socket, re
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.bind(("eth0", 0)); s.settimeout(60)
+${where}; s.settimeout(60)
 print("ready", flush=True)
 found = set()
 while ${count - 1} not in found:
     for n in re.findall(rb"HULL(\\d\\d)", s.recv(2048)): found.add(int(n))
 print(" ".join(map(str, sorted(found))))`;
-  const sniffer = Bun.spawn(["nsenter", "--net", "--target", String(victim.pid), "python3", "-c", script], {
+  const place = where === atVictim ? ["nsenter", "--net", "--target", String(victim.pid)] : [];
+  const sniffer = Bun.spawn([...place, "python3", "-c", script], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   let said = "";
@@ -117,6 +123,9 @@ function attempts(own: Station): { what: string; passes: boolean; of: (mark: Buf
   ];
 }
 
+/** The groups of link protocols: these frames end at the bridge. */
+const linkGroups = ["00", "02", "03", "0e"].map((last) => `01:80:c2:00:00:${last}`);
+
 const mark = (number: number): Buffer =>
   Buffer.from(`HULL${String(number).padStart(2, "0")}`.padEnd(32, "."));
 
@@ -143,9 +152,7 @@ for (const wall of walls)
         const name = `diverting-${wall}`;
         await runHostile(wall, name);
         const own = await inspect(name);
-        // The groups of link protocols: these frames end at the bridge.
-        const groups = ["00", "02", "03", "0e"].map((last) => `01:80:c2:00:00:${last}`);
-        const frames = groups.map((group) => frame(victim.mac, 0x88_cc, mark(0), group).toString("hex"));
+        const frames = linkGroups.map((group) => frame(victim.mac, 0x88_cc, mark(0), group).toString("hex"));
         await daemon.hullOk(["exec", "victim", "ping", "-c1", "-W5", gateway.address4]);
         const before = await portOf(victim.mac);
         await send(name, frames.join("\n"));
@@ -154,6 +161,24 @@ for (const wall of walls)
         // The same with its own hardware address shows that such frames come as far as the bridge.
         await send(name, frames.map((text) => text.replace(hex(victim.mac), hex(own.mac))).join("\n"));
         expect(await portOf(own.mac)).not.toBe(before);
+        await daemon.hullOk(["rm", "-f", name]);
+      },
+      testTimeout,
+    );
+
+    test(
+      "does not reach the host past the rules about its network, by frames of link protocols",
+      async () => {
+        const name = `roundabout-${wall}`;
+        await runHostile(wall, name);
+        const own = await inspect(name);
+        const toGroup = (group: string, index: number): string =>
+          `${hex(group)}${ip4(own.mac, own.address4, mark(index)).subarray(6).toString("hex")}`;
+        // The first one's frames are passed on as all others are; the rest come from the port instead of the bridge.
+        const lines = [...linkGroups.slice(1), "ff:ff:ff:ff:ff:ff"].map(toGroup);
+        expect(await seen(lines.length, () => send(name, lines.join("\n")), atHost)).toEqual([
+          lines.length - 1,
+        ]);
         await daemon.hullOk(["rm", "-f", name]);
       },
       testTimeout,
