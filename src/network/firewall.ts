@@ -14,7 +14,14 @@ import { NftElements, type SetChange, type SetPlace } from "../host/network/nft-
 import { NftGeneration } from "../host/network/nft-generation.ts";
 import { errnoNameOf } from "../host/system-error.ts";
 import type { Egress, Grant } from "./egress/egress.ts";
-import { egressRuleset, egressTable, type Restriction, setsOf } from "./egress/rules.ts";
+import {
+  egressChange,
+  egressRuleset,
+  egressTable,
+  type Granted,
+  type Restriction,
+  setsOf,
+} from "./egress/rules.ts";
 import { type GuardedPort, guardElements, guardRuleset, guardSets, keyText, noGuard } from "./guard.ts";
 import { noTable, type Redirect, type RuleFacts, redirectChange, ruleset } from "./rules.ts";
 
@@ -56,6 +63,8 @@ export class Firewall {
   /** Of the rule set after our last look at it. */
   #seen = -1;
   readonly #prints = new Map<Table, string>();
+  /** What the table of restrictions was last written for; undefined: as nobody knows, it is written as a whole. */
+  #restricted: readonly Restriction[] | undefined;
   #stands = false;
 
   constructor({ table, facts, egress, forgetFlows, log }: FirewallOptions) {
@@ -76,7 +85,7 @@ export class Firewall {
       () =>
         ruleset({ table: this.#table, ...this.#facts() }) +
         guardRuleset(this.#table, [...this.#guarded.values()]) +
-        this.#egressText(),
+        this.#egressText(undefined),
       ["main", "guard", "egress"],
     );
     this.#stands = true;
@@ -101,9 +110,9 @@ export class Firewall {
     await this.#changeElements(this.#guardChanges("delete", ports));
   }
 
-  /** Writes the rules about restricted workloads anew. */
+  /** Makes the rules about restricted workloads fit those that there are. */
   async restrict(): Promise<void> {
-    if (this.#stands) await this.#submit(() => this.#egressText(), ["egress"]);
+    if (this.#stands) await this.#submit(() => this.#egressText(this.#restricted), ["egress"]);
   }
 
   /** Lets restricted workloads reach these addresses, for their time. */
@@ -136,10 +145,10 @@ export class Firewall {
 
   /** Takes the tables away. */
   async remove(): Promise<void> {
-    const work = this.#submit(
-      () => noTable(this.#table) + noGuard(this.#table) + noTable(egressTable(this.#table)),
-      ["main", "guard", "egress"],
-    );
+    const work = this.#submit(() => {
+      this.#restricted = undefined;
+      return noTable(this.#table) + noGuard(this.#table) + noTable(egressTable(this.#table));
+    }, ["main", "guard", "egress"]);
     // At once: a network that comes up meanwhile has the table written after this.
     this.#stands = false;
     await work;
@@ -171,10 +180,14 @@ export class Firewall {
     this.#elements = undefined;
   }
 
-  #egressText(): string {
-    return egressRuleset(this.#table, this.#egress.restrictions, (restriction, set) =>
-      this.#egress.granted(restriction, set),
-    );
+  /** Scripts are carried out in the order they are made in, so the next one starts from what this one says. */
+  #egressText(before: readonly Restriction[] | undefined): string {
+    const now = this.#egress.restrictions;
+    const granted: Granted = (restriction, set) => this.#egress.granted(restriction, set);
+    this.#restricted = now;
+    return before === undefined
+      ? egressRuleset(this.#table, now, granted)
+      : egressChange(this.#table, before, now, granted);
   }
 
   #guardChanges(change: SetChange["do"], ports: readonly GuardedPort[]): SetChange[] {
@@ -234,10 +247,10 @@ export class Firewall {
       try {
         await this.#carryOut(batch.map(({ script }) => script()).join(""));
         for (const { done } of batch) done.resolve();
-      } catch (error) {
-        // One that nft refuses must not fail the others.
-        if (batch.length === 1) for (const { done } of batch) done.reject(error);
-        else await this.#oneByOne(batch);
+      } catch {
+        // One that nft refuses must not fail the others, nor one that is about a table as it is no more.
+        this.#restricted = undefined;
+        await this.#oneByOne(batch);
       }
     }
     await this.#remember([...touched]);
@@ -251,6 +264,7 @@ export class Firewall {
         await this.#carryOut(script());
         done.resolve();
       } catch (error) {
+        this.#restricted = undefined;
         done.reject(error);
       }
     }

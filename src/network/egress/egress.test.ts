@@ -153,3 +153,63 @@ test("the rules are what nft takes, and what was learned outlives the daemon in 
   expect(await listTable("inet", `${table}-egress`)).toBeUndefined();
   expect(egressRuleset(table, [], () => [])).not.toContain("chain");
 });
+
+test("a change leaves what the other workloads have, and comes to what the whole would", async () => {
+  const table = "hull-changetest";
+  const named = `${table}-egress`;
+  const egress = new Egress();
+  const facts = { bridges: [], redirects: [], forwardingIsOurs: [] };
+  const options = { table, facts: () => facts, forgetFlows: () => {}, log: silentLogger, egress };
+  const firewall = new Firewall(options);
+  const other: Restriction = {
+    ...restriction,
+    id: "cd".repeat(32),
+    sources: [{ bridge: "hull-other", address: "172.18.0.2" }],
+  };
+  const parts = async (): Promise<string[]> =>
+    ((await listTable("inet", named, true)) ?? "")
+      .split(/^\t(?=chain|set)/m)
+      .map((part) => part.replace(/[\s}]*$/, ""))
+      .toSorted();
+  /** The table as a change has it, and as it is when all of it is written anew. */
+  const bothWays = async (): Promise<[string[], string[]]> => {
+    await firewall.restrict();
+    const changed = await parts();
+    await firewall.establish();
+    return [changed, await parts()];
+  };
+  try {
+    egress.put(restriction);
+    await firewall.establish();
+    await firewall.permit(egress.learn(restriction.id, "one.example", answerWith([far], 300)) ?? []);
+    // What only the kernel knows shows that a set was left alone.
+    const [tcp4] = setsOf(restriction);
+    if (tcp4 === undefined) throw new Error("a set is missing");
+    await runNft(`add element inet ${named} ${tcp4.set} { 203.0.113.99 timeout 300s }\n`);
+    egress.put(other);
+    await firewall.restrict();
+    egress.put({ ...other, allowed: [parseAllowed("*.other.example"), parseAllowed("192.0.2.0/24")] });
+    await firewall.restrict();
+    const text = (await listTable("inet", named)) ?? "";
+    for (const part of ["203.0.113.99", '"hull-other" . 172.18.0.2 : jump w-cdcdcdcdcdcd', "192.0.2.0/24"])
+      expect(text).toContain(part);
+    const [changed, whole] = await bothWays();
+    expect(changed).toEqual(whole);
+    egress.delete(restriction.id);
+    const [without, wholeWithout] = await bothWays();
+    expect(without).toEqual(wholeWithout);
+    expect(without.join()).not.toContain("w-abababababab");
+    // A table that somebody took away is written as a whole.
+    egress.put(restriction);
+    await runNft(`delete table inet ${named}\n`);
+    const [again, wholeAgain] = await bothWays();
+    expect(again).toEqual(wholeAgain);
+    egress.delete(restriction.id);
+    egress.delete(other.id);
+    await firewall.restrict();
+    expect(await listTable("inet", named)).toBeUndefined();
+  } finally {
+    await firewall.remove();
+    firewall.close();
+  }
+});

@@ -1,6 +1,6 @@
 /**
  * The packet filter's rules about what restricted workloads may reach: a pure function to a script for nft, in a table
- * of its own (`inet TABLE-egress`), so that all of it can be written anew whenever a restricted workload comes or goes.
+ * of its own (`inet TABLE-egress`), of which only what belongs to a restricted workload that comes, goes or changes is written.
  *
  * - What is judged is what a workload begins by itself: answers to who reached it by a published port pass, and what
  *   stays on one network (neighbours) is not looked at. A neighbour's published port is the host's address.
@@ -41,10 +41,46 @@ export function egressTable(table: string): string {
   return `${table}-egress`;
 }
 
+/** The whole table anew, whatever was there. */
 export function egressRuleset(table: string, restrictions: readonly Restriction[], granted: Granted): string {
   const name = egressTable(table);
   const fresh = `table inet ${name}\ndelete table inet ${name}\n`;
   if (restrictions.length === 0) return fresh;
+  return fresh + tableText(name, restrictions, restrictions, granted);
+}
+
+/**
+ * Makes the table of what was restricted `before` that of what is `now`: rules and sets of workloads that are the same
+ * objects in both stay as they are.
+ */
+export function egressChange(
+  table: string,
+  before: readonly Restriction[],
+  now: readonly Restriction[],
+  granted: Granted,
+): string {
+  if (before.length === 0 || now.length === 0) return egressRuleset(table, now, granted);
+  const name = egressTable(table);
+  const [old, wanted] = [new Set(before), new Set(now)];
+  const removals = before
+    .filter((restriction) => !wanted.has(restriction))
+    .flatMap((restriction) => [
+      `flush chain inet ${name} ${chainOf(restriction.id)}\n`,
+      `delete chain inet ${name} ${chainOf(restriction.id)}\n`,
+      ...setsOf(restriction).map(({ set }) => `delete set inet ${name} ${set}\n`),
+    ]);
+  const emptied = ["judge", "forward", "input"].map((chain) => `flush chain inet ${name} ${chain}\n`);
+  const added = now.filter((restriction) => !old.has(restriction));
+  return [...emptied, ...removals, tableText(name, now, added, granted)].join("");
+}
+
+/** `written`: those whose own rules are to be in the text; all of them are led to. */
+function tableText(
+  name: string,
+  restrictions: readonly Restriction[],
+  written: readonly Restriction[],
+  granted: Granted,
+): string {
   const sources = restrictions.flatMap((restriction) =>
     restriction.sources.map((source) => ({ ...source, chain: chainOf(restriction.id) })),
   );
@@ -56,15 +92,15 @@ export function egressRuleset(table: string, restrictions: readonly Restriction[
       .join(", ");
   const jump = (expression: string, elements: string): string =>
     elements === "" ? "" : `    iifname . ${expression} vmap { ${elements} }\n`;
-  return `${fresh}table inet ${name} {
-${restrictions.map((restriction) => chainText(restriction, granted)).join("")}  chain judge {
+  const same = bridges.map((bridge) => `"${bridge}" . "${bridge}"`).join(", ");
+  return `table inet ${name} {
+${written.map((restriction) => chainText(restriction, granted)).join("")}  chain judge {
 ${jump("ip saddr", verdicts(false))}${jump("ip6 saddr", verdicts(true))}  }
   chain forward {
     type filter hook forward priority filter - 1; policy accept;
     ct state established,related accept
     ct status dnat jump judge
-    iifname . oifname { ${bridges.map((bridge) => `"${bridge}" . "${bridge}"`).join(", ")} } accept
-    jump judge
+${same === "" ? "" : `    iifname . oifname { ${same} } accept\n`}    jump judge
   }
   chain input {
     type filter hook input priority filter - 1; policy accept;
