@@ -66,10 +66,11 @@ export class Egress {
     const reaches = reachesOf(restriction, name);
     const sets = setsOf(restriction).filter(({ reach }) => reaches.has(reachText(reach)));
     const grants: Grant[] = [];
+    const own = ownAddresses();
     for (const { type, data, ttl, section } of recordsOf(answer) ?? []) {
       const six = type === recordType.aaaa && data.length === 16;
       if (section !== "answer" || !(six || (type === recordType.a && data.length === 4))) continue;
-      if (!mayBeGranted(data)) continue;
+      if (!mayBeGranted(data, own)) continue;
       if (this.#countOf(workload) >= mostGranted) return undefined;
       const timeout = Math.min(longest, Math.max(shortest, ttl)) * 1000;
       if (!this.#put(workload, name, data, timeout)) continue;
@@ -130,14 +131,21 @@ function reachesOf({ allowed }: Pick<Restriction, "allowed">, name: string): Set
   );
 }
 
-function mayBeGranted(data: Buffer): boolean {
+/** The host's, as they are in messages, in hexadecimal. */
+function ownAddresses(): Set<string> {
+  const texts = Object.values(networkInterfaces()).flatMap((interfaces) =>
+    (interfaces ?? []).map(({ address }) => address.replace(/%.*$/, "")),
+  );
+  return new Set(
+    texts.flatMap((text) => {
+      const parsed = parseAddress(text);
+      return parsed === undefined ? [] : [bytesOf(parsed).toString("hex")];
+    }),
+  );
+}
+
+/** `own`: the host's own addresses are allowed by address, or as host.docker.internal. */
+function mayBeGranted(data: Buffer, own: ReadonlySet<string>): boolean {
   const address = addressOfBytes(data);
-  if (neverGranted.some((subnet) => contains(subnet, address))) return false;
-  // The host's own addresses are allowed by address, or as host.docker.internal.
-  return !Object.values(networkInterfaces())
-    .flatMap((interfaces) => interfaces ?? [])
-    .some((own) => {
-      const parsed = parseAddress(own.address.replace(/%.*$/, ""));
-      return parsed !== undefined && bytesOf(parsed).equals(data);
-    });
+  return !neverGranted.some((subnet) => contains(subnet, address)) && !own.has(data.toString("hex"));
 }
