@@ -1,5 +1,5 @@
 /** Networks of a workload that exists, changed: at once if it runs, else for its next start. */
-import { HullError } from "../contract/errors.ts";
+import { HullError, messageOf } from "../contract/errors.ts";
 import { deleteLink } from "../host/network/links.ts";
 import { filesOf, interfacesOf, plugsOf, requireWorkload, targetOf } from "./attach.ts";
 import { bindings } from "./bindings.ts";
@@ -61,6 +61,7 @@ export async function connectWorkload(
     context.records.putWorkload(before);
     await context.firewall.unguard([planned.hostLink]);
     await restrict(context, before);
+    await movePortsBack(context, before);
     throw error;
   }
 }
@@ -120,10 +121,30 @@ async function movePorts(context: NetworkContext, record: WorkloadRecord): Promi
   if (held !== undefined) await firewall.change("delete", held.redirects);
   held?.[Symbol.dispose]();
   ports.delete(record.id);
-  const moved = holdPorts(wanted, target);
-  ports.set(record.id, moved);
-  records.putWorkload({ ...record, bound: moved.bound });
-  await firewall.change("add", moved.redirects);
+  try {
+    const moved = holdPorts(wanted, target);
+    ports.set(record.id, moved);
+    records.putWorkload({ ...record, bound: moved.bound });
+    await firewall.change("add", moved.redirects);
+  } catch (error) {
+    // None of them leads anywhere now, and none is to look as if it did.
+    ports.get(record.id)?.[Symbol.dispose]();
+    ports.delete(record.id);
+    records.putWorkload({ ...record, bound: [] });
+    throw error;
+  }
+}
+
+/** Ports lead to where they did before a change that failed; those that cannot be had again are told of. */
+async function movePortsBack(context: NetworkContext, before: WorkloadRecord): Promise<void> {
+  try {
+    await movePorts(context, before);
+  } catch (error) {
+    context.log.warn("a workload's ports are not published: they could not be taken again", {
+      id: before.id,
+      why: messageOf(error),
+    });
+  }
 }
 
 /** Those that lead somewhere keep their numbers; the others are tried for anew. */

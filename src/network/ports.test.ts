@@ -18,3 +18,15 @@ test("a port of SCTP is taken while a workload has it, though no socket holds it
   first[Symbol.dispose]();
   using _again = holdPorts([sctp("127.0.0.1", 700)], target);
 });
+
+test("several ports of one range have its free ones in order, and one too many is refused", () => {
+  const range = sctp("127.0.0.3", 710, 713);
+  using _taken = holdPorts([sctp("127.0.0.3", 711)], target);
+  const held = holdPorts([range, range, range], target);
+  expect(held.bound.map(({ hostPort }) => hostPort)).toEqual([710, 712, 713]);
+  held[Symbol.dispose]();
+  expect(() => holdPorts([range, range, range, range], target)).toThrow("710/sctp");
+  // Nothing of the refused ones is kept.
+  using again = holdPorts([range], target);
+  expect(again.bound.map(({ hostPort }) => hostPort)).toEqual([710]);
+});

@@ -63,8 +63,9 @@ let nextRandom = firstRandom;
 /** Takes all of the ports, or none. Throws `portInUse`. */
 export function holdPorts(requests: readonly PortRequest[], target: PortTarget): HeldPorts {
   const held: HeldPort[] = [];
+  const searched: Searched = new Map();
   try {
-    for (const request of requests) held.push(...holdPort(request, target));
+    for (const request of requests) held.push(...holdPort(request, target, searched));
     return new HeldPorts(held);
   } catch (error) {
     new HeldPorts(held)[Symbol.dispose]();
@@ -72,20 +73,31 @@ export function holdPorts(requests: readonly PortRequest[], target: PortTarget):
   }
 }
 
-function holdPort(request: PortRequest, target: PortTarget): HeldPort[] {
+/** Where the next one of several that may have a port of the same range begins to look: those before are taken. */
+type Searched = Map<string, number>;
+
+function holdPort(request: PortRequest, target: PortTarget, searched: Searched): HeldPort[] {
   const fixed = request.hostFirst !== 0;
   const [first, last] = fixed ? [request.hostFirst, request.hostLast] : [firstRandom, lastRandom];
+  const range = `${request.protocol} ${request.hostAddress} ${first}-${last}`;
+  const begin = fixed ? (searched.get(range) ?? first) : first;
   let failure: unknown;
-  for (let index = 0; index <= last - first; index += 1) {
-    const hostPort = fixed ? first + index : nextRandomPort();
+  for (let number = begin; number <= last; number += 1) {
+    const hostPort = fixed ? number : nextRandomPort();
     try {
-      return holdNumber(request, hostPort, target);
+      const held = holdNumber(request, hostPort, target);
+      if (fixed) searched.set(range, number + 1);
+      return held;
     } catch (error) {
       if (errnoNameOf(error) !== "EADDRINUSE") throw explain(error, request, hostPort);
       failure ??= error;
     }
   }
-  throw explain(failure, request, fixed ? first : 0);
+  throw explain(failure ?? exhausted(range), request, fixed ? first : 0);
+}
+
+function exhausted(range: string): Error {
+  return Object.assign(new Error(`ports ${range}`), { code: "EADDRINUSE" });
 }
 
 function nextRandomPort(): number {
@@ -169,7 +181,7 @@ function reserveAssociations(address: string, port: number): Disposable {
 
 function explain(error: unknown, request: PortRequest, port: number): unknown {
   const code = errnoNameOf(error);
-  if (code === undefined) return error;
+  if (code === undefined || error instanceof HullError) return error;
   if (code === "EADDRNOTAVAIL")
     return new HullError(
       "invalidParameter",

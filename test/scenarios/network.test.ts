@@ -186,6 +186,25 @@ for (const wall of walls) {
     );
 
     test(
+      "ports that cannot be led elsewhere when a network goes are not shown as published",
+      async () => {
+        const [six, four] = [name("with-six"), name("without-six")];
+        await daemon.hullOk(["network", "create", "--ipv6", six]);
+        await daemon.hullOk(["network", "create", four]);
+        const networks = ["--network", six, "--network", four];
+        await serve(wall, name("leaving"), ...networks, "-p", "18198:80", "-p", "[::]:18199:53/udp");
+        expect(await fromHost("127.0.0.1:18198")).toBe(name("leaving"));
+        const { stderr } = await daemon.hull(["network", "disconnect", six, name("leaving")]);
+        expect(stderr).toContain("no IPv6 address");
+        expect(await daemon.hullOk(["port", name("leaving")])).toBe("");
+        expect(await fromHost("127.0.0.1:18198")).toBeUndefined();
+        await daemon.hullOk(["rm", "-f", name("leaving")]);
+        await daemon.hullOk(["network", "rm", six, four]);
+      },
+      testTimeout,
+    );
+
+    test(
       "a workload without a network has a loopback interface only, and keeps its addresses over a restart",
       async () => {
         const none = [
