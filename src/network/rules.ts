@@ -215,17 +215,19 @@ function chains({ bridges, forwardingIsOurs }: RuleFacts): string {
     drop
   }
   chain leaving {
+    oifname @bridges goto between
     ip saddr != @subnets4 drop
     ip6 saddr != @subnets6 drop
+${internal ? "    iifname @internal drop\n" : ""}  }
+  chain entering {
+    ct status dnat accept
+    drop
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
     ct state established,related accept
-    iifname @bridges oifname != @bridges jump leaving
-    iifname @bridges oifname @bridges jump between
-    iifname @internal drop
-    oifname @bridges ct status dnat accept
-    oifname @bridges drop
+    iifname @bridges goto leaving
+    oifname @bridges goto entering
 ${forwardingIsOurs.map(keepStill).join("")}  }
   chain asking {
     ip daddr @gateways4 update @asking4 { ip saddr ${tooMany} } drop
