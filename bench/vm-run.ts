@@ -14,6 +14,7 @@ import { projectRoot, runProgram, startDaemon, type TestDaemon } from "../test/s
 import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { startDockerd, unpackDockerd } from "./dockerd.ts";
 import { memoryOfProcesses, raceCommands, reportBound } from "./measure.ts";
+import { newPlace } from "./network-places.ts";
 import { tinyTar } from "./tiny-tar.ts";
 
 // Packages come over the network, which is gone afterwards.
@@ -45,20 +46,23 @@ function machine(...flags: readonly string[]): string[] {
 }
 
 async function raceDocker(daemon: TestDaemon, runs: number): Promise<void> {
-  await using dockerd = await startDockerd();
+  // A network of its own, as machines and Hull's containers have one: each is started as its users start it.
+  await using host = await newPlace();
+  await using dockerd = await startDockerd(host.pid);
   await dockerd.docker(["import", "-", "tiny"], await tinyTar());
   const times = await raceCommands(
     [
       { name: "vm", command: () => daemon.command([...machine("--rm"), "true"]) },
       { name: "container", command: () => daemon.command(["run", "--rm", "hull/tiny", "true"]) },
+      { name: "docker", command: () => dockerd.command(["run", "--rm", "tiny", "true"]) },
       {
-        name: "docker",
+        name: "docker, no network",
         command: () => dockerd.command(["run", "--rm", "--network", "none", "tiny", "true"]),
       },
     ],
     runs,
   );
-  for (const [name, milliseconds] of times) console.log(`${name.padEnd(10)} ${milliseconds.toFixed(1)} ms`);
+  for (const [name, milliseconds] of times) console.log(`${name.padEnd(20)} ${milliseconds.toFixed(1)} ms`);
   const of = (name: string): number => times.get(name) ?? Number.NaN;
   kept.push(
     reportBound("a virtual machine against docker's container", of("vm") / of("docker"), { most: 0.5 }, "×"),

@@ -57,6 +57,8 @@ export class QemusPlace implements Disposable {
     kernel: "/no/kernel",
     initramfs: "/no/initramfs",
     discard: join(import.meta.dir, "../../.cache/guest/discard.so"),
+    freeze: "/no/freeze",
+    thaw: "/no/thaw",
   };
   readonly #runtime = new OciRuntime({ ...this.#programs, runtimeRoot: join(this.directory, "oci") });
   #count = 0;
@@ -115,6 +117,8 @@ export class QemusPlace implements Disposable {
         disk: this.memory,
       },
       openDevices: () => reopenMemoryFile(this.#devices),
+      openWorkingSet: () => undefined,
+      learn: () => undefined,
       [Symbol.dispose]: () => undefined,
     };
     const facts = { acceleration: "tcg", why: "", kvm: undefined } as const;

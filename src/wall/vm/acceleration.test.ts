@@ -27,7 +27,7 @@ function qemuThat(action: string): VmPrograms {
   const qemu = join(directory, "qemu");
   writeFileSync(qemu, `#!/bin/sh\necho started >> ${directory}/starts\n${action}\n`);
   chmodSync(qemu, 0o755);
-  return { qemu, runtime: "", conmon: "", kernel: "", initramfs: "", discard: "" };
+  return { qemu, runtime: "", conmon: "", kernel: "", initramfs: "", discard: "", freeze: "", thaw: "" };
 }
 
 function probe(limit = 5000): AccelerationProbe {

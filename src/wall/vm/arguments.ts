@@ -42,6 +42,8 @@ export interface TemplateStep {
   readonly memory: string;
   /** Places for layers; those that the image does not fill are empty disks. */
   readonly layerPlaces: number;
+  /** The copy goes on as the process that was saved with it. */
+  readonly isProcess?: boolean;
 }
 
 /** Slots 0 and 31 are the chipset's. */

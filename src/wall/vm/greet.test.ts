@@ -69,6 +69,8 @@ const template: TemplateLease = {
   size: { memoryBytes: 0, processors: 1, layerPlaces: 6 },
   image: { memory: -1, memoryBytes: 0, usedBytes: 0, devices: Buffer.of(), disk: -1 },
   openDevices: () => -1,
+  openWorkingSet: () => undefined,
+  learn: () => undefined,
   [Symbol.dispose]: () => undefined,
 };
 const running = { wait: () => new Promise<ExitStatus>(() => undefined) };

@@ -51,7 +51,10 @@ export async function greet(
   let restoring = template !== undefined;
   try {
     const timeout = template === undefined ? timeouts.boot : timeouts.restore;
-    if (template !== undefined) await loadState(layout, { timeout, signal, watch });
+    if (template !== undefined) {
+      const isProcess = template.image.process !== undefined;
+      await loadState(layout, { timeout, signal, watch, isProcess });
+    }
     const connection = await AgentConnection.open(layout.agentSocket, { timeout, signal });
     restoring = false;
     watch?.lap("agent");

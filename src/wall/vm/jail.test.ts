@@ -16,6 +16,7 @@ const facts: JailFacts = {
   kernel: "/lib/hull/guest/vmlinux",
   initramfs: "/lib/hull/guest/initramfs.cpio",
   discard: "/lib/hull/guest/discard.so",
+  thaw: "/lib/hull/guest/hull-thaw",
   programs: ["/usr/lib/x", "/usr/bin/qemu-system-x86_64"],
   canLimitSwap: true,
   disks: ["0.raw"],

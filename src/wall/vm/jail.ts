@@ -28,6 +28,7 @@ export interface JailFacts {
   readonly kernel: string;
   readonly initramfs: string;
   readonly discard: string;
+  readonly thaw: string;
   /** What the host has of QEMU: its program, the directories of its libraries and of its firmware. */
   readonly programs: readonly string[];
   readonly canLimitSwap: boolean;
@@ -76,7 +77,8 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
   const places = template?.layerPlaces ?? spec.layers.length;
   const limit = facts.memoryBytes + overheadBytes + places ** 2 * viewBytes + emptyBytes;
   // One that booted has its kernel among its devices, too.
-  const boots = template?.step !== "restore";
+  const boots = template === undefined ? true : template.step === "save";
+  const isProcess = template?.isProcess ?? false;
   const devices = devicesOf(facts);
   const shares = sharesOf(spec);
   const mapped = hasUserNamespace(spec);
@@ -87,25 +89,27 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
       user: mapped
         ? { uid: 0, gid: 0, additionalGids: [] }
         : { uid: facts.user, gid: facts.user, additionalGids: [] },
-      args: qemuArguments({
-        qemu: facts.qemu,
-        name: `hull-${spec.id.slice(0, 12)}`,
-        acceleration: facts.acceleration,
-        memoryBytes: facts.memoryBytes,
-        processors: facts.processors,
-        kernel: jailed.kernel,
-        initramfs: jailed.initramfs,
-        agentSocket: jailed.agentSocket,
-        monitorSocket: jailed.monitorSocket,
-        layers: spec.layers.map((_, index) => jailed.layer(index)),
-        disks: disks.map((name) => `${jailed.disks}/${name}`),
-        freshDisk: facts.freshDisk ?? false,
-        ...(facts.waits ? { waits: true } : {}),
-        ...(facts.savedMemory === undefined ? {} : { savedMemory: facts.savedMemory.path }),
-        share: jailed.share,
-        taps: facts.network?.taps ?? [],
-        ...(template === undefined ? {} : { template }),
-      }),
+      args: isProcess
+        ? [jailed.thaw]
+        : qemuArguments({
+            qemu: facts.qemu,
+            name: `hull-${spec.id.slice(0, 12)}`,
+            acceleration: facts.acceleration,
+            memoryBytes: facts.memoryBytes,
+            processors: facts.processors,
+            kernel: jailed.kernel,
+            initramfs: jailed.initramfs,
+            agentSocket: jailed.agentSocket,
+            monitorSocket: jailed.monitorSocket,
+            layers: spec.layers.map((_, index) => jailed.layer(index)),
+            disks: disks.map((name) => `${jailed.disks}/${name}`),
+            freshDisk: facts.freshDisk ?? false,
+            ...(facts.waits ? { waits: true } : {}),
+            ...(facts.savedMemory === undefined ? {} : { savedMemory: facts.savedMemory.path }),
+            share: jailed.share,
+            taps: facts.network?.taps ?? [],
+            ...(template === undefined ? {} : { template }),
+          }),
       // For a machine whose memory is a file that is everybody's, and that many others are alike (guest/jail).
       env: boots ? [] : [`LD_PRELOAD=${jailed.discard}`, heapOfHugePages],
       cwd: "/",
@@ -141,6 +145,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
             bind(facts.initramfs, jailed.initramfs, "noexec", "ro"),
           ]
         : [bind(facts.discard, jailed.discard, "ro")]),
+      ...(isProcess ? [bind(facts.thaw, jailed.thaw, "ro")] : []),
       ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "noexec", "ro")),
       ...(facts.waits ? [bind(facts.layout.layers, jailed.layers, "noexec", "ro")] : []),
       bind(facts.layout.disks, jailed.disks, "noexec", "rw"),

@@ -57,6 +57,9 @@ export function layoutOf(spec: Pick<SandboxSpec, "runtimeDirectory" | "directory
   return layout;
 }
 
+/** Name of the memory files that guests' memories are. */
+export const memoryFileName = "template";
+
 /** The same in the jail. The descriptors are those that `createJail` hands on. */
 export const jailed = {
   kernel: "/boot/vmlinux",
@@ -65,6 +68,8 @@ export const jailed = {
   agentSocket: "fd=3",
   monitorSocket: "fd=4",
   memory: "/proc/self/fd/5",
+  /** Number of the memory's descriptor; the next one is the state's. */
+  memoryDescriptor: 5,
   /** For migrate-incoming. */
   devices: "fd:6",
   stateSocket: "/vm/state",
@@ -73,6 +78,7 @@ export const jailed = {
   layer: (index: number): string => `/layers/${index}`,
   disks: "/disks",
   discard: "/discard.so",
+  thaw: "/hull-thaw",
   /** Volumes and binds are mounted below it, as `0`, `1`… */
   share: "/share",
 } as const;

@@ -63,6 +63,7 @@ export async function configOf(
     kernel: programs.kernel,
     initramfs: programs.initramfs,
     discard: programs.discard,
+    thaw: programs.thaw,
     programs: await placesOfProgram(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
     ...jailNetwork(spec.network),
@@ -96,7 +97,8 @@ function originOf({
   const emptyBytes = memoryBytes - image.usedBytes;
   const layerPlaces = placesOf({ template, saved });
   if (layerPlaces === null) return { savedMemory: { path: jailed.memory, emptyBytes } };
-  return { template: { step: "restore", memory: jailed.memory, layerPlaces, emptyBytes } };
+  const isProcess = template?.image.process !== undefined;
+  return { template: { step: "restore", memory: jailed.memory, layerPlaces, emptyBytes, isProcess } };
 }
 
 interface Origin {

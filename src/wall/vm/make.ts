@@ -55,7 +55,11 @@ export async function makeMachine(
   container = await makeJail(parts, { disks, freshDisk }, options);
   watch.lap("jail");
   await container.start();
-  sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
+  const started = (): void => {
+    const pid = container?.pid();
+    if (pid !== undefined) template?.learn(pid);
+  };
+  sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver, started });
   const connection =
     saved === undefined
       ? greet(spec, layout, container, { watch, template, freshDisk })
@@ -90,10 +94,11 @@ export async function makeJail(
   const config = await configOf(wired, disks, freshDisk);
   const devices =
     saved === undefined ? template?.openDevices() : memoryFileOf("devices", saved.image.devices);
-  const more = [image.memory, devices ?? -1];
+  const workingSet = saved === undefined ? template?.openWorkingSet() : undefined;
+  const more = [image.memory, devices ?? -1, ...(workingSet === undefined ? [] : [workingSet])];
   try {
     return await createJail(runtime, config, layout, options, more, blind?.lay ?? parts.lay);
   } finally {
-    if (devices !== undefined) closeSync(devices);
+    for (const each of [devices, workingSet]) if (each !== undefined) closeSync(each);
   }
 }

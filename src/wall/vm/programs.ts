@@ -14,6 +14,9 @@ export interface VmPrograms {
   readonly initramfs: string;
   /** Loaded into QEMU (guest/jail). */
   readonly discard: string;
+  /** Keep a QEMU as it stands, and have copies of it go on (guest/process). */
+  readonly freeze: string;
+  readonly thaw: string;
 }
 
 export interface Missing {
@@ -47,7 +50,9 @@ export function findPrograms(names: Names): VmPrograms | Missing {
   const kernel = `${names.guestDirectory}/vmlinux`;
   const initramfs = `${names.guestDirectory}/initramfs.cpio`;
   const discard = `${names.guestDirectory}/discard.so`;
-  const guest = checkGuest(names.guestDirectory, [kernel, initramfs, discard]);
+  const freeze = `${names.guestDirectory}/hull-freeze`;
+  const thaw = `${names.guestDirectory}/hull-thaw`;
+  const guest = checkGuest(names.guestDirectory, [kernel, initramfs, discard, freeze, thaw]);
   if (guest !== undefined) return guest;
   return {
     qemu: Bun.which(names.qemu) ?? names.qemu,
@@ -56,6 +61,8 @@ export function findPrograms(names: Names): VmPrograms | Missing {
     kernel,
     initramfs,
     discard,
+    freeze,
+    thaw,
   };
 }
 

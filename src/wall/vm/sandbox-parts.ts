@@ -13,6 +13,8 @@ export interface SandboxParts {
   readonly state: MachineState;
   readonly exit: ExitStatus | undefined;
   readonly saver: MachineSaver;
+  /** Called when the workload has started. */
+  readonly started?: () => void;
 }
 
 /** What of a machine is recorded beside its spec. */

@@ -135,6 +135,7 @@ export class VmSandbox implements Sandbox {
       agent.drop(main);
       throw explainStart(error, name, process);
     }
+    this.#parts.started?.();
     this.#follow(agent, main);
   }
 

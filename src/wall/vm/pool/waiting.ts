@@ -60,7 +60,7 @@ export async function makeWaiting(parts: MachineParts): Promise<WaitingMachine> 
     () => gone.abort(),
   );
   const options = { timeout: restoreTimeout, signal: gone.signal };
-  await loadState(layout, options);
+  await loadState(layout, { ...options, isProcess: parts.template?.image.process !== undefined });
   const agent = await AgentConnection.open(layout.agentSocket, options);
   // An emulator translates what it runs for the first time: here, nobody waits for it.
   if (parts.facts.acceleration === "tcg") await agent.request(verbs.rehearse, new FieldWriter());

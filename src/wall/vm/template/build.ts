@@ -17,12 +17,13 @@ import type { ContainerOptions, OciContainer, OciRuntime } from "../../oci/runti
 import type { ProcessSpec, SandboxNetwork } from "../../wall.ts";
 import type { AccelerationFacts } from "../acceleration.ts";
 import { AgentConnection } from "../agent.ts";
-import { makeBlindNetwork } from "../cables.ts";
+import { makeBlindNetwork, makeTaps } from "../cables.ts";
 import { consoleTail } from "../console.ts";
 import { createJail } from "../create-jail.ts";
 import { copyData, diskBytes, fileName, prepareDisk } from "../disk.ts";
+import { FieldWriter } from "../fields.ts";
 import { jailConfig } from "../jail.ts";
-import { jailCgroup, jailed, jailId, layoutOf, type VmLayout } from "../layout.ts";
+import { jailCgroup, jailed, jailId, layoutOf, memoryFileName, type VmLayout } from "../layout.ts";
 import { letRead } from "../machine.ts";
 import { placesOf, type VmPrograms } from "../programs.ts";
 import { phases, verbs } from "../protocol.ts";
@@ -30,6 +31,7 @@ import { prepareRootBody, startTimeout } from "../start.ts";
 import type { TemplateImage } from "./files.ts";
 import type { MachineSize } from "./key.ts";
 import type { TemplateLease } from "./loaded.ts";
+import { freeze } from "./process.ts";
 import { loadState, saveState } from "./state.ts";
 
 export interface BuildParts {
@@ -66,7 +68,7 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
   const layout = layoutOfBuild(stateDirectory, name);
   const options = jailOptions(name, layout);
   await using undo = new AsyncDisposableStack();
-  const memory = createMemoryFile("template", size.memoryBytes);
+  const memory = createMemoryFile(memoryFileName, size.memoryBytes);
   let done = false;
   undo.defer(() => {
     if (!done) closeSync(memory);
@@ -80,15 +82,20 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
   await mkdir(layout.sockets, { recursive: true, mode: 0o711 });
   await prepareDisk({ directory: layout.disks, bytes: diskBytes, owner: jailUser(name) }, base?.disk);
   if (base !== undefined) copyData(base.memory, memory, size.memoryBytes);
-  using blind = makeBlindNetwork(undefined, jailUser(name));
-  const config = await configOf(parts, layout, name, blind.network);
+  // A process keeps what its cards have behind them: each copy may need all of its taps.
+  using network =
+    refined === undefined ? makeBlindNetwork(undefined, jailUser(name)) : wiredNetwork(jailUser(name));
+  const config = await configOf(parts, layout, name, network.network);
   const before = refined?.base.openDevices();
   const more = before === undefined ? [memory] : [memory, before];
   const container = await createJail(runtime, config, layout, options, more).finally(() => {
     if (before !== undefined) closeSync(before);
   });
   await container.start();
-  const devices = await runAndSave(container, layout, parts);
+  const state = await runAndSave(container, layout, parts);
+  undo.defer(() => {
+    if (!done && state.process !== undefined) closeSync(state.process);
+  });
   await runtime.delete(options);
   // Fails if QEMU were still there to change it.
   sealMemoryFile(memory);
@@ -99,7 +106,7 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
     memory,
     memoryBytes: size.memoryBytes,
     usedBytes: usedBytes(memory, size.memoryBytes),
-    devices,
+    ...state,
   };
 }
 
@@ -112,8 +119,8 @@ export async function removeBuilds(runtime: OciRuntime, stateDirectory: string):
 async function runAndSave(
   container: OciContainer,
   layout: VmLayout,
-  { signal: ending, refined }: BuildParts,
-): Promise<Buffer> {
+  { signal: ending, refined, programs, facts }: BuildParts,
+): Promise<Pick<TemplateImage, "devices" | "process">> {
   const gone = new AbortController();
   void container.wait().then(
     () => gone.abort(),
@@ -126,10 +133,15 @@ async function runAndSave(
     if (refined !== undefined) {
       for (const path of refined.layers) await letRead(path);
       await agent.request(verbs.prepareRoot, prepareRootBody(refined), startTimeout);
+      if (facts.acceleration === "tcg") await agent.request(verbs.rehearse, new FieldWriter(), startTimeout);
     }
     agent.close();
     if (agent.welcome.phase !== phases.booted) throw new Error("the agent has been told of a workload");
-    return await saveState(layout, { timeout: saveTimeout, signal });
+    if (refined !== undefined && facts.acceleration === "tcg") {
+      const process = await freeze(layout, container, programs.freeze, signal);
+      return { devices: Buffer.alloc(0), process };
+    }
+    return { devices: await saveState(layout, { timeout: saveTimeout, signal }) };
   } catch (error) {
     const tail = consoleTail(layout.console);
     throw new HullError(
@@ -140,6 +152,12 @@ async function runAndSave(
       { cause: error },
     );
   }
+}
+
+function wiredNetwork(owner: number) {
+  const { namespace, taps } = makeTaps(owner);
+  const network: SandboxNetwork = { namespace: namespace.path, taps, interfaces: [], routes: [] };
+  return { network, [Symbol.dispose]: () => namespace[Symbol.dispose]() };
 }
 
 async function configOf(
@@ -164,6 +182,7 @@ async function configOf(
     kernel: programs.kernel,
     initramfs: programs.initramfs,
     discard: programs.discard,
+    thaw: programs.thaw,
     programs: await placesOf(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
     network: { namespace, taps },

@@ -56,6 +56,8 @@ export interface MachineImage {
 export interface TemplateImage extends MachineImage {
   /** Descriptor of a memory file as well: the writable disk. */
   readonly disk: number;
+  /** Likewise: the QEMU that its copies go on as, instead of one that reads the state of the devices (process.ts). */
+  readonly process?: number;
 }
 
 const draftMark = ".draft-";

@@ -9,9 +9,11 @@
  * - Whatever is wrong with one costs time only: there is the size's template to start from.
  */
 import { createHash } from "node:crypto";
+import { fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { messageOf } from "../../../contract/errors.ts";
 import type { Logger } from "../../../contract/logger.ts";
+import { usedBytes } from "../../../host/memory-file.ts";
 import type { ProcessSpec } from "../../wall.ts";
 import type { TemplateImage } from "./files.ts";
 import type { MachineSize } from "./key.ts";
@@ -118,7 +120,7 @@ export class ImageTemplates {
     try {
       const begun = performance.now();
       const image = await this.#options.make(key, rooted, signal);
-      const bytes = image.usedBytes + image.devices.length;
+      const bytes = image.usedBytes + bytesOfState(image);
       this.#kept.set(key, { base: rooted.base, bytes, loaded: new Loaded(image) });
       const milliseconds = Math.round(performance.now() - begun);
       this.#options.log.debug("made a template with the root of an image", { ...fields, milliseconds });
@@ -145,6 +147,10 @@ export class ImageTemplates {
     loaded.forget();
     this.#kept.delete(key);
   }
+}
+
+function bytesOfState({ devices, process }: TemplateImage): number {
+  return process === undefined ? devices.length : usedBytes(process, fstatSync(process).size);
 }
 
 /** A layer's file stays as it is while a workload has it, and may be another one afterwards. */

@@ -38,7 +38,16 @@ test("a part that was replaced has another sum", async () => {
     const [kernel, initramfs, qemu] = ["kernel", "initramfs", "qemu"].map((name) => join(directory, name));
     if (kernel === undefined || initramfs === undefined || qemu === undefined) throw new Error("no names");
     for (const path of [kernel, initramfs, qemu]) writeFileSync(path, path);
-    const programs: VmPrograms = { kernel, initramfs, qemu, discard: "", runtime: "", conmon: "" };
+    const programs: VmPrograms = {
+      kernel,
+      initramfs,
+      qemu,
+      discard: "",
+      freeze: "",
+      thaw: "",
+      runtime: "",
+      conmon: "",
+    };
     const sums = new FileSums();
     const before = await sums.of(programs);
     expect(await sums.of(programs)).toEqual(before);

@@ -3,26 +3,32 @@ import { closeSync } from "node:fs";
 import { memoryFileOf, reopenMemoryFile } from "../../../host/memory-file.ts";
 import type { TemplateImage } from "./files.ts";
 import type { MachineSize } from "./key.ts";
+import { workingSetOf } from "./working-set.ts";
 
 /** The right to use a template, until it is disposed. */
 export interface TemplateLease extends Disposable {
   readonly key: string;
   readonly size: MachineSize;
   readonly image: TemplateImage;
-  /** The state of the devices, to be read by one machine; the caller closes it. */
+  /** The state of the devices or the image of the process, to be read by one machine; the caller closes it. */
   openDevices(): number;
+  /** What a copy of the process will touch of the guest's memory (working-set.ts), if it is known; the caller closes it. */
+  openWorkingSet(): number | undefined;
+  /** To be called when the workload of a copy has started, with the id of its QEMU. */
+  learn(pid: number): void;
 }
 
 export class Loaded {
   readonly image: TemplateImage;
   readonly #devices: number;
+  #workingSet: number | undefined;
   #users = 0;
   #forgotten = false;
   #closed = false;
 
   constructor(image: TemplateImage) {
     this.image = image;
-    this.#devices = memoryFileOf("devices", image.devices);
+    this.#devices = image.process ?? memoryFileOf("devices", image.devices);
   }
 
   /** Undefined when it was forgotten meanwhile. */
@@ -35,6 +41,8 @@ export class Loaded {
       size,
       image: this.image,
       openDevices: () => reopenMemoryFile(this.#devices),
+      openWorkingSet: () => (this.#workingSet === undefined ? undefined : reopenMemoryFile(this.#workingSet)),
+      learn: (pid) => this.#learn(pid),
       [Symbol.dispose]: () => {
         if (!open) return;
         open = false;
@@ -42,6 +50,11 @@ export class Loaded {
         this.#closeUnused();
       },
     };
+  }
+
+  #learn(pid: number): void {
+    if (this.#closed || this.#workingSet !== undefined || this.image.process === undefined) return;
+    this.#workingSet = workingSetOf(pid);
   }
 
   forget(): void {
@@ -55,5 +68,6 @@ export class Loaded {
     closeSync(this.image.memory);
     closeSync(this.image.disk);
     closeSync(this.#devices);
+    if (this.#workingSet !== undefined) closeSync(this.#workingSet);
   }
 }

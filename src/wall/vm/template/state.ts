@@ -22,6 +22,8 @@ export interface StateOptions {
   readonly timeout: number;
   /** Whether the state comes of a machine whose memory was left out by QEMU itself; by default it does. */
   readonly sharedMemory?: boolean;
+  /** The QEMU is a copy of one that stood still (process.ts), and has its state. */
+  readonly isProcess?: boolean;
   /** QEMU has ended. */
   readonly signal: AbortSignal;
   readonly watch?: Stopwatch | undefined;
@@ -59,10 +61,11 @@ export async function saveState(layout: VmLayout, options: StateOptions): Promis
 /** Has a machine that waits for it read its state. The machine then runs, or QEMU ends. */
 export async function loadState(
   layout: VmLayout,
-  { timeout, signal, watch, sharedMemory = true }: StateOptions,
+  { timeout, signal, watch, sharedMemory = true, isProcess = false }: StateOptions,
 ): Promise<void> {
   const load = { execute: "migrate-incoming", arguments: { uri: jailed.devices } };
-  const commands = sharedMemory ? [ignoreMemory, load] : [load];
+  const read = sharedMemory ? [ignoreMemory, load] : [load];
+  const commands = isProcess ? [{ execute: "cont" }] : read;
   await qmp(layout.monitorSocket, commands, { timeout, dialTimeout: timeout, signal });
   watch?.lap("qemu");
 }
