@@ -457,14 +457,14 @@ static void read_actions(void) {
   }
 }
 
-// Its own filter of calls; the one below it is the jail's, which the next process has, too.
+// The kernel counts filters from the first one, which is the jail's, and the next process has it, too. The one over it is its own.
 static void read_filter(void) {
   static struct sock_filter filter[4096];
-  long below = ptrace((enum __ptrace_request)PTRACE_SECCOMP_GET_FILTER, pid, 1, NULL);
-  if (below < 0) fail("it has no filter of its own: %s", strerror(errno));
-  long count = ptrace((enum __ptrace_request)PTRACE_SECCOMP_GET_FILTER, pid, 0, NULL);
-  if (count <= 0 || count > 4096) fail("its filter: %s", strerror(errno));
-  if (ptrace((enum __ptrace_request)PTRACE_SECCOMP_GET_FILTER, pid, 0, filter) != count) fail("its filter: %s", strerror(errno));
+  enum __ptrace_request get = (enum __ptrace_request)PTRACE_SECCOMP_GET_FILTER;
+  long count = ptrace(get, pid, 1, NULL);
+  if (count <= 0 || count > 4096) fail("it has no filter of its own: %s", strerror(errno));
+  if (ptrace(get, pid, 2, NULL) >= 0) fail("it has more than one filter of its own");
+  if (ptrace(get, pid, 1, filter) != count) fail("its filter: %s", strerror(errno));
   for (long i = 0; i < count; i++) add(&filters, &filter[i]);
 }
 
