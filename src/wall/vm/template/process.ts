@@ -7,10 +7,10 @@
  */
 import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { printable } from "../../../contract/printable.ts";
 import { createMemoryFile, sealMemoryFile } from "../../../host/memory-file.ts";
 import { run } from "../../../host/spawn.ts";
 import type { OciContainer } from "../../oci/runtime.ts";
-import { printable } from "../fields.ts";
 import { jailed, type VmLayout } from "../layout.ts";
 import { qmp } from "../qmp.ts";
 
