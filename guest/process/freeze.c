@@ -31,8 +31,6 @@
 #define MOST_THREADS 32
 #define MOST_STATE 16384
 #define MOST_IMAGE (512UL << 20)
-// A mapping with that many pages of its own is one that is written to.
-#define MANY 32
 // Pages of nothing between two runs that are not worth a mapping of their own.
 #define GAP 8
 #define OFFSET_OF_ID 0x2d0
@@ -274,7 +272,6 @@ static void read_runs(int pagemap, const struct place *place) {
   static uint64_t pages[512][PAGE / sizeof(uint64_t)];
   struct run *run = NULL;
   uint64_t nothing = 0;
-  size_t first = runs.count, own_pages = 0;
   for (uint64_t at = place->start; at < place->end;) {
     size_t count = (place->end - at) / PAGE;
     if (count > 512) count = 512;
@@ -301,11 +298,8 @@ static void read_runs(int pagemap, const struct place *place) {
       nothing = 0;
       write_pages(pages[0], PAGE);
       run->pages++;
-      own_pages++;
     }
   }
-  bool read = own_pages >= MANY && place->kind == PLACE_ANONYMOUS && (place->protection & PROT_WRITE);
-  for (size_t i = first; i < runs.count; i++) ((struct run *)runs.items)[i].read = read;
 }
 
 // --- Descriptors

@@ -53,11 +53,10 @@ struct place {
   uint32_t grows;
 };
 
-// Pages that a mapping has of its own. They are mapped, so that copies share those that nobody writes to, or read into memory
-// of the copy's own, for which the kernel has huge pages.
+// Pages that a mapping has of its own; copies share those that they do not write to.
 struct run {
   uint64_t start, pages, offset;
-  uint32_t protection, read;
+  uint64_t protection;
 };
 
 struct file {
@@ -103,13 +102,12 @@ struct thread {
   char name[16];
 };
 
-// What a copy will touch of the guest's memory, in pages (src/wall/vm/template/working-set.ts): a file of its own, which comes after the
-// image.
+// What a copy will touch of its memory (src/wall/vm/template/working-set.ts): a file of its own, which comes after the image.
 struct touched {
   uint64_t start;
   uint32_t pages, written;
 };
-#define MOST_TOUCHED 4096
+#define MOST_TOUCHED 8192
 
 #define MOST_GENERATIONS 4
 

@@ -214,18 +214,6 @@ static long map(uint64_t start, uint64_t bytes, uint64_t protection, long flags,
 // The main thread's stack grows by itself; here, all of what it may need is there at once.
 #define STACK_ROOM (8UL << 20)
 
-#define HUGE (2UL << 20)
-
-static void read_run(const struct run *run, long self) {
-  uint64_t bytes = run->pages * PAGE;
-  call(SYS_madvise, run->start, bytes, MADV_POPULATE_WRITE);
-  for (uint64_t done = 0; done < bytes;) {
-    long count = check(call(SYS_pread64, self, run->start + done, bytes - done, run->offset + done), "read", "");
-    if (count == 0) fail("the image is cut short", "", 0);
-    done += (uint64_t)count;
-  }
-}
-
 static void map_places(long self) {
   const struct place *places = table(&image->places);
   const struct file *files = table(&image->files);
@@ -253,28 +241,17 @@ static void map_places(long self) {
         map(place->start, bytes, place->protection, MAP_NORESERVE, image->memory, place->offset);
         break;
     }
-    if (place->kind == PLACE_ANONYMOUS ? bytes >= HUGE && (place->protection & 2) : place->huge)
-      call(SYS_madvise, place->start, bytes, MADV_HUGEPAGE);
+    if (place->huge) call(SYS_madvise, place->start, bytes, MADV_HUGEPAGE);
   }
   if (opened >= 0) call(SYS_close, opened);
   for (uint64_t i = 0; i < image->runs.count; i++)
-    if (runs[i].read)
-      read_run(&runs[i], self);
-    else
-      map(runs[i].start, runs[i].pages * PAGE, runs[i].protection, MAP_NORESERVE, self, runs[i].offset);
+    map(runs[i].start, runs[i].pages * PAGE, runs[i].protection, MAP_NORESERVE, self, runs[i].offset);
 }
 
+// All at once: each page that is looked at first, and written to afterwards, would be two faults.
 static void touch_memory(void) {
-  const struct place *places = table(&image->places);
-  for (uint64_t i = 0; i < image->places.count; i++) {
-    const struct place *place = &places[i];
-    uint64_t pages = (place->end - place->start) / PAGE;
-    if (place->kind != PLACE_MEMORY || place->offset != 0) continue;
-    for (uint64_t k = 0; k < touched_count; k++)
-      if (touched[k].start < pages && touched[k].pages <= pages - touched[k].start)
-        call(SYS_madvise, place->start + touched[k].start * PAGE, touched[k].pages * PAGE,
-             touched[k].written ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-  }
+  for (uint64_t i = 0; i < touched_count; i++)
+    call(SYS_madvise, touched[i].start, touched[i].pages * PAGE, touched[i].written ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 }
 
 static void move(uint64_t from, uint64_t to, uint64_t bytes) {

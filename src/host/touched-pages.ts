@@ -1,14 +1,19 @@
 /**
- * Which pages of a private mapping of a memory file a process has: those that it wrote to, which are its own, and those that it
- * has only looked at. Source: Linux, Documentation/admin-guide/mm/pagemap.rst.
+ * Which pages of its private memory a process has: those that it wrote to, which are its own, and those of files that it has
+ * only looked at. Source: Linux, Documentation/admin-guide/mm/pagemap.rst.
  */
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 
 export interface PageRun {
-  /** Pages from the mapping's beginning. */
+  /** Address of the first one. */
   readonly start: number;
   readonly pages: number;
   readonly written: boolean;
+}
+
+interface Range {
+  readonly start: number;
+  readonly end: number;
 }
 
 const pageBytes = 4096;
@@ -17,31 +22,32 @@ const entryBytes = 8;
 const present = 1 << 31;
 const ofFile = 1 << 29;
 
-/** Of the first mapping of a memory file of that name; none if the process has none, or has ended. */
-export function touchedPages(pid: number, name: string): PageRun[] {
-  const range = rangeOf(pid, name);
-  if (range === undefined) return [];
-  const pages = (range.end - range.start) / pageBytes;
-  const entries = new Uint32Array(pages * 2);
+/** Of all writable memory that has no file, or a memory file. */
+export function touchedPages(pid: number): PageRun[] {
   const file = openSync(`/proc/${pid}/pagemap`, "r");
   try {
-    const read = readSync(file, entries, 0, pages * entryBytes, (range.start / pageBytes) * entryBytes);
-    return runsOf(entries.subarray(0, read / Uint32Array.BYTES_PER_ELEMENT));
+    return rangesOf(pid).flatMap((range) => runsOf(range, readEntries(file, range)));
   } finally {
     closeSync(file);
   }
 }
 
-function rangeOf(pid: number, name: string): { readonly start: number; readonly end: number } | undefined {
-  const mark = ` /memfd:${name} (deleted)`;
-  const line = readFileSync(`/proc/${pid}/maps`, "utf8")
-    .split("\n")
-    .find((each) => each.endsWith(mark));
-  const [start, end] = (line?.split(" ", 1)[0] ?? "").split("-").map((digits) => Number.parseInt(digits, 16));
-  return start === undefined || end === undefined ? undefined : { start, end };
+function rangesOf(pid: number): Range[] {
+  const pattern = /^([0-9a-f]+)-([0-9a-f]+) rw[x-]p \S+ \S+ \d+ *(|\[heap\]|\[stack\]|\/memfd:.*)$/gm;
+  const maps = readFileSync(`/proc/${pid}/maps`, "utf8");
+  return [...maps.matchAll(pattern)].map(([, start = "", end = ""]) => ({
+    start: Number.parseInt(start, 16),
+    end: Number.parseInt(end, 16),
+  }));
 }
 
-function runsOf(entries: Uint32Array): PageRun[] {
+function readEntries(file: number, { start, end }: Range): Uint32Array {
+  const entries = new Uint32Array(((end - start) / pageBytes) * 2);
+  const read = readSync(file, entries, 0, entries.byteLength, (start / pageBytes) * entryBytes);
+  return entries.subarray(0, read / Uint32Array.BYTES_PER_ELEMENT);
+}
+
+function runsOf({ start }: Range, entries: Uint32Array): PageRun[] {
   const runs: { start: number; pages: number; written: boolean }[] = [];
   let run: (typeof runs)[number] | undefined;
   for (let page = 0; page < entries.length / 2; page++) {
@@ -52,7 +58,7 @@ function runsOf(entries: Uint32Array): PageRun[] {
     }
     const written = (upper & ofFile) === 0;
     if (run === undefined || run.written !== written) {
-      run = { start: page, pages: 0, written };
+      run = { start: start + page * pageBytes, pages: 0, written };
       runs.push(run);
     }
     run.pages++;

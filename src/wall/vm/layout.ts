@@ -57,9 +57,6 @@ export function layoutOf(spec: Pick<SandboxSpec, "runtimeDirectory" | "directory
   return layout;
 }
 
-/** Name of the memory files that guests' memories are. */
-export const memoryFileName = "template";
-
 /** The same in the jail. The descriptors are those that `createJail` hands on. */
 export const jailed = {
   kernel: "/boot/vmlinux",

@@ -23,7 +23,7 @@ import { createJail } from "../create-jail.ts";
 import { copyData, diskBytes, fileName, prepareDisk } from "../disk.ts";
 import { FieldWriter } from "../fields.ts";
 import { jailConfig } from "../jail.ts";
-import { jailCgroup, jailed, jailId, layoutOf, memoryFileName, type VmLayout } from "../layout.ts";
+import { jailCgroup, jailed, jailId, layoutOf, type VmLayout } from "../layout.ts";
 import { letRead } from "../machine.ts";
 import { placesOf, type VmPrograms } from "../programs.ts";
 import { phases, verbs } from "../protocol.ts";
@@ -68,7 +68,7 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
   const layout = layoutOfBuild(stateDirectory, name);
   const options = jailOptions(name, layout);
   await using undo = new AsyncDisposableStack();
-  const memory = createMemoryFile(memoryFileName, size.memoryBytes);
+  const memory = createMemoryFile("template", size.memoryBytes);
   let done = false;
   undo.defer(() => {
     if (!done) closeSync(memory);
