@@ -2,9 +2,10 @@
  * How many basic blocks of the guest QEMU's emulator translates for one start from a template, step by step, and which
  * of the kernel's functions they are in. Unlike a time, the count says the same on a busy machine.
  *
- *   scripts/bun bench/vm-blocks.ts [--network none] [--functions N] [--rooted]
+ *   scripts/bun bench/vm-blocks.ts [--network none] [--functions N] [--rooted] [--waited]
  *
- * `--rooted`: from a template that has the image's root (src/wall/vm/template/images.ts).
+ * `--rooted`: from a template that has the image's root (src/wall/vm/template/images.ts). `--waited`: by a machine that has
+ * rehearsed (src/wall/vm/pool/rehearsal.ts); what comes before nobody waits for.
  *
  * The machine has the arguments of every other, but no jail: QEMU logs what it translates (-d in_asm), and the log's
  * growth is looked at between the steps.
@@ -30,6 +31,7 @@ import { AgentConnection } from "../src/wall/vm/agent.ts";
 import { type Machine, qemuArguments, type TemplateStep } from "../src/wall/vm/arguments.ts";
 import { copyData, diskBytes, fileName, prepareDisk } from "../src/wall/vm/disk.ts";
 import { FieldWriter } from "../src/wall/vm/fields.ts";
+import { rehearse } from "../src/wall/vm/pool/rehearsal.ts";
 import { verbs } from "../src/wall/vm/protocol.ts";
 import { qmp } from "../src/wall/vm/qmp.ts";
 import { prepareRootBody, setUpBody, startBody } from "../src/wall/vm/start.ts";
@@ -44,6 +46,7 @@ const { values } = parseArgs({
     network: { type: "string", default: "default" },
     functions: { type: "string", default: "0" },
     rooted: { type: "boolean", default: false },
+    waited: { type: "boolean", default: false },
   },
 });
 const directory = mkdtempSync(join(tmpdir(), "blocks-"));
@@ -148,6 +151,9 @@ function copyFile(from: string, to: string): void {
   for (const file of [source, target]) closeSync(file);
 }
 
+/** Steps before anybody waits. */
+const rehearsed = "rehearsed";
+
 interface Block {
   readonly address: bigint;
   readonly step: string;
@@ -201,6 +207,10 @@ async function perform(process: SandboxSpec["process"]): Promise<{ found: Log; o
   await qmp(emulator.monitor, [capability, load], patience);
   const agent = await AgentConnection.open(emulator.agent, { timeout: 120_000 });
   found.take("agent answers");
+  if (values.waited) {
+    await rehearse(agent, spec, { main: ["cat"], beside: ["true"] });
+    found.take(rehearsed);
+  }
   await agent.request(verbs.setUp, setUpBody(spec, "", true), 120_000);
   found.take("root made");
   const output: Uint8Array[] = [];

@@ -5,7 +5,7 @@
 
 #include "files.h"
 
-#define GROUP "/sys/fs/cgroup/workload"
+#define GROUP CGROUP_WORKLOAD
 
 // Bytes of the machine's memory that the workload cannot have, so that it is what runs out, not the agent.
 static const uint64_t memory_reserve = 12 * 1024 * 1024;

@@ -2,6 +2,8 @@
 #pragma once
 #include "common.h"
 
+#define CGROUP_WORKLOAD "/sys/fs/cgroup/workload"
+
 struct cgroup_limits {
   uint32_t cpu_quota;  // microseconds of each 100000; 0: none
   uint64_t pids;       // 0: no limit

@@ -14,7 +14,7 @@
 
 // The disk of a workload that has one already, and the file system that is there before a new workload is.
 #define WRITABLE "/writable"
-#define FRESH "/fresh"
+#define FRESH MOUNTS_FRESH
 // What the image may lack and what is mounted over has to be: the lowest layer.
 #define SKELETON "/skeleton"
 
@@ -195,7 +195,7 @@ int mounts_prepare(void) {
   disks_prepare();
   // What is mounted is nobody's but its own name space's: nothing has to be told of it.
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -1;
-  if (make_directory(WRITABLE, 0755) < 0 || make_directory(MOUNTS_ROOT, 0755) < 0 || make_directory("/f", 0755) < 0)
+  if (make_directory(WRITABLE, 0755) < 0 || make_directory(MOUNTS_ROOT, 0755) < 0 || make_directory(MOUNTS_FILES, 0755) < 0)
     return -1;
   return prepare_layers() < 0 || prepare_skeleton() < 0 || prepare_devices() < 0 ? -1 : prepare_fresh();
 }
@@ -238,7 +238,7 @@ int mounts_open_target(int root, const char *path, bool directory) {
   return directory ? open_directory_below(root, path) : open_target(root, path);
 }
 
-// Where the files that were bound are in the image; the content of number n is in /f/n.
+// Where the files that were bound are in the image; the content of number n is in MOUNTS_FILES/n.
 static struct {
   char **paths;
   size_t count;
@@ -253,7 +253,7 @@ static void remember(const char *path) {
 
 int mounts_bind_file(int root, const char *path, const char *content, size_t length, struct failure *failure) {
   char source[32];
-  snprintf(source, sizeof source, "/f/%zu", bound.count);
+  snprintf(source, sizeof source, MOUNTS_FILES "/%zu", bound.count);
   if (create_file(source, content, length) < 0)
     return fail_errno(failure, "cannot make the content of %s", path);
   cleanup_close int target = open_target(root, path);
@@ -267,7 +267,7 @@ int mounts_rewrite_file(const char *path, const char *content, size_t length, st
   for (size_t index = bound.count; index-- > 0;) {
     if (strcmp(bound.paths[index], path) != 0) continue;
     char source[32];
-    snprintf(source, sizeof source, "/f/%zu", index);
+    snprintf(source, sizeof source, MOUNTS_FILES "/%zu", index);
     return create_file(source, content, length) < 0 ? fail_errno(failure, "cannot write %s", path) : 0;
   }
   return fail(failure, RESULT_INVALID, "%s is no file of the daemon's", path);

@@ -3,6 +3,9 @@
 #include "common.h"
 
 #define MOUNTS_ROOT "/root"
+// The disk that a new workload gets, and what the files that are bound over the image's have in them.
+#define MOUNTS_FRESH "/fresh"
+#define MOUNTS_FILES "/f"
 
 // At boot: everything that needs no image.
 int mounts_prepare(void);

@@ -96,11 +96,11 @@ static int bring(int index, unsigned flags) {
 }
 
 // The daemon has made sure that nobody else has the address: it can be used at once.
-static int add_address(int index, const struct address *address) {
+static int change_address(int index, const struct address *address, uint16_t type) {
   struct ifaddrmsg part = {.ifa_family = address->family, .ifa_prefixlen = address->prefix, .ifa_index = index};
   uint32_t flags = IFA_F_PERMANENT | (address->family == AF_INET6 ? IFA_F_NODAD : 0);
   struct netlink_message message;
-  netlink_begin(&message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &part, sizeof part);
+  netlink_begin(&message, type, type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0, &part, sizeof part);
   netlink_add(&message, IFA_LOCAL, address->bytes, address->length);
   netlink_add(&message, IFA_ADDRESS, address->bytes, address->length);
   netlink_add(&message, IFA_FLAGS, &flags, sizeof flags);
@@ -205,7 +205,8 @@ static int set_up_card(unsigned place, struct reader *fields, struct failure *fa
   read_number(&addresses, 4);
   for (size_t i = 0; i < count; i++) {
     struct address address = read_address(&addresses, false);
-    if (add_address(card->index, &address) < 0) return fail_errno(failure, "cannot give %s its address", name);
+    if (change_address(card->index, &address, RTM_NEWADDR) < 0)
+      return fail_errno(failure, "cannot give %s its address", name);
   }
   return !ready && bring(card->index, IFF_UP) < 0 ? fail_errno(failure, "cannot bring up %s", name) : 0;
 }
@@ -281,6 +282,22 @@ static int apply_routes(struct reader *fields, struct failure *failure) {
     routes[route_count++] = wanted[i];
   }
   return 0;
+}
+
+void network_withdraw(void) {
+  for (size_t i = 0; i < route_count; i++) change_route(&routes[i], RTM_DELROUTE);
+  for (unsigned place = 0; place < CARDS_MAXIMUM; place++) {
+    const struct card *card = &cards[place];
+    struct reader fields = {.at = card->fields, .end = card->fields + card->size};
+    if (!card->used || !card->fields) continue;
+    free(read_string(&fields, NULL));
+    free(read_string(&fields, &(size_t){0}));
+    read_number(&fields, 4);
+    for (size_t count = read_number(&fields, 4); count > 0; count--) {
+      struct address address = read_address(&fields, false);
+      change_address(card->index, &address, RTM_DELADDR);
+    }
+  }
 }
 
 void network_close(void) { closed = true; }

@@ -10,6 +10,8 @@ int network_prepare(void);
 int network_apply(struct reader *fields, struct failure *failure);
 // Whether any card is used.
 bool network_is_used(void);
+// Takes the addresses and routes away again, which are all that a prepared card has got.
+void network_withdraw(void);
 // From now on no card can be.
 void network_close(void);
 // Sets kernel parameters, named as the files below /proc/sys are.

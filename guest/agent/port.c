@@ -54,6 +54,16 @@ int port_open(void) {
   return 0;
 }
 
+int port_divert(void) {
+  int ends[2];
+  if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) return -1;
+  // The other end stays open, and nobody reads it.
+  port_fd = ends[1];
+  connected = true;
+  port_drop_queue();
+  return 0;
+}
+
 int port_poll_fd(void) { return connected ? port_fd : -1; }
 
 short port_poll_events(void) {

@@ -11,6 +11,8 @@ struct frame {
 
 // Opens the port; it may be opened once only, so the descriptor lives as long as the agent.
 int port_open(void);
+// In a process that rehearses: what it says goes nowhere.
+int port_divert(void);
 // The descriptor to poll, or -1 while no daemon is connected (poll would report the hang-up without end).
 int port_poll_fd(void);
 // The events to poll for.

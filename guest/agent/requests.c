@@ -81,8 +81,7 @@ static int perform(uint32_t id, struct reader *fields, struct writer *answer, st
       return identity_freeze(first, failure);
     case VERB_REHEARSE:
       if (process_phase() != PHASE_BOOTED) return fail(failure, RESULT_INVALID, "it is too late for a rehearsal");
-      rehearse();
-      return 0;
+      return rehearse(fields, failure);
     case VERB_PREPARE_ROOT:
       return workload_prepare_root(fields, failure);
     case VERB_THAW:

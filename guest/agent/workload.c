@@ -94,16 +94,19 @@ static int set_up_network(struct reader *fields, struct failure *failure) {
   abort();
 }
 
+int workload_make_first(void) {
+  group_fd = cgroup_open();
+  first_pid = group_fd < 0 ? -1 : first_make(group_fd);
+  init_fd = first_pid < 0 ? -1 : syscall(SYS_pidfd_open, first_pid, 0);
+  return init_fd < 0 ? -1 : 0;
+}
+
 int workload_prepare(void) {
   // The group may have what memory is left then.
   if (mounts_prepare() < 0 || network_prepare() < 0 || cgroup_prepare() < 0) return -1;
-  group_fd = cgroup_open();
   own_pids_fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
   random_fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
-  if (group_fd < 0 || own_pids_fd < 0 || random_fd < 0) return -1;
-  first_pid = first_make(group_fd);
-  init_fd = first_pid < 0 ? -1 : syscall(SYS_pidfd_open, first_pid, 0);
-  return init_fd < 0 ? -1 : 0;
+  return own_pids_fd < 0 || random_fd < 0 ? -1 : workload_make_first();
 }
 
 static int make_root(unsigned layers, bool fresh, struct failure *failure) {

@@ -7,6 +7,8 @@
 
 // The end of the first phase: everything that a workload needs and no image decides.
 int workload_prepare(void);
+// In a process that rehearses: another first process, in the group that is there now.
+int workload_make_first(void);
 // Ahead of the second phase: makes the root of an image, for a workload that is new.
 int workload_prepare_root(struct reader *fields, struct failure *failure);
 // The second phase: what a set-up request says about the image.

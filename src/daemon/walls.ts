@@ -8,6 +8,7 @@ import { createContainerWall } from "../wall/container/container-wall.ts";
 import { createVmWall, type VmWall } from "../wall/vm/vm-wall.ts";
 import type { Wall } from "../wall/wall.ts";
 import type { Config } from "./config.ts";
+import { writeRehearsalLayer } from "./rehearsal-layer.ts";
 
 /** `step` is called after each step of the walls that tests may want to end the daemon at. */
 export function createWalls(
@@ -36,6 +37,7 @@ export function createWalls(
       qemu: vm.qemu,
       pool: {
         size: vm.pool,
+        writeRehearsalLayer: (path) => writeRehearsalLayer(filesProgram(config), path),
         places: (id) => ({
           directory: workloadDirectory(config.root, id),
           runtimeDirectory: runtimeDirectory(config.state, id),

@@ -1,6 +1,7 @@
 /** Machines that wait for an image: what starts in one is like any other, and none of them is left behind. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startDaemon, type TestDaemon } from "../support/daemon.ts";
 import { findHalfMade } from "../support/half-made.ts";
@@ -87,11 +88,56 @@ describe("a machine that waited", () => {
   );
 
   test(
+    "has rehearsed, and nothing of that is to be seen",
+    async () => {
+      const id = await waiting();
+      const console = readFileSync(join(daemon.state, "w", id.slice(0, 12), "console.log"), "utf8");
+      expect(console).not.toContain("agent: ");
+      const look =
+        "ip addr; ip route; ls -A / /etc /dev /dev/pts /proc/1/root; cat /proc/mounts /proc/net/arp; df /";
+      const seen = await run("--rm", "hull/tiny", "sh", "-c", look);
+      expect(seen).toContain("default via");
+      expect(seen).not.toMatch(/192\.0\.2\.|02:00:00:00:00:01|rehears|hull-files/);
+    },
+    timeout,
+  );
+
+  test(
+    "is no twin of another: what is drawn, its ids and its keys are its own",
+    async () => {
+      const context = mkdtempSync(join(tmpdir(), "pool-"));
+      writeFileSync(join(context, "Dockerfile"), "FROM hull/tiny\nRUN : > /etc/machine-id\n");
+      await daemon.hullOk(["build", "-q", "-t", "pool/id", context]);
+      rmSync(context, { recursive: true });
+      const draw =
+        "head -c 16 /dev/urandom | od -An -tx1; cat /etc/machine-id /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid; date +%s";
+      const seen = new Set<string>();
+      const machines = 4;
+      for (let machine = 0; machine < machines; machine++) {
+        const id = await waiting();
+        const lines = (await run("--rm", "pool/id", "sh", "-c", draw)).split("\n").map((line) => line.trim());
+        expect(noted()).not.toContain(id);
+        const now = Number(lines.pop());
+        expect(Math.abs(now - Date.now() / 1000)).toBeLessThan(60);
+        for (const line of lines) if (line !== "") seen.add(line);
+      }
+      expect(seen.size).toBe(4 * machines);
+      await daemon.hullOk(["rmi", "pool/id"]);
+    },
+    timeout * 2,
+  );
+
+  test(
     "is for one workload of the default size, and another takes its place; other sizes do without",
     async () => {
       const id = await waiting();
       await run("--rm", "--memory", "96m", "hull/tiny", "true");
       expect(noted()).toContain(id);
+      await daemon.hullOk(["create", "--name", "taken", "hull/tiny"]);
+      const again = await daemon.hull(["create", "--isolation", "vm", "--name", "taken", "hull/tiny"]);
+      expect(again.stderr).toContain("already in use");
+      await daemon.hullOk(["rm", "taken"]);
+      expect(await waiting()).toBe(id);
       await run("--rm", "hull/tiny", "true");
       const next = await waiting();
       expect(next).not.toBe(id);

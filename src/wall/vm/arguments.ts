@@ -28,6 +28,8 @@ export interface Machine {
   readonly template?: TemplateStep;
   /** A machine that waits for its layers: what stands for them can be exchanged. */
   readonly waits?: boolean;
+  /** Of a machine that waits: file that stands for the lowest layer. */
+  readonly rehearsal?: string;
   /** A machine that had booted and was saved: file of its memory, copied on write. */
   readonly savedMemory?: string;
 }
@@ -235,12 +237,14 @@ function diskArguments({ serial, node }: Disk, place: number): string[] {
   ];
 }
 
-function layerDisks({ layers, template, waits }: Machine): Disk[] {
+function layerDisks({ layers, template, waits, rehearsal }: Machine): Disk[] {
+  const first = rehearsal === undefined ? nothing : layerFile(rehearsal);
   return Array.from({ length: template?.layerPlaces ?? layers.length }, (_, index) => {
     const path = layers[index];
     const serial = `layer${index}`;
     if (path !== undefined) return { serial, node: { ...layerNode(index), file: layerFile(path) } };
-    return { serial, node: waits ? { ...layerNode(index), file: nothing } : emptyDisk(serial, true) };
+    if (!waits) return { serial, node: emptyDisk(serial, true) };
+    return { serial, node: { ...layerNode(index), file: index === 0 ? first : nothing } };
   });
 }
 

@@ -36,6 +36,8 @@ export interface JailFacts {
   readonly disks?: readonly string[];
   /** It is given its layers later. */
   readonly waits?: boolean;
+  /** There is a layer for it to rehearse with. */
+  readonly rehearses?: boolean;
   /** A machine that had booted and was saved. */
   readonly savedMemory?: { readonly path: string; readonly emptyBytes: number };
   /** Device number of /dev/kvm, if it is used. */
@@ -105,6 +107,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
             disks: disks.map((name) => `${jailed.disks}/${name}`),
             freshDisk: facts.freshDisk ?? false,
             ...(facts.waits ? { waits: true } : {}),
+            ...(facts.rehearses ? { rehearsal: jailed.rehearsal } : {}),
             ...(facts.savedMemory === undefined ? {} : { savedMemory: facts.savedMemory.path }),
             share: jailed.share,
             taps: facts.network?.taps ?? [],

@@ -73,6 +73,7 @@ export const jailed = {
   sockets: "/vm",
   layers: "/layers",
   layer: (index: number): string => `/layers/${index}`,
+  rehearsal: "/layers/rehearsal",
   disks: "/disks",
   discard: "/discard.so",
   thaw: "/hull-thaw",

@@ -36,6 +36,8 @@ export interface MachineParts {
   readonly saved?: SavedImage;
   /** It is given its image later. */
   readonly waits?: boolean;
+  /** There is a layer in its place for it to rehearse with. */
+  readonly rehearses?: boolean;
   /** Makes the taps (cables.ts), if somebody else has not. */
   readonly lay?: () => void;
 }
@@ -50,6 +52,7 @@ export async function configOf(
     disks,
     freshDisk,
     ...(parts.waits ? { waits: true } : {}),
+    ...(parts.rehearses ? { rehearses: true } : {}),
     qemu: programs.qemu,
     acceleration: facts.acceleration,
     kvm: facts.kvm,

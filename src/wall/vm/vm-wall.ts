@@ -37,6 +37,7 @@ import { jailOptions, type MachineParts, memoryOf, placesOf, processorsOf } from
 import { makeMachine } from "./make.ts";
 import { logSize } from "./output-log.ts";
 import { type Places, Pool } from "./pool/pool.ts";
+import type { WriteRehearsalLayer } from "./pool/rehearsal.ts";
 import { claimWaiting, makeWaiting, removeWaiting, type WaitingMachine } from "./pool/waiting.ts";
 import { findPrograms, type Missing, type VmPrograms } from "./programs.ts";
 import { qmp } from "./qmp.ts";
@@ -70,7 +71,12 @@ export interface VmWallOptions {
   readonly conmon: string;
   readonly qemu: string;
   /** Machines that wait for an image; without it, none do. */
-  readonly pool?: { readonly size: number; readonly places: Places };
+  readonly pool?: {
+    readonly size: number;
+    readonly places: Places;
+    /** Without it, they rehearse nothing. */
+    readonly writeRehearsalLayer?: WriteRehearsalLayer;
+  };
   /** Called after each step of saving a machine, for tests. */
   readonly step?: StepTaken;
 }
@@ -237,7 +243,7 @@ export class VmWall implements Wall {
       const why = misfitOf(spec);
       if (why !== undefined) throw new Error(why);
       const state = { ...newState(spec, memoryBytes, placesOf({ template })), freshDisk: true };
-      return await claimWaiting(waiting, spec, state, this.#saver);
+      return await claimWaiting(waiting, spec, state, { saver: this.#saver, log: this.#log });
     } catch (error) {
       const name = spec.name;
       this.#log.info("a virtual machine that waited could not be used", { name, why: messageOf(error) });
@@ -256,10 +262,8 @@ export class VmWall implements Wall {
     using template = await this.#store.lease(size, { runtime, programs, facts });
     const layout = layoutOf(spec);
     const nodes = this.#nodes;
-    return await makeWaiting({
-      ...{ spec, layout, runtime, programs, facts, nodes, memoryBytes, template },
-      waits: true,
-    });
+    const parts = { spec, layout, runtime, programs, facts, nodes, memoryBytes, template, waits: true };
+    return await makeWaiting(parts, this.#options.pool?.writeRehearsalLayer);
   }
 
   /** Makes what a daemon that was killed left of a template, or of machines that waited, go. */

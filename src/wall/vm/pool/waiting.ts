@@ -7,24 +7,24 @@
  */
 import { statSync } from "node:fs";
 import { link, mkdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { OciContainer } from "../../oci/runtime.ts";
 import type { SandboxSpec } from "../../wall.ts";
 import { AgentConnection } from "../agent.ts";
 import { layerFile, layerNode } from "../arguments.ts";
 import { layMoreCables, makeTaps } from "../cables.ts";
 import { diskBytes, prepareDisk } from "../disk.ts";
-import { FieldWriter } from "../fields.ts";
 import { setUp } from "../greet.ts";
 import { jailUser } from "../jail-identity.ts";
 import { jailed } from "../layout.ts";
 import { jailOptions, letRead, type MachineParts, makeDirectories } from "../machine.ts";
-import { makeJail } from "../make.ts";
-import { verbs } from "../protocol.ts";
+import { type MakeOptions, makeJail } from "../make.ts";
 import { type QmpCommand, qmp } from "../qmp.ts";
 import { VmSandbox } from "../sandbox.ts";
-import type { MachineSaver, MachineState } from "../sandbox-parts.ts";
+import type { MachineState } from "../sandbox-parts.ts";
+import { Stopwatch } from "../stopwatch.ts";
 import { loadState } from "../template/state.ts";
+import { rehearse, type WriteRehearsalLayer } from "./rehearsal.ts";
 
 /** Milliseconds. */
 const restoreTimeout = 30_000;
@@ -37,12 +37,23 @@ export interface WaitingMachine {
 }
 
 /** Nothing is left of a failed attempt but what `removeWaiting` takes away. */
-export async function makeWaiting(parts: MachineParts): Promise<WaitingMachine> {
+export async function makeWaiting(
+  found: MachineParts,
+  writeLayer: WriteRehearsalLayer | undefined,
+): Promise<WaitingMachine> {
+  // An emulator translates what it runs for the first time: here, nobody waits for it.
+  const rehearses = found.facts.acceleration === "tcg" && writeLayer !== undefined;
+  const parts = { ...found, rehearses };
   const { spec, layout } = parts;
   for (const path of [spec.directory, spec.runtimeDirectory])
     await mkdir(path, { recursive: true, mode: 0o700 });
   await makeDirectories(parts);
   await mkdir(layout.layers, { recursive: true, mode: 0o755 });
+  if (rehearses) {
+    const layer = join(layout.layers, basename(jailed.rehearsal));
+    await writeLayer(layer);
+    await letRead(layer);
+  }
   const disk = { directory: layout.disks, bytes: diskBytes, owner: jailUser(spec) };
   const disks = await prepareDisk(disk, parts.template?.image.disk);
   const { namespace, taps } = makeTaps(jailUser(spec));
@@ -62,8 +73,7 @@ export async function makeWaiting(parts: MachineParts): Promise<WaitingMachine> 
   const options = { timeout: restoreTimeout, signal: gone.signal };
   await loadState(layout, { ...options, isProcess: parts.template?.image.process !== undefined });
   const agent = await AgentConnection.open(layout.agentSocket, options);
-  // An emulator translates what it runs for the first time: here, nobody waits for it.
-  if (parts.facts.acceleration === "tcg") await agent.request(verbs.rehearse, new FieldWriter());
+  if (rehearses) await rehearse(agent, spec);
   await qmp(layout.monitorSocket, "stop", { signal: gone.signal });
   return { spec, parts, container, agent };
 }
@@ -73,10 +83,12 @@ export async function claimWaiting(
   { parts, container, agent }: WaitingMachine,
   spec: SandboxSpec,
   state: MachineState,
-  saver: MachineSaver,
+  { saver, log }: MakeOptions,
 ): Promise<VmSandbox> {
   const { layout, runtime } = parts;
+  const watch = new Stopwatch();
   layCards(container, spec);
+  watch.lap("cards");
   await writeFile(layout.state, JSON.stringify(state), { mode: 0o600 });
   for (const [index, path] of spec.layers.entries()) {
     await letRead(path);
@@ -85,10 +97,13 @@ export async function claimWaiting(
   await qmp(layout.monitorSocket, fillingOf(spec.layers.length));
   // QEMU has them open.
   await rm(layout.layers, { recursive: true });
+  watch.lap("layers");
   const sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
   const connection = setUp(spec, agent, true).then(() => agent);
   sandbox.connect(connection);
   await connection;
+  watch.lap("root");
+  log.debug("a virtual machine is up", { name: spec.name, from: "pool", ...watch.laps });
   return sandbox;
 }
 
