@@ -62,6 +62,8 @@ export async function createWorkload(
     try {
       await execute(planCreate(wanted, image, { ...facts, mounts }), perform, context);
     } catch (error) {
+      // Its name was taken, mostly.
+      if (made === undefined) prepared?.giveBack();
       if (name === undefined && isHullError(error, "nameInUse") && attempt < 20) continue;
       throw error;
     }

@@ -77,6 +77,8 @@ export interface PreparedSandbox {
    * when the sandbox is no longer kept.
    */
   readonly namespace: () => string | undefined;
+  /** There is no workload of that id after all, and never was: the next one may have it. */
+  readonly giveBack: () => void;
 }
 
 export interface WallFeatures {

@@ -79,6 +79,21 @@ test("what is offered is handed over once, and is noted until then", async () =>
   expect(removed).toEqual([]);
 });
 
+test("an offer that is given back waits for the next workload, unless another took its place", async () => {
+  const pool = poolOf();
+  const { offer } = await offered(pool);
+  offer.giveBack();
+  const again = pool.offer();
+  expect(again?.id).toBe(offer.id);
+  await pool.fill();
+  again?.giveBack();
+  while (removed.length === 0) await Bun.sleep(1);
+  expect([removed, pool.waiting]).toEqual([[offer.id], 1]);
+  offer.giveBack();
+  expect(pool.waiting).toBe(1);
+  await pool.close();
+});
+
 test("an offer that is over has no name space: another process may have the machine's number", async () => {
   const pool = poolOf(1);
   const { offer } = await offered(pool);

@@ -1,11 +1,11 @@
 /**
  * Machines of the default size that wait for an image, so that a start finds one that is there already.
  *
- *   cleanUp -> fill -> (offer -> take | expiry)* -> close
+ *   cleanUp -> fill -> (offer -> take | given back | expiry)* -> close
  *
  * - `offer` gives the id of one that waits (and the network name space that its cards are in), for a workload that is
- *   about to be made with that id, and keeps the machine for it for a while. `take` hands it over, once. What is taken,
- *   has ended or could not be made is replaced in the background.
+ *   about to be made with that id, and keeps the machine for it for a while. `take` hands it over, once. An offer that is
+ *   given back waits again. What is taken, has ended or could not be made is replaced in the background.
  * - A machine is noted in STATE/pool/ID before it is made, until it is taken: what a daemon that was killed left is ended
  *   by the next one. `close` ends all of them.
  */
@@ -96,7 +96,21 @@ export class Pool<Machine extends PoolMachine> {
     const expiry = setTimeout(() => this.#withdraw(id), this.#options.keptFor ?? keptFor);
     expiry.unref();
     this.#offered.set(id, { machine, expiry });
-    return { id, namespace: () => this.#namespaceOf(id) };
+    return { id, namespace: () => this.#namespaceOf(id), giveBack: () => this.#takeBack(id) };
+  }
+
+  #takeBack(id: string): void {
+    const offered = this.#offered.get(id);
+    if (offered === undefined) return;
+    // Another one may have taken its place, and nothing of one that has ended is of use.
+    const isMissing = !this.#closed && this.#free.size < this.#options.size;
+    if (!isMissing || offered.machine.container.pid() === undefined) {
+      this.#withdraw(id);
+      return;
+    }
+    clearTimeout(offered.expiry);
+    this.#offered.delete(id);
+    this.#free.set(id, offered.machine);
   }
 
   /** A process id says nothing any more once its process has ended: another one, the host's own, may have it. */
@@ -148,8 +162,11 @@ export class Pool<Machine extends PoolMachine> {
     const { size, places, log } = this.#options;
     while (this.#free.size < size && !this.#closed) {
       const spec = specOf(randomBytes(32).toString("hex"), places);
+      const begun = performance.now();
       try {
         const machine = await this.#make(spec);
+        const milliseconds = Math.round(performance.now() - begun);
+        log.debug("a virtual machine waits for an image", { id: spec.id, milliseconds });
         this.#free.set(spec.id, machine);
         // It is of no use any more if it ends by itself.
         void machine.agent.closed.then(() => {
