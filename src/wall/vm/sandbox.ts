@@ -10,7 +10,6 @@ import { rm } from "node:fs/promises";
 import { constants } from "node:os";
 import { HullError, isHullError, messageOf } from "../../contract/errors.ts";
 import { readCgroupUsage } from "../../host/cgroup.ts";
-import { errnoNameOf } from "../../host/system-error.ts";
 import { FilesByProcess, type FilesProcess } from "../files/files-by-process.ts";
 import { mountedTargets } from "../mounted-targets.ts";
 import type {
@@ -20,7 +19,6 @@ import type {
   ExecSpec,
   ExitStatus,
   NetworkChange,
-  OutputChunk,
   ProcessRow,
   RemoveOptions,
   Sandbox,
@@ -35,18 +33,18 @@ import { consoleTail } from "./console.ts";
 import { execInVm } from "./exec.ts";
 import { readExit, writeExit } from "./exit-record.ts";
 import { explainAgent, explainSave, explainStart } from "./failures.ts";
-import { type FieldReader, FieldWriter } from "./fields.ts";
+import { FieldWriter } from "./fields.ts";
 import { startFilesInVm } from "./files.ts";
+import { GuestLink } from "./guest-link.ts";
 import { jailCgroup, jailId } from "./layout.ts";
 import { MainInput } from "./main-input.ts";
-import { countLogged, OutputLog } from "./output-log.ts";
+import { MainOutput } from "./main-output.ts";
+import { countLogged } from "./output-log.ts";
 import { phases, verbs } from "./protocol.ts";
-import { qmp } from "./qmp.ts";
-import { type Ask, askProcessCount, askProcesses, tellNetwork, type Verb } from "./questions.ts";
+import { type Ask, askProcessCount, askProcesses, tellNetwork } from "./questions.ts";
 import type { SandboxParts } from "./sandbox-parts.ts";
 import type { LiveMachine } from "./saved/hold.ts";
-import { clockNow, exitStatusOf, startBody, startTimeout } from "./start.ts";
-import { Wakefulness } from "./wakefulness.ts";
+import { exitStatusOf, startBody, startTimeout } from "./start.ts";
 import { whileWriting } from "./write-back.ts";
 
 const mainHandle = 0;
@@ -57,29 +55,21 @@ const shutDownTimeout = 150_000;
 const killTimeout = 20_000;
 /** Milliseconds that the end of a QEMU that was killed may take. */
 const killPatience = 2_000;
-/** Milliseconds until a full disk is tried again. */
-const fullDiskPause = 500;
 
 export class VmSandbox implements Sandbox {
   readonly spec: SandboxSpec;
   readonly files: FilesByProcess;
   readonly #parts: SandboxParts;
-  readonly #log: OutputLog;
+  readonly #output: MainOutput;
   readonly #attachments = new AttachmentSet();
   readonly #process = Promise.withResolvers<AgentProcess>();
   readonly #exit = Promise.withResolvers<ExitStatus>();
   readonly #gone = Promise.withResolvers<void>();
   readonly #input: MainInput;
-  #connection: Promise<AgentConnection> | undefined;
+  readonly #guest: GuestLink;
   #running: AgentProcess | undefined;
   #ended = false;
   #letGo = false;
-  #paused = false;
-  readonly #wakefulness = new Wakefulness({
-    sleeps: () => this.#paused && !this.#ended,
-    goOn: () => this.#goOn(),
-    stop: () => this.#monitor("stop"),
-  });
   #shutDown: Promise<void> = Promise.resolve();
 
   constructor(parts: SandboxParts) {
@@ -91,7 +81,9 @@ export class VmSandbox implements Sandbox {
       mounts: mountedTargets(mounts, true),
       start: () => this.#startFiles(),
     });
-    this.#log = new OutputLog(parts.spec.logPath);
+    this.#output = new MainOutput(parts.spec.logPath, this.#attachments, (why) => this.#lose(why));
+    const { monitorSocket } = parts.layout;
+    this.#guest = new GuestLink({ name, monitorSocket, hasEnded: () => this.#ended });
     this.#input = new MainInput(this.#process.promise, parts.spec.process.stdinOnce);
     this.#exit.promise.catch(() => undefined);
     this.#process.promise.catch(() => undefined);
@@ -110,25 +102,24 @@ export class VmSandbox implements Sandbox {
 
   /** Gives the sandbox its connection; for a workload that runs already, takes up its streams. */
   connect(connection: Promise<AgentConnection>): void {
-    this.#connection = connection.then(async (agent) => {
+    const connected = connection.then(async (agent) => {
       await this.#connected(agent);
       return agent;
     });
-    this.#connection.catch((error: unknown) => this.#lose(`the agent ${messageOf(error)}`));
+    connected.catch((error: unknown) => this.#lose(`the agent ${messageOf(error)}`));
+    this.#guest.connect(connected);
   }
 
   /** The VM was found paused: its agent can be asked nothing until `resume`, which connects by `connect`. */
   foundPaused(connect: () => Promise<AgentConnection>): void {
-    this.#paused = true;
-    this.#reconnect = connect;
+    this.#guest.foundPaused(() => this.connect(connect()));
   }
-  #reconnect: (() => Promise<AgentConnection>) | undefined;
 
   async start(): Promise<void> {
-    const agent = await this.#agent();
+    const agent = await this.#guest.agent();
     const { process, name } = this.spec;
     const fields = new FieldWriter().u32(mainHandle).bytes(startBody(process));
-    const main = agent.addMain((chunks) => this.#take(chunks));
+    const main = agent.addMain((chunks) => this.#output.take(chunks));
     try {
       await agent.request(verbs.start, fields, startTimeout);
     } catch (error) {
@@ -147,10 +138,10 @@ export class VmSandbox implements Sandbox {
   async signal(signal: number): Promise<void> {
     const kill = signal === constants.signals.SIGKILL;
     // A frozen guest would never see it, and being killed is what ends a frozen workload.
-    if (kill && this.#paused) await this.resume();
+    if (kill && this.#guest.isPaused) await this.resume();
     const fields = new FieldWriter().u32(mainHandle).u32(signal);
     try {
-      await this.#request(verbs.signal, fields, nothing, kill ? killTimeout : undefined);
+      await this.#guest.request(verbs.signal, fields, nothing, kill ? killTimeout : undefined);
     } catch (error) {
       if (!kill || isHullError(error, "workloadNotRunning")) throw error;
       // A guest that no longer listens is ended with its machine.
@@ -159,57 +150,32 @@ export class VmSandbox implements Sandbox {
   }
 
   async exec(spec: ExecSpec): Promise<ExecSession> {
-    const agent = await this.#agent();
+    const agent = await this.#guest.agent();
     if (this.#running === undefined || this.#ended)
       throw new HullError("workloadNotRunning", { name: this.spec.name });
     return execInVm(agent, spec, this.spec.name);
   }
 
   async resize(size: TerminalSize): Promise<void> {
-    await this.#request(
+    await this.#guest.request(
       verbs.resize,
       new FieldWriter().u32(mainHandle).u16(size.columns).u16(size.rows),
       nothing,
     );
   }
 
-  /** The workload stands still within the guest, too: the machine may have to go on for its files. */
-  async pause(): Promise<void> {
-    await this.#request(verbs.freeze, new FieldWriter().u8(1), nothing);
-    await this.#monitor("stop");
-    this.#paused = true;
+  pause(): Promise<void> {
+    return this.#guest.pause();
   }
 
-  async resume(): Promise<void> {
-    // Whoever worked with its files has it stop again, which must not come after this.
-    this.#paused = false;
-    try {
-      await this.#wakefulness.settled();
-      await this.#goOn();
-    } catch (error) {
-      this.#paused = true;
-      throw error;
-    }
-    if (!this.#ended) await this.#request(verbs.freeze, new FieldWriter().u8(0), nothing);
-  }
-
-  /** The machine goes on; what stands still in it does not. */
-  async #goOn(): Promise<void> {
-    await this.#monitor("cont");
-    const reconnect = this.#reconnect;
-    this.#reconnect = undefined;
-    if (reconnect !== undefined) this.connect(reconnect());
-    if (this.#ended) return;
-    const agent = await this.#openConnection();
-    await agent.request(verbs.setClock, new FieldWriter().u64(clockNow())).catch((error: unknown) => {
-      throw explainAgent(error, this.spec.name);
-    });
+  resume(): Promise<void> {
+    return this.#guest.resume();
   }
 
   async #startFiles(): Promise<FilesProcess> {
-    const release = this.#paused ? await this.#wakefulness.awake() : nothing;
+    const release = await this.#guest.awake();
     try {
-      return await startFilesInVm(await this.#openConnection(), this.spec.name, release);
+      return await startFilesInVm(await this.#guest.open(), this.spec.name, release);
     } catch (error) {
       release();
       throw error;
@@ -246,7 +212,7 @@ export class VmSandbox implements Sandbox {
     if (usage === undefined || this.#ended)
       throw new HullError("workloadNotRunning", { name: this.spec.name });
     const proportionalBytes = (await container?.proportionalBytes()) ?? usage.memoryBytes;
-    const pids = this.#paused ? 0 : await askProcessCount(this.#ask);
+    const pids = this.#guest.isPaused ? 0 : await askProcessCount(this.#ask);
     return {
       memoryBytes: proportionalBytes,
       proportionalBytes,
@@ -302,7 +268,7 @@ export class VmSandbox implements Sandbox {
 
   /** Has the agent write everything to the disk and end, of a machine whose workload was never started. */
   async shutDown(): Promise<void> {
-    const agent = await this.#openConnection();
+    const agent = await this.#guest.open();
     try {
       await agent.request(verbs.shutDown, new FieldWriter(), shutDownTimeout);
     } catch (error) {
@@ -313,16 +279,13 @@ export class VmSandbox implements Sandbox {
   /** Lets the connection go; the VM runs on. */
   letGo(): void {
     this.#letGo = true;
-    this.#log.close();
-    void this.#connection?.then(
-      (agent) => agent.close(),
-      () => undefined,
-    );
+    this.#output.letGo();
+    this.#guest.letGo();
   }
 
   /** Ends the workload and lets the agent write the disk back, if it still answers. */
   async #endInOrder(): Promise<void> {
-    if (!this.#ended && this.#running !== undefined && this.#connection !== undefined) {
+    if (!this.#ended && this.#running !== undefined && this.#guest.isConnected) {
       await this.signal(constants.signals.SIGKILL).catch(() => undefined);
       await Promise.race([this.#exit.promise.catch(() => undefined), Bun.sleep(endTimeout)]);
     }
@@ -340,7 +303,7 @@ export class VmSandbox implements Sandbox {
     const { logStart, logOffset } = this.#parts.state;
     const [stdout, stderr] = await countLogged(logPath, logStart);
     const taken: [number, number] = [logOffset[0] + stdout, logOffset[1] + stderr];
-    const main = agent.resumeMain((chunks) => this.#take(chunks), taken);
+    const main = agent.resumeMain((chunks) => this.#output.take(chunks), taken);
     this.#follow(agent, main);
     // The attachment that wrote went with the daemon that held it.
     if (process.stdinOnce && agent.welcome.inputOffset > 0) void main.endInput();
@@ -373,7 +336,7 @@ export class VmSandbox implements Sandbox {
 
   #finish(status: ExitStatus): void {
     this.#ended = true;
-    this.#log.close();
+    this.#output.close();
     this.#attachments.end();
     this.#process.reject(new HullError("workloadNotRunning", { name: this.spec.name }));
     this.#exit.resolve(status);
@@ -385,7 +348,7 @@ export class VmSandbox implements Sandbox {
     // QEMU may have outlived the one who watched it.
     while (container?.pid() !== undefined && !this.#letGo) await Bun.sleep(1000);
     // The agent's last words may still be on their way.
-    const agent = await this.#connection?.catch(() => undefined);
+    const agent = await this.#guest.connection;
     if (agent !== undefined) await Promise.race([agent.closed, Bun.sleep(1000)]);
     await Bun.sleep(0);
     if (this.#ended) return;
@@ -405,29 +368,10 @@ export class VmSandbox implements Sandbox {
     });
     container?.signal(constants.signals.SIGKILL);
     this.#ended = true;
-    this.#log.close();
+    this.#output.close();
     this.#attachments.end();
     this.#process.reject(error);
     this.#exit.reject(error);
-  }
-
-  async #take(chunks: readonly OutputChunk[]): Promise<void> {
-    while (!this.#letGo && !this.#append(chunks)) await Bun.sleep(fullDiskPause);
-    // What is in no log must not be acknowledged: the next daemon asks for it.
-    if (this.#letGo) return new Promise(nothing);
-    await this.#attachments.push(chunks);
-  }
-
-  /** False when the disk is full: the workload then waits, as it would for a pipe that is not read. */
-  #append(chunks: readonly OutputChunk[]): boolean {
-    try {
-      this.#log.append(chunks);
-      return true;
-    } catch (error) {
-      if (["ENOSPC", "EDQUOT"].includes(errnoNameOf(error) ?? "")) return false;
-      this.#lose(`its log cannot be written: ${messageOf(error)}`);
-      throw error;
-    }
   }
 
   async #liveMachine(what: string): Promise<{ machine: LiveMachine; main: AgentProcess }> {
@@ -438,56 +382,12 @@ export class VmSandbox implements Sandbox {
         where: ` for container ${spec.name}`,
         why: "it has volumes or binds, and QEMU cannot save what it serves of the host's files",
       });
-    const agent = await this.#agent();
+    const agent = await this.#guest.agent();
     const main = this.#running;
     if (container === undefined || main === undefined || this.#ended)
       throw new HullError("workloadNotRunning", { name: spec.name });
     return { machine: { spec, layout, container, memoryBytes: state.memoryBytes, agent }, main };
   }
 
-  #agent(): Promise<AgentConnection> {
-    if (this.#paused && !this.#ended)
-      return Promise.reject(new HullError("workloadPaused", { name: this.spec.name }));
-    return this.#openConnection();
-  }
-
-  async #openConnection(): Promise<AgentConnection> {
-    if (this.#ended) throw new HullError("workloadNotRunning", { name: this.spec.name });
-    if (this.#connection === undefined) throw new HullError("workloadNotRunning", { name: this.spec.name });
-    try {
-      return await this.#connection;
-    } catch (error) {
-      throw explainAgent(error, this.spec.name);
-    }
-  }
-
-  readonly #ask: Ask = (verb, fields, read) => this.#request(verb, fields, read);
-
-  /** Asks the agent for something, and reads what it answers. */
-  async #request<Answer>(
-    verb: Verb,
-    fields: FieldWriter,
-    read: (answer: FieldReader) => Answer,
-    timeout?: number,
-  ): Promise<Answer> {
-    const agent = await this.#agent();
-    try {
-      return read(await agent.request(verb, fields, timeout));
-    } catch (error) {
-      throw explainAgent(error, this.spec.name);
-    }
-  }
-
-  async #monitor(command: "stop" | "cont"): Promise<void> {
-    if (this.#ended) throw new HullError("workloadNotRunning", { name: this.spec.name });
-    const agent = await this.#connection?.catch(nothing);
-    if (command === "stop") agent?.standStill();
-    try {
-      await qmp(this.#parts.layout.monitorSocket, command);
-      if (command === "cont") agent?.goOn();
-    } catch (error) {
-      if (command === "stop") agent?.goOn();
-      throw new HullError("agentFailed", { name: this.spec.name, why: messageOf(error) }, { cause: error });
-    }
-  }
+  readonly #ask: Ask = (verb, fields, read) => this.#guest.request(verb, fields, read);
 }
