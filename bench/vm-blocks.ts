@@ -5,7 +5,7 @@
  *   scripts/bun bench/vm-blocks.ts [--network none] [--functions N] [--rooted] [--waited]
  *
  * `--rooted`: from a template that has the image's root (src/wall/vm/template/images.ts). `--waited`: by a machine that has
- * rehearsed (src/wall/vm/pool/rehearsal.ts); what comes before nobody waits for.
+ * rehearsed (src/wall/vm/rehearsal.ts); what comes before nobody waits for.
  *
  * The machine has the arguments of every other, but no jail: QEMU logs what it translates (-d in_asm), and the log's
  * growth is looked at between the steps.
@@ -31,9 +31,9 @@ import { AgentConnection } from "../src/wall/vm/agent.ts";
 import { type Machine, qemuArguments, type TemplateStep } from "../src/wall/vm/arguments.ts";
 import { copyData, diskBytes, fileName, prepareDisk } from "../src/wall/vm/disk.ts";
 import { FieldWriter } from "../src/wall/vm/fields.ts";
-import { rehearse } from "../src/wall/vm/pool/rehearsal.ts";
 import { verbs } from "../src/wall/vm/protocol.ts";
 import { qmp } from "../src/wall/vm/qmp.ts";
+import { rehearse } from "../src/wall/vm/rehearsal.ts";
 import { prepareRootBody, setUpBody, startBody } from "../src/wall/vm/start.ts";
 import type { SandboxSpec } from "../src/wall/wall.ts";
 import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";

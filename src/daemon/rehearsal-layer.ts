@@ -1,8 +1,8 @@
-/** What a machine that waits for an image rehearses with (wall/vm/pool/rehearsal.ts): a layer with one program. */
+/** What a machine that waits for an image rehearses with (wall/vm/rehearsal.ts): a layer with one program. */
 import { readFile } from "node:fs/promises";
 import { convertLayer } from "../image/layer/convert.ts";
 import { type TarMember, writeTar } from "../image/tar/writer.ts";
-import { rehearsalProgram } from "../wall/vm/pool/rehearsal.ts";
+import { rehearsalProgram } from "../wall/vm/rehearsal.ts";
 
 /** `program`: guest/host's, which needs no library. Nothing is at `path` yet. */
 export async function writeRehearsalLayer(program: string, path: string): Promise<void> {

@@ -35,9 +35,9 @@ export function createWalls(
       runtime: container.runtime,
       conmon: container.conmon,
       qemu: vm.qemu,
+      writeRehearsalLayer: (path) => writeRehearsalLayer(filesProgram(config), path),
       pool: {
         size: vm.pool,
-        writeRehearsalLayer: (path) => writeRehearsalLayer(filesProgram(config), path),
         places: (id) => ({
           directory: workloadDirectory(config.root, id),
           runtimeDirectory: runtimeDirectory(config.state, id),

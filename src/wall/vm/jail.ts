@@ -36,8 +36,10 @@ export interface JailFacts {
   readonly disks?: readonly string[];
   /** It is given its layers later. */
   readonly waits?: boolean;
-  /** There is a layer for it to rehearse with. */
+  /** There is a layer for it to rehearse with, among those that it waits for. */
   readonly rehearses?: boolean;
+  /** The same, of a machine that is given its layers later although the jail shows them: where the host has it. */
+  readonly rehearsal?: string;
   /** A machine that had booted and was saved. */
   readonly savedMemory?: { readonly path: string; readonly emptyBytes: number };
   /** Device number of /dev/kvm, if it is used. */
@@ -103,11 +105,11 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
             initramfs: jailed.initramfs,
             agentSocket: jailed.agentSocket,
             monitorSocket: jailed.monitorSocket,
-            layers: spec.layers.map((_, index) => jailed.layer(index)),
+            layers: facts.rehearsal === undefined ? spec.layers.map((_, index) => jailed.layer(index)) : [],
             disks: disks.map((name) => `${jailed.disks}/${name}`),
             freshDisk: facts.freshDisk ?? false,
-            ...(facts.waits ? { waits: true } : {}),
-            ...(facts.rehearses ? { rehearsal: jailed.rehearsal } : {}),
+            ...(facts.waits || facts.rehearsal !== undefined ? { waits: true } : {}),
+            ...(facts.rehearses || facts.rehearsal !== undefined ? { rehearsal: jailed.rehearsal } : {}),
             ...(facts.savedMemory === undefined ? {} : { savedMemory: facts.savedMemory.path }),
             share: jailed.share,
             taps: facts.network?.taps ?? [],
@@ -150,6 +152,7 @@ export function jailConfig(spec: Pick<SandboxSpec, "id" | "layers" | "mounts">, 
         : [bind(facts.discard, jailed.discard, "ro")]),
       ...(isProcess ? [bind(facts.thaw, jailed.thaw, "ro")] : []),
       ...spec.layers.map((path, index) => bind(path, jailed.layer(index), "noexec", "ro")),
+      ...(facts.rehearsal === undefined ? [] : [bind(facts.rehearsal, jailed.rehearsal, "noexec", "ro")]),
       ...(facts.waits ? [bind(facts.layout.layers, jailed.layers, "noexec", "ro")] : []),
       bind(facts.layout.disks, jailed.disks, "noexec", "rw"),
       // Read-only here, too: the guest's word is not relied on.

@@ -34,9 +34,9 @@ import { jailOptions, type MachineParts, memoryOf, placesOf, processorsOf } from
 import { newState, readState } from "./machine-state.ts";
 import { makeMachine } from "./make.ts";
 import { type Places, Pool } from "./pool/pool.ts";
-import type { WriteRehearsalLayer } from "./pool/rehearsal.ts";
 import { claimWaiting, makeWaiting, removeWaiting, type WaitingMachine } from "./pool/waiting.ts";
 import { qmp } from "./qmp.ts";
+import type { WriteRehearsalLayer } from "./rehearsal.ts";
 import { VmSandbox } from "./sandbox.ts";
 import type { MachineState } from "./sandbox-parts.ts";
 import { isSaved, type StepTaken } from "./saved/files.ts";
@@ -54,12 +54,9 @@ export interface VmWallOptions extends VmHostOptions {
   readonly templates?: boolean;
   readonly log?: Logger;
   /** Machines that wait for an image; without it, none do. */
-  readonly pool?: {
-    readonly size: number;
-    readonly places: Places;
-    /** Without it, they rehearse nothing. */
-    readonly writeRehearsalLayer?: WriteRehearsalLayer;
-  };
+  readonly pool?: { readonly size: number; readonly places: Places };
+  /** Without it, machines that wait, and templates with the root of an image, rehearse nothing. */
+  readonly writeRehearsalLayer?: WriteRehearsalLayer;
   /** Called after each step of saving a machine, for tests. */
   readonly step?: StepTaken;
 }
@@ -94,6 +91,7 @@ export class VmWall implements Wall {
       templateDirectory,
       log: this.#log,
       make: (parts) => this.#make(parts),
+      writeRehearsalLayer: options.writeRehearsalLayer,
     });
     const { store } = this.#starts;
     this.templates = new TemplateManager(store, () => host.parts());
@@ -202,7 +200,7 @@ export class VmWall implements Wall {
     using template = await this.#starts.store.lease(size, host);
     const layout = layoutOf(spec);
     const parts = { spec, ...host, layout, nodes: this.#nodes, memoryBytes, template, waits: true };
-    return await makeWaiting(parts, this.#options.pool?.writeRehearsalLayer);
+    return await makeWaiting(parts, this.#options.writeRehearsalLayer);
   }
 
   /** Makes what a daemon that was killed left of a template, or of machines that waited, go. */

@@ -20,11 +20,11 @@ import { jailed } from "../layout.ts";
 import { jailOptions, letRead, type MachineParts, makeDirectories } from "../machine.ts";
 import { type MakeOptions, makeJail } from "../make.ts";
 import { type QmpCommand, qmp } from "../qmp.ts";
+import { rehearse, type WriteRehearsalLayer } from "../rehearsal.ts";
 import { VmSandbox } from "../sandbox.ts";
 import type { MachineState } from "../sandbox-parts.ts";
 import { Stopwatch } from "../stopwatch.ts";
 import { loadState } from "../template/state.ts";
-import { rehearse, type WriteRehearsalLayer } from "./rehearsal.ts";
 
 /** Milliseconds. */
 const restoreTimeout = 30_000;
@@ -132,7 +132,7 @@ export async function removeWaiting({
 }
 
 /** Puts the layers in the place of the empty disks, and lets the machine go on. */
-function fillingOf(layers: number): QmpCommand[] {
+export function fillingOf(layers: number): QmpCommand[] {
   const indices = Array.from({ length: layers }, (_, index) => index);
   const reopened = indices.map((index) => ({ ...layerNode(index), file: `layer${index}-file` }));
   return [

@@ -8,25 +8,27 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { HullError, messageOf } from "../../../contract/errors.ts";
 import { canLimitSwap } from "../../../host/cgroup.ts";
 import { createMemoryFile, sealMemoryFile, usedBytes } from "../../../host/memory-file.ts";
 import { errnoNameOf } from "../../../host/system-error.ts";
 import type { ContainerOptions, OciContainer, OciRuntime } from "../../oci/runtime.ts";
-import type { ProcessSpec, SandboxNetwork } from "../../wall.ts";
+import type { ProcessSpec, SandboxNetwork, SandboxSpec } from "../../wall.ts";
 import type { AccelerationFacts } from "../acceleration.ts";
 import { AgentConnection } from "../agent.ts";
 import { makeBlindNetwork, makeTaps } from "../cables.ts";
 import { consoleTail } from "../console.ts";
 import { createJail } from "../create-jail.ts";
 import { copyData, diskBytes, fileName, prepareDisk } from "../disk.ts";
-import { FieldWriter } from "../fields.ts";
 import { jailConfig } from "../jail.ts";
 import { jailCgroup, jailed, jailId, layoutOf, type VmLayout } from "../layout.ts";
 import { letRead } from "../machine.ts";
+import { fillingOf } from "../pool/waiting.ts";
 import { placesOf, type VmPrograms } from "../programs.ts";
 import { phases, verbs } from "../protocol.ts";
+import { qmp } from "../qmp.ts";
+import { rehearse, type WriteRehearsalLayer } from "../rehearsal.ts";
 import { prepareRootBody, startTimeout } from "../start.ts";
 import type { TemplateImage } from "./files.ts";
 import type { MachineSize } from "./key.ts";
@@ -53,6 +55,8 @@ export interface Refinement {
   readonly layers: readonly string[];
   /** What a workload of the image has started with. */
   readonly process: Pick<ProcessSpec, "args" | "env">;
+  /** Without it, its machine rehearses nothing. */
+  readonly writeRehearsalLayer?: WriteRehearsalLayer | undefined;
 }
 
 /** Milliseconds: a boot, on a host that may be busy. */
@@ -85,6 +89,11 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
   // A process keeps what its cards have behind them: each copy may need all of its taps.
   using network =
     refined === undefined ? makeBlindNetwork(undefined, jailUser(name)) : wiredNetwork(jailUser(name));
+  const rehearsal = rehearsalOf(parts, layout);
+  if (rehearsal !== undefined) {
+    await parts.refined?.writeRehearsalLayer?.(rehearsal);
+    await letRead(rehearsal);
+  }
   const config = await configOf(parts, layout, name, network.network);
   const before = refined?.base.openDevices();
   const more = before === undefined ? [memory] : [memory, before];
@@ -92,7 +101,7 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
     if (before !== undefined) closeSync(before);
   });
   await container.start();
-  const state = await runAndSave(container, layout, parts);
+  const state = await runAndSave(container, layout, parts, rehearsal !== undefined);
   undo.defer(() => {
     if (!done && state.process !== undefined) closeSync(state.process);
   });
@@ -120,6 +129,7 @@ async function runAndSave(
   container: OciContainer,
   layout: VmLayout,
   { signal: ending, refined, programs, facts }: BuildParts,
+  rehearses: boolean,
 ): Promise<Pick<TemplateImage, "devices" | "process">> {
   const gone = new AbortController();
   void container.wait().then(
@@ -132,8 +142,11 @@ async function runAndSave(
     const agent = await AgentConnection.open(layout.agentSocket, { timeout: bootTimeout, signal });
     if (refined !== undefined) {
       for (const path of refined.layers) await letRead(path);
+      if (rehearses) {
+        await rehearse(agent, rehearsalSpec(layout));
+        await qmp(layout.monitorSocket, fillingOf(refined.layers.length), { signal });
+      }
       await agent.request(verbs.prepareRoot, prepareRootBody(refined), startTimeout);
-      if (facts.acceleration === "tcg") await agent.request(verbs.rehearse, new FieldWriter(), startTimeout);
     }
     agent.close();
     if (agent.welcome.phase !== phases.booted) throw new Error("the agent has been told of a workload");
@@ -154,6 +167,25 @@ async function runAndSave(
   }
 }
 
+/** Where the layer is that the machine rehearses with: an emulator translates what it runs for the first time. */
+function rehearsalOf({ refined, facts }: BuildParts, layout: VmLayout): string | undefined {
+  const rehearses = refined?.writeRehearsalLayer !== undefined && facts.acceleration === "tcg";
+  return rehearses ? join(dirname(layout.disks), "rehearsal") : undefined;
+}
+
+/** Of nobody: what a workload is in the words of a set-up. */
+function rehearsalSpec({ console: logPath, disks, root }: VmLayout): SandboxSpec {
+  return {
+    ...{ id: "rehearsal", name: "rehearsal", hostname: "rehearsal", layers: [], readOnlyRoot: false },
+    ...{ directory: disks, runtimeDirectory: root, logPath },
+    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
+    process: {
+      ...{ args: [], env: [], cwd: "/", user: "", capabilities: [] },
+      ...{ terminal: false, stdin: false, stdinOnce: false },
+    },
+  };
+}
+
 function wiredNetwork(owner: number) {
   const { namespace, taps } = makeTaps(owner);
   const network: SandboxNetwork = { namespace: namespace.path, taps, interfaces: [], routes: [] };
@@ -161,11 +193,13 @@ function wiredNetwork(owner: number) {
 }
 
 async function configOf(
-  { size, runtime, programs, facts, refined }: BuildParts,
+  parts: BuildParts,
   layout: VmLayout,
   name: string,
   { namespace = "", taps }: SandboxNetwork,
 ) {
+  const { size, runtime, programs, facts, refined } = parts;
+  const rehearsal = rehearsalOf(parts, layout);
   const spec = { id: "template", layers: refined?.layers ?? [], mounts: [] };
   return jailConfig(spec, {
     qemu: programs.qemu,
@@ -186,6 +220,7 @@ async function configOf(
     programs: await placesOf(programs.qemu),
     canLimitSwap: canLimitSwap(runtime.cgroups),
     network: { namespace, taps },
+    ...(rehearsal === undefined ? {} : { rehearsal }),
     template: {
       step: refined === undefined ? "save" : "refine",
       memory: jailed.memory,

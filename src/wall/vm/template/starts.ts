@@ -9,6 +9,7 @@ import { diskFiles } from "../disk.ts";
 import { RestoreFailure } from "../greet.ts";
 import type { VmHost } from "../host.ts";
 import { type MachineParts, memoryOf, processorsOf } from "../machine.ts";
+import type { WriteRehearsalLayer } from "../rehearsal.ts";
 import type { VmSandbox } from "../sandbox.ts";
 import type { TemplateImage } from "./files.ts";
 import { ImageTemplates, type RootedSize } from "./images.ts";
@@ -25,6 +26,7 @@ export interface TemplateStartsOptions {
   readonly templateDirectory: string;
   readonly log: Logger;
   readonly make: (parts: MachineParts) => Promise<VmSandbox>;
+  readonly writeRehearsalLayer?: WriteRehearsalLayer | undefined;
 }
 
 export class TemplateStarts {
@@ -140,8 +142,9 @@ export class TemplateStarts {
     { size, layers, process }: RootedSize,
     signal: AbortSignal,
   ): Promise<TemplateImage> {
+    const { writeRehearsalLayer } = this.#options;
     const host = await this.#options.host.parts();
     using base = await this.store.lease(size, host);
-    return await this.store.refine(key, { base, layers, process }, host, signal);
+    return await this.store.refine(key, { base, layers, process, writeRehearsalLayer }, host, signal);
   }
 }

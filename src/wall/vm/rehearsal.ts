@@ -1,13 +1,13 @@
 /**
- * What a machine that waits rehearses under emulation: a set-up, and the start of two programs, in the words of the requests
+ * What a machine that waits, or is to be a template, rehearses under emulation: a set-up, and the start of two programs, in the words of the requests
  * that will come. The layer it does so with lies in the place of an image's lowest.
  */
 import { randomBytes } from "node:crypto";
-import type { ProcessSpec, SandboxSpec } from "../../wall.ts";
-import type { AgentConnection } from "../agent.ts";
-import { FieldWriter } from "../fields.ts";
-import { verbs } from "../protocol.ts";
-import { setUpBody, startBody, startTimeout } from "../start.ts";
+import type { ProcessSpec, SandboxSpec } from "../wall.ts";
+import type { AgentConnection } from "./agent.ts";
+import { FieldWriter } from "./fields.ts";
+import { verbs } from "./protocol.ts";
+import { setUpBody, startBody, startTimeout } from "./start.ts";
 
 /** Writes an EROFS file that has the programs of `rehearsed` at their places. */
 export type WriteRehearsalLayer = (path: string) => Promise<void>;
