@@ -40,6 +40,8 @@ static int memory_file;
 static int out;
 static struct image image = {.magic = IMAGE_MAGIC};
 static struct thread threads[MOST_THREADS];
+// Of the first thread, as it stands: it may have to go on.
+static struct user_regs_struct first_registers;
 static pid_t host_ids[MOST_THREADS];
 static unsigned char states[MOST_THREADS][MOST_STATE];
 
@@ -163,6 +165,7 @@ static void read_thread(size_t index) {
   if (ptrace(PTRACE_GETREGSET, id, NT_PRSTATUS, &registers) < 0 || ptrace(PTRACE_GETREGSET, id, NT_X86_XSTATE, &state) < 0)
     fail("the registers of thread %d: %s", id, strerror(errno));
   if (state.iov_len < 576 || state.iov_len > MOST_STATE - 64) fail("thread %d has a state of %zu bytes", id, state.iov_len);
+  if (index == 0) first_registers = thread->registers;
   read_status(id, thread);
   thread->state_bytes = state.iov_len;
   restart_call(&thread->registers);
@@ -449,6 +452,8 @@ static void read_actions(void) {
     struct action action = {(uint64_t)signal, found.handler, found.flags, found.restorer, found.mask};
     add(&actions, &action);
   }
+  struct iovec before = {&first_registers, sizeof first_registers};
+  if (ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &before) < 0) fail("its registers: %s", strerror(errno));
 }
 
 // The kernel counts filters from the first one, which is the jail's, and the next process has it, too. The one over it is its own.

@@ -66,15 +66,20 @@ export async function makeMachine(
       : wake(spec, layout, container, saved);
   sandbox.connect(connection);
   await connection;
-  const from = saved !== undefined ? "saved state" : template === undefined ? "boot" : "template";
   log.debug("a virtual machine is up", {
     name: spec.name,
-    from,
+    from: originOf(parts),
     ...(template === undefined ? {} : { template: template.key.slice(0, 12) }),
     ...watch.laps,
   });
   undo.move();
   return sandbox;
+}
+
+function originOf({ template, saved }: MachineParts): string {
+  if (saved !== undefined) return "saved state";
+  if (template === undefined) return "boot";
+  return template.image.process === undefined ? "template" : "process";
 }
 
 export async function makeJail(

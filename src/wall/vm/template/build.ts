@@ -130,7 +130,8 @@ async function runAndSave(
   layout: VmLayout,
   { signal: ending, refined, programs, facts }: BuildParts,
   rehearses: boolean,
-): Promise<Pick<TemplateImage, "devices" | "process">> {
+): Promise<Pick<TemplateImage, "devices" | "process" | "notProcess">> {
+  const isFrozen = refined !== undefined && facts.acceleration === "tcg";
   const gone = new AbortController();
   void container.wait().then(
     () => gone.abort(),
@@ -150,11 +151,9 @@ async function runAndSave(
     }
     agent.close();
     if (agent.welcome.phase !== phases.booted) throw new Error("the agent has been told of a workload");
-    if (refined !== undefined && facts.acceleration === "tcg") {
-      const process = await freeze(layout, container, programs.freeze, signal);
-      return { devices: Buffer.alloc(0), process };
-    }
-    return { devices: await saveState(layout, { timeout: saveTimeout, signal }) };
+    const frozen = isFrozen ? await freeze(layout, container, programs.freeze, signal) : undefined;
+    if (frozen !== undefined && "process" in frozen) return { devices: Buffer.alloc(0), ...frozen };
+    return { devices: await saveState(layout, { timeout: saveTimeout, signal }), ...frozen };
   } catch (error) {
     const tail = consoleTail(layout.console);
     throw new HullError(

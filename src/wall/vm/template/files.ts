@@ -58,6 +58,8 @@ export interface TemplateImage extends MachineImage {
   readonly disk: number;
   /** Likewise: the QEMU that its copies go on as, instead of one that reads the state of the devices (process.ts). */
   readonly process?: number;
+  /** Why there is none, although there might. */
+  readonly notProcess?: string;
 }
 
 const draftMark = ".draft-";

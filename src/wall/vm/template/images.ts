@@ -35,12 +35,12 @@ export interface ImageTemplatesOptions {
   readonly log: Logger;
   /** Milliseconds from a start until a template is made: whoever starts now needs the processors. */
   readonly pause?: number;
-  /** Bytes of all of them; one has what its guest uses, 80 MB mostly. */
+  /** Bytes of all of them; one has what its guest uses, 80 MB mostly, and 40 of its QEMU where that is kept (process.ts). */
   readonly limit?: number;
 }
 
 const usualPause = 1000;
-const usualLimit = 256 * 1024 * 1024;
+const usualLimit = 384 * 1024 * 1024;
 const startsBefore = 2;
 /** Images whose starts are counted. */
 const mostCounted = 256;
@@ -123,7 +123,13 @@ export class ImageTemplates {
       const bytes = image.usedBytes + bytesOfState(image);
       this.#kept.set(key, { base: rooted.base, bytes, loaded: new Loaded(image) });
       const milliseconds = Math.round(performance.now() - begun);
-      this.#options.log.debug("made a template with the root of an image", { ...fields, milliseconds });
+      const { process, notProcess } = image;
+      const how = process === undefined ? { from: "state", why: notProcess } : { from: "process" };
+      this.#options.log.debug("made a template with the root of an image", {
+        ...fields,
+        milliseconds,
+        ...how,
+      });
       this.#keepLimit();
     } catch (error) {
       if (signal.aborted) return;

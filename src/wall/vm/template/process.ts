@@ -18,30 +18,51 @@ const generationSchema = v.looseObject({
   guid: v.pipe(v.string(), v.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)),
 });
 
+/** The descriptor of a sealed memory file, which the caller closes; or why the QEMU cannot be kept. */
+export type Frozen = { readonly process: number } | { readonly notProcess: string };
+
+/** Milliseconds until QEMU has let go of connections that were closed, and between two looks. */
+const patience = 2000;
+const pause = 50;
+
 /**
- * Stops the machine and keeps its QEMU, which ends; resolves to the descriptor of a sealed memory file. The agent's
- * connection has to be closed.
+ * Stops the machine and keeps its QEMU, which ends; one that cannot be kept stands still and can save its state. The
+ * agent's connection has to be closed.
  */
 export async function freeze(
   layout: VmLayout,
   container: OciContainer,
   program: string,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<Frozen> {
   const { monitorSocket } = layout;
   const pid = container.pid();
   if (pid === undefined) throw new Error("QEMU ended");
   const { guid } = v.parse(generationSchema, await qmp(monitorSocket, "query-vm-generation-id", { signal }));
   await qmp(monitorSocket, "stop", { signal });
-  await Bun.sleep(100);
+  for (const deadline = Date.now() + patience; ; await Bun.sleep(pause)) {
+    const frozen = await tryToFreeze(program, pid, generationBytes(guid), signal);
+    if ("process" in frozen || Date.now() >= deadline) return frozen;
+  }
+}
+
+async function tryToFreeze(
+  program: string,
+  pid: number,
+  generation: string,
+  signal: AbortSignal,
+): Promise<Frozen> {
   const file = createMemoryFile("process", 0);
   try {
     const image = `/proc/${process.pid}/fd/${file}`;
-    const words = [String(pid), String(jailed.memoryDescriptor), image, generationBytes(guid)];
+    const words = [String(pid), String(jailed.memoryDescriptor), image, generation];
     const { code, stderr } = await run([program, ...words], { signal });
-    if (code !== 0) throw new Error(printable(stderr.trim()));
-    sealMemoryFile(file);
-    return file;
+    if (code === 0) {
+      sealMemoryFile(file);
+      return { process: file };
+    }
+    closeSync(file);
+    return { notProcess: printable(stderr.trim()) };
   } catch (error) {
     closeSync(file);
     throw error;
