@@ -63,6 +63,10 @@ function namespaceWith(names: readonly string[], owner: number): NetworkNamespac
 
 /** Leads nowhere, and is not taken for one that a cable could be spliced to. */
 export const blindTap = "blind";
+/** One for each card: those of a machine that had taps before it was saved must have some again. */
+const blindTaps = Array.from({ length: networkCards }, (_, card) =>
+  card === 0 ? blindTap : `${blindTap}${card}`,
+);
 
 /** Until it is disposed, the jail that joins it has to exist. */
 export interface BlindNetwork extends Disposable {
@@ -75,17 +79,24 @@ export interface BlindNetwork extends Disposable {
  * What a machine is in that has no network, but a card whose driver is bound (arguments.ts): the card has a tap that
  * leads nowhere, in the sandbox's own name space if it has one.
  */
-export function makeBlindNetwork(given: SandboxNetwork | undefined, owner: number): BlindNetwork {
+export function makeBlindNetwork(
+  given: SandboxNetwork | undefined,
+  owner: number,
+  allCards = false,
+): BlindNetwork {
+  const names = allCards ? blindTaps : [blindTap];
   const path = given?.namespace;
-  const own = path === undefined ? namespaceWith([blindTap], owner) : undefined;
+  const own = path === undefined ? namespaceWith(names, owner) : undefined;
   const lay = (): void => {
     if (path === undefined) return;
     using namespace = new NetworkNamespace(openSync(path, "r"));
-    namespace.within(() => makeTap(blindTap, owner));
+    namespace.within(() => {
+      for (const name of names) makeTap(name, owner);
+    });
   };
   const namespace = own?.path ?? path;
   return {
-    network: { interfaces: [], routes: [], ...given, namespace, taps: [blindTap] },
+    network: { interfaces: [], routes: [], ...given, namespace, taps: names },
     lay,
     [Symbol.dispose]: () => own?.[Symbol.dispose](),
   };

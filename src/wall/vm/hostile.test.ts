@@ -5,6 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { Outcomes, Outside, unfiltered } from "../../../test/support/hostile-findings.ts";
 import { layerContent, QemusPlace, secret, templateBytes } from "../../../test/support/qemus-place.ts";
@@ -208,8 +209,14 @@ describe("a program in QEMU's place that takes all it can", () => {
   test(
     "by calls of another ABI is ended",
     async () => {
+      // Where the host's kernel has no such calls (one that is a guest by paravirtual page tables), each is a fault for everybody.
+      const outside = await run([place.program, "foreign"]);
+      const fault = 128 + constants.signals.SIGSEGV;
       const { exit, output } = await place.run({ words: ["foreign"] });
-      expect([exit.code, output]).toEqual([128 + 31, ""]);
+      expect([exit.code, output]).toEqual([
+        outside.code === fault ? fault : 128 + constants.signals.SIGSYS,
+        "",
+      ]);
     },
     timeout,
   );

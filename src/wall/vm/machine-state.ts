@@ -12,10 +12,18 @@ const stateSchema = v.object({
   memoryBytes: v.number(),
   layerPlaces: v.nullable(v.number()),
   freshDisk: v.boolean(),
+  wiredCards: v.optional(v.boolean(), false),
 });
 
 export function newState(spec: SandboxSpec, memoryBytes: number, layerPlaces: number | null): MachineState {
-  return { memoryBytes, layerPlaces, freshDisk: false, logStart: logSize(spec.logPath), logOffset: [0, 0] };
+  return {
+    memoryBytes,
+    layerPlaces,
+    freshDisk: false,
+    wiredCards: false,
+    logStart: logSize(spec.logPath),
+    logOffset: [0, 0],
+  };
 }
 
 export function readState(path: string): MachineState | undefined {

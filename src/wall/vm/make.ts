@@ -46,13 +46,18 @@ export async function makeMachine(
   const isNew = (await diskFiles(layout.disks)).length === 0;
   const disk = { directory: layout.disks, bytes: diskBytesOf(spec), owner };
   const disks = await prepareDisk(disk, template?.image.disk);
-  if (template !== undefined) state = { ...before, freshDisk: isNew };
+  if (template !== undefined)
+    state = { ...before, freshDisk: isNew, wiredCards: template.image.process !== undefined };
   const { freshDisk } = state;
   await writeFile(layout.state, JSON.stringify(state), { mode: 0o600 });
   // It stands still until it has all of its state.
   if (saved !== undefined) await writeFile(layout.held, "", { mode: 0o600 });
   watch.lap("files");
-  container = await makeJail(parts, { disks, freshDisk }, options);
+  container = await makeJail(
+    parts,
+    { disks, freshDisk, wiredCards: saved !== undefined && state.wiredCards },
+    options,
+  );
   watch.lap("jail");
   await container.start();
   const started = (): void => {
@@ -82,9 +87,16 @@ function originOf({ template, saved }: MachineParts): string {
   return template.image.process === undefined ? "template" : "process";
 }
 
+interface JailDisks {
+  readonly disks: readonly string[];
+  readonly freshDisk: boolean;
+  /** Every card is to have a tap behind it, although no network is. */
+  readonly wiredCards?: boolean;
+}
+
 export async function makeJail(
   parts: MachineParts,
-  { disks, freshDisk }: { readonly disks: readonly string[]; readonly freshDisk: boolean },
+  { disks, freshDisk, wiredCards = false }: JailDisks,
   options: ContainerOptions,
 ): Promise<OciContainer> {
   const { runtime, layout, template, saved, spec } = parts;
@@ -94,7 +106,7 @@ export async function makeJail(
     return createJail(runtime, config, layout, options, [], parts.lay);
   }
   const isWired = (spec.network?.taps.length ?? 0) > 0;
-  using blind = isWired ? undefined : makeBlindNetwork(spec.network, jailUser(spec));
+  using blind = isWired ? undefined : makeBlindNetwork(spec.network, jailUser(spec), wiredCards);
   const wired = blind === undefined ? parts : { ...parts, spec: { ...spec, network: blind.network } };
   const config = await configOf(wired, disks, freshDisk);
   const devices =

@@ -28,6 +28,8 @@ export interface MachineState {
   readonly layerPlaces: number | null;
   /** The writable disk began as a copy of the template's, and is in its place (arguments.ts). */
   readonly freshDisk: boolean;
+  /** All of its cards have had taps since it was made, whether its workload has a network or not. */
+  readonly wiredCards: boolean;
 }
 
 /** What the wall does for machines whose memory is saved. */

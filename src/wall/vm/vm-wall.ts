@@ -182,7 +182,11 @@ export class VmWall implements Wall {
     try {
       const why = misfitOf(spec);
       if (why !== undefined) throw new Error(why);
-      const state = { ...newState(spec, memoryBytes, placesOf({ template })), freshDisk: true };
+      const state = {
+        ...newState(spec, memoryBytes, placesOf({ template })),
+        freshDisk: true,
+        wiredCards: true,
+      };
       return await claimWaiting(waiting, spec, state, { saver: this.#saver, log: this.#log });
     } catch (error) {
       const name = spec.name;

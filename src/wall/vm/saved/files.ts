@@ -29,6 +29,7 @@ const descriptionSchema = v.object({
   layerPlaces: v.nullable(v.number()),
   /** See `MachineState`. */
   freshDisk: v.boolean(),
+  wiredCards: v.optional(v.boolean(), false),
   acceleration: v.picklist(["kvm", "tcg"]),
   /** Sum of QEMU's program: another one may not understand the state. */
   qemu: v.string(),

@@ -38,7 +38,7 @@ export class Saver implements MachineSaver {
 
   async suspend(machine: LiveMachine, state: MachineState): Promise<void> {
     const { spec } = machine;
-    const { memoryBytes, layerPlaces, freshDisk, logStart, logOffset } = state;
+    const { memoryBytes, layerPlaces, freshDisk, wiredCards, logStart, logOffset } = state;
     const description = {
       ...(await this.#options.host()),
       id: spec.id,
@@ -46,6 +46,7 @@ export class Saver implements MachineSaver {
       processors: processorsOf(spec.resources),
       layerPlaces,
       freshDisk,
+      wiredCards,
       logStart,
       logOffset: [logOffset[0], logOffset[1]] satisfies [number, number],
     };
@@ -64,12 +65,12 @@ export class Saver implements MachineSaver {
         throw refuse(`it ran with ${saved.acceleration}, and this host now has ${acceleration}`);
       const files = await diskFiles(layoutOf(spec).disks);
       if (files.join() !== saved.disks.join()) throw refuse("its writable disk is not the one it had");
-      const { memoryBytes, logStart, logOffset, layerPlaces, freshDisk, image } = saved;
+      const { memoryBytes, logStart, logOffset, layerPlaces, freshDisk, wiredCards, image } = saved;
       const ready = async (): Promise<void> => {
         await removeSuspended(directory);
         this.#options.step("resume:used");
       };
-      const state = { memoryBytes, logStart, logOffset, layerPlaces, freshDisk };
+      const state = { memoryBytes, logStart, logOffset, layerPlaces, freshDisk, wiredCards };
       return await this.#options.make(spec, { image, layerPlaces, another: false, ready }, state);
     } finally {
       closeImage(saved.image);
@@ -124,13 +125,14 @@ export class Saver implements MachineSaver {
     const directory = layoutOf(spec).disks;
     await linkDiskFiles(parent.from, parent.base, directory);
     await addDiskFile({ directory, bytes: diskBytesOf(spec), owner: jailUser(spec) }, parent.base.length);
-    const { memoryBytes, layerPlaces, freshDisk } = parent.state;
+    const { memoryBytes, layerPlaces, freshDisk, wiredCards } = parent.state;
     const saved = { image: parent.image, layerPlaces, another: true, ready: () => Promise.resolve() };
     const [stdout, stderr] = parent.received;
     return await this.#options.make(spec, saved, {
       memoryBytes,
       layerPlaces,
       freshDisk,
+      wiredCards,
       logStart: 0,
       logOffset: [stdout, stderr],
     });
