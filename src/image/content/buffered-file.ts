@@ -6,6 +6,7 @@ import { close, closeSync, constants, fsync, ftruncate, openSync, write } from "
 import { promisify } from "node:util";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
+import { giveBack } from "./give-back.ts";
 
 const writeAsync = promisify(write);
 const fsyncAsync = promisify(fsync);
@@ -124,8 +125,11 @@ export class BufferedFile implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    const dropped = this.#waiting;
     this.#waiting = [];
     await this.#pump;
+    for (const buffer of [this.#buffer, ...this.#spare, ...dropped.map((piece) => piece.buffer)])
+      giveBack(buffer);
     // Whoever only wants to know the file's place and size may keep this for long, and have many.
     this.#start = this.position;
     this.#fill = 0;
@@ -173,6 +177,7 @@ export class BufferedFile implements AsyncDisposable {
       for (let piece = this.#waiting.shift(); piece !== undefined; piece = this.#waiting.shift()) {
         await this.#writePiece(piece);
         if (this.#spare.length < maxWaiting) this.#spare.push(piece.buffer);
+        else giveBack(piece.buffer);
       }
     } catch (error) {
       this.#failure = error;

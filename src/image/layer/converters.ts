@@ -16,9 +16,10 @@ const maxProcesses = Math.min(3, availableParallelism());
 const idleMilliseconds = 3000;
 /**
  * What JavaScriptCore takes the machine's memory for: its heap grows as far as it must, but garbage is collected
- * sooner. Half the memory for the same processor time.
+ * sooner. The last of its compilers takes more time and memory than it saves where nearly all work is inflating, hashing
+ * and copying. Figures: docs/decisions/0003.
  */
-const heapHint = { BUN_JSC_forceRAMSize: String(100 * 1024 * 1024) };
+const lean = { BUN_JSC_forceRAMSize: String(50 * 1024 * 1024), BUN_JSC_useFTLJIT: "0" };
 
 /** A conversion that goes on while its blob is still written. */
 export interface RunningConversion extends AsyncDisposable {
@@ -36,7 +37,7 @@ class Converter {
 
   constructor() {
     this.#child = start(ownProgram("convert-layers"), {
-      env: { ...plainEnvironment, ...heapHint },
+      env: { ...plainEnvironment, ...lean },
       stdio: ["pipe", "pipe", "inherit"],
     });
     // It must not keep alive a program that has nothing else to do.

@@ -1,6 +1,7 @@
 /** Takes in one layer: hashed, stored as it came, inflated and turned into EROFS in one pass. */
 import { HullError } from "../../contract/errors.ts";
 import { type ContentStore, digestOf, type PendingFile } from "../content/content-store.ts";
+import { giveBack } from "../content/give-back.ts";
 import type { Digest } from "../image-store.ts";
 import { type Conversion, type ConversionPaths, convertLayer } from "./convert.ts";
 import { startConversion } from "./converters.ts";
@@ -57,10 +58,11 @@ export async function ingestLayer(
     options.onArrived?.();
     return arrived;
   };
-  const start = await firstBytes(received, smallBytes);
-  const { arrived, conversion } = start.whole
-    ? { arrived: check(), conversion: await convertLayer(start.chunks, paths, "another") }
-    : await convertElsewhere(kept, received, paths, { check, onTaken: options.onTaken });
+  const small = await wholeIfSmall(received, smallBytes);
+  const { arrived, conversion } =
+    small !== undefined
+      ? { arrived: check(), conversion: await convertLayer(small, paths, "another") }
+      : await convertElsewhere(kept, received, paths, { check, onTaken: options.onTaken });
   const { diffId } = conversion;
   verify(what, options.expectedDiffId, diffId);
   const { plainBytes } = conversion;
@@ -97,28 +99,25 @@ async function* receive(
   }
 }
 
-/** Reads until the source ends or has given that many bytes. */
-async function firstBytes(
+/** Reads until the source ends or has given that many bytes: then nothing is kept of them. */
+async function wholeIfSmall(
   source: AsyncGenerator<Uint8Array>,
   bytes: number,
-): Promise<{ readonly whole: boolean; readonly chunks: AsyncIterable<Uint8Array> }> {
+): Promise<AsyncIterable<Uint8Array> | undefined> {
   const chunks: Uint8Array[] = [];
-  let length = 0;
-  let whole = false;
-  while (length < bytes) {
+  for (let length = 0; length < bytes; ) {
     const next = await source.next();
-    if (next.done === true) {
-      whole = true;
-      break;
-    }
+    if (next.done === true) return inTurn(chunks);
     // A copy: the source may use its buffer again.
     chunks.push(new Uint8Array(next.value));
     length += next.value.length;
   }
-  async function* again(): AsyncGenerator<Uint8Array> {
-    yield* chunks;
-  }
-  return { whole, chunks: again() };
+  chunks.forEach(giveBack);
+  return undefined;
+}
+
+async function* inTurn(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks;
 }
 
 /** Another process reads the file while it grows. */

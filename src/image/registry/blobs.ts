@@ -26,7 +26,7 @@ export async function fetchConfig(
   return pastMirrors(client, async (passed) => {
     const chunks: Uint8Array[] = [];
     const options = { what, signal: client.signal, passed };
-    for await (const chunk of download(client, descriptor, options)) chunks.push(chunk);
+    for await (const chunk of download(client, descriptor, options)) chunks.push(new Uint8Array(chunk));
     const bytes = Buffer.concat(chunks);
     verifyBytes(what, descriptor.digest, bytes);
     return bytes;

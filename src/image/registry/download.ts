@@ -19,7 +19,8 @@ export interface DownloadOptions {
 }
 
 /**
- * Yields exactly the bytes that the descriptor promises; whether they are the right ones is the caller's to check.
+ * Yields exactly the bytes that the descriptor promises; whether they are the right ones is the caller's to check. A
+ * chunk is good until the next one is asked for.
  * Throws `registry`, `corrupt` when they end too soon, `tooLarge` when there are more.
  */
 export async function* download(

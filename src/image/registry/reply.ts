@@ -1,5 +1,6 @@
 /** Answers of a registry, read with an eye on the clock and on their size. */
 import { HullError } from "../../contract/errors.ts";
+import { giveBack } from "../content/give-back.ts";
 import type { StallWatch } from "./stall.ts";
 
 /** An answer whose body is read under the rule about stalls. It has to be read or discarded. */
@@ -30,7 +31,7 @@ export class RegistryReply {
     return this.#response.headers.get(name) ?? undefined;
   }
 
-  /** Throws `RequestFailure` when the connection breaks or stalls. */
+  /** A chunk is good until the next one is asked for. Throws `RequestFailure` when the connection breaks or stalls. */
   async *body(): AsyncGenerator<Uint8Array> {
     const reader = this.#response.body?.getReader();
     try {
@@ -44,6 +45,7 @@ export class RegistryReply {
         if (next.done) return;
         this.#watch.heard(next.value.length);
         yield next.value;
+        giveBack(next.value);
       }
     } finally {
       this.#watch.pause();
@@ -63,7 +65,7 @@ export class RegistryReply {
           value: `more than ${limit} bytes`,
           limit: `${limit} bytes`,
         });
-      chunks.push(chunk);
+      chunks.push(new Uint8Array(chunk));
     }
     return Buffer.concat(chunks);
   }
