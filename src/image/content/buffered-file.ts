@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
 import { giveBack } from "./give-back.ts";
+import { checkRoom } from "./room.ts";
 
 const writeAsync = promisify(write);
 const fsyncAsync = promisify(fsync);
@@ -154,6 +155,8 @@ export class BufferedFile implements AsyncDisposable {
 
   async #writePiece({ buffer, length, position }: Piece): Promise<void> {
     const bytes = buffer.subarray(0, length);
+    // What is less is not worth the question.
+    if (length === bufferBytes) checkRoom(this.path, length);
     if (this.#direct !== undefined && length === bufferBytes && position % directUnit === 0) {
       try {
         await writeAll(this.#direct, bytes, position);
