@@ -1,16 +1,27 @@
 /**
  * Published ports against Docker's: throughput and connections from another host, and from the host itself, where Docker has
- * a program that passes them on. Each daemon is on a host of its own, which is a namespace; a third one is the world.
+ * a program that passes them on. Each daemon is on a host of its own, which is a namespace; a third one is the world. Many short
+ * rounds tell more than few long ones: the standard error of each ratio is said with it.
  *
  *   scripts/bun bench/network-docker.ts [--seconds N] [--rounds N]     # needs ip, iptables
  */
 import { parseArgs } from "node:util";
+import { median } from "../src/compare/report.ts";
 import { inPrivateMountNamespace } from "../src/host/mount-namespace.ts";
 import { startDaemon } from "../test/support/daemon.ts";
 import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { startDockerd, unpackDockerd } from "./dockerd.ts";
-import { reportBound } from "./measure.ts";
-import { cable, connectionRate, gigabits, newPlace, race, throughput, type Way } from "./network-places.ts";
+import {
+  cable,
+  connectionRate,
+  gigabits,
+  inTurns,
+  newPlace,
+  reportRatio,
+  throughput,
+  type Unit,
+  type Way,
+} from "./network-places.ts";
 import { unpackNetworkTools } from "./peers.ts";
 import { tinyTar } from "./tiny-tar.ts";
 
@@ -22,7 +33,7 @@ if (!inPrivateMountNamespace()) {
 startAgainInOwnNamespaces();
 
 const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "2" }, rounds: { type: "string", default: "3" } },
+  options: { seconds: { type: "string", default: "1" }, rounds: { type: "string", default: "20" } },
 });
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);
@@ -45,42 +56,35 @@ const kept: boolean[] = [];
   const theirs = Number(await dockerd.docker(pid));
 
   const way = { port, published: port };
-  const ways: readonly (readonly [string, Way, Way])[] = [
+  const ways: readonly (readonly [string, Unit, Way, Way])[] = [
     [
       "from another host",
+      "processor",
       { ...way, from: world.pid, to: ours, address: "198.51.100.1" },
       { ...way, from: world.pid, to: theirs, address: "203.0.113.1" },
     ],
     [
       "from 127.0.0.1",
+      "clock",
       { ...way, from: "here", to: ours, address: "127.0.0.1" },
       { ...way, from: dockerHost.pid, to: theirs, address: "127.0.0.1" },
     ],
   ];
-  for (const [whence, hull, docker] of ways) {
-    const [bits = 0, bitsOfDocker = 0] = await race(
-      [hull, docker].map((one) => () => throughput(one, seconds)),
+  for (const [whence, unit, hull, docker] of ways) {
+    const both = [hull, docker];
+    const against = (what: string): string => `published port ${whence}, ${what} against docker`;
+    const [bits, bitsOfDocker] = await inTurns(
+      both.map((one) => () => throughput(one, seconds, unit)),
       rounds,
     );
-    const [rate = 0, rateOfDocker = 0] = await race(
-      [hull, docker].map((one) => () => connectionRate(one, seconds)),
+    const speeds = `${gigabits(bits)} and ${gigabits(bitsOfDocker)} (of the ${unit})`;
+    kept.push(reportRatio(against(speeds), bits, bitsOfDocker, { least: 1 }));
+    const [rate, rateOfDocker] = await inTurns(
+      both.map((one) => () => connectionRate(one, seconds, unit)),
       rounds,
     );
-    const against = (figure: string): string => `published port ${whence}, ${figure} against docker`;
-    kept.push(
-      reportBound(
-        against(`${gigabits(bits)} and ${gigabits(bitsOfDocker)}`),
-        bits / bitsOfDocker,
-        { least: 1 },
-        "×",
-      ),
-      reportBound(
-        against(`${rate.toFixed(0)} and ${rateOfDocker.toFixed(0)} connections/s`),
-        rate / rateOfDocker,
-        { least: 1 },
-        "×",
-      ),
-    );
+    const rates = `${median(rate ?? []).toFixed(0)} and ${median(rateOfDocker ?? []).toFixed(0)} connections/s`;
+    kept.push(reportRatio(against(rates), rate, rateOfDocker, { least: 1 }));
   }
   await dockerd.docker(["rm", "-f", "server"]);
   await daemon.hullOk(["rm", "-f", "server"]);

@@ -9,14 +9,14 @@ import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { median } from "../src/compare/report.ts";
 import { inPrivateMountNamespace } from "../src/host/mount-namespace.ts";
 import { run } from "../src/host/spawn.ts";
 import { qemuArguments } from "../src/wall/vm/arguments.ts";
 import { projectRoot, runProgram, startDaemon } from "../test/support/daemon.ts";
 import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { until } from "../test/support/until.ts";
-import { reportBound } from "./measure.ts";
-import { background, end, must, race } from "./network-places.ts";
+import { background, end, inTurns, must, reportRatio } from "./network-places.ts";
 import { iperf, networkTools, unpackNetworkTools } from "./peers.ts";
 
 if (!inPrivateMountNamespace()) await unpackNetworkTools();
@@ -165,20 +165,20 @@ try {
   try {
     await answers(address);
     await answers(bareAddress);
-    const megabits = (figure: number): string => `${(figure / 1e6).toFixed(0)} Mbit/s`;
+    const megabits = (figures: readonly number[] = []): string =>
+      `${(median(figures) / 1e6).toFixed(0)} Mbit/s`;
     for (const direction of ["in", "out"] as const) {
       const both = [address, bareAddress].map((target) => () => throughput(target, direction));
-      const [ours = 0, theirs = 0] = await race(both, rounds);
+      const [ours, theirs] = await inTurns(both, rounds);
       const figures = `${megabits(ours)} against a bare QEMU's ${megabits(theirs)}`;
-      kept.push(reportBound(`machine, ${direction}, ${figures}`, ours / theirs, { least: 0.95 }, "×"));
+      kept.push(reportRatio(`machine, ${direction}, ${figures}`, ours, theirs, { least: 0.95 }));
     }
-    const [ours = 0, theirs = 0] = await race(
+    const [ours = [], theirs = []] = await inTurns(
       [address, bareAddress].map((target) => () => echoTime(target)),
       rounds,
-      Math.min,
     );
-    const figures = `${ours.toFixed(0)} µs against ${theirs.toFixed(0)} µs`;
-    kept.push(reportBound(`echo of a machine, ${figures}`, ours / theirs, { most: 1.1 }, "×"));
+    const figures = `${median(ours).toFixed(0)} µs against ${median(theirs).toFixed(0)} µs`;
+    kept.push(reportRatio(`echo of a machine, ${figures}`, ours, theirs, { most: 1.1 }));
   } finally {
     await end(bare);
     await run(["ip", "link", "delete", "baretap"]);

@@ -20,11 +20,12 @@ import { reportBound } from "./measure.ts";
 import {
   gigabits,
   inPlace,
+  inTurns,
   must,
   type NamedPlace,
   newPlace,
   type Place,
-  race,
+  reportRatio,
   throughput,
 } from "./network-places.ts";
 import { aardvark, unpackNetworkTools } from "./peers.ts";
@@ -33,16 +34,16 @@ if (!inPrivateMountNamespace()) await unpackNetworkTools();
 startAgainInOwnNamespaces();
 
 const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "2" }, rounds: { type: "string", default: "3" } },
+  options: { seconds: { type: "string", default: "1" }, rounds: { type: "string", default: "20" } },
 });
 const rounds = Number(values.rounds);
 
 const seconds = Number(values.seconds);
 const port = 5201;
 
-/** Bits per second from `from` to a server at `to`, which is reached at `address`. */
+/** Bits for each second of the processor from `from` to a server at `to`, which is reached at `address`. */
 function way(from: Place, to: Place, address: string): () => Promise<number> {
-  return () => throughput({ from, to, port, address, published: port }, seconds);
+  return () => throughput({ from, to, port, address, published: port }, seconds, "processor");
 }
 
 function megabits(figure: number): string {
@@ -137,32 +138,30 @@ const kept: boolean[] = [];
   const address = await inspect("one", ".NetworkSettings.IPAddress");
   const otherAddress = await inspect("two", ".NetworkSettings.IPAddress");
 
-  const between = await race([way(bareTwo, bareOne, "10.200.0.2"), way(two, one, address)], rounds);
-  const fromHost = await race(
+  const [bareBetween, hullBetween] = await inTurns(
+    [way(bareTwo, bareOne, "10.200.0.2"), way(two, one, address)],
+    rounds,
+  );
+  const [bareHost, hullHost, publishedHost] = await inTurns(
     [way(apart.pid, bareOne, "10.200.0.2"), way("here", one, address), way("here", one, "127.0.0.1")],
     rounds,
   );
-  const [bareBetween = 0, hullBetween = 0] = between;
-  const [bareHost = 0, hullHost = 0, publishedHost = 0] = fromHost;
   console.log(`bare bridge: between ${gigabits(bareBetween)}, from the host ${gigabits(bareHost)}`);
   kept.push(
-    reportBound(
-      `container to container, ${gigabits(hullBetween)}`,
-      hullBetween / bareBetween,
-      { least: 0.95 },
-      "×",
-    ),
-    reportBound(`host to container, ${gigabits(hullHost)}`, hullHost / bareHost, { least: 0.95 }, "×"),
-    reportBound(
-      `published port, ${gigabits(publishedHost)}`,
-      publishedHost / hullHost,
-      { least: 0.9 },
-      "× of direct",
-    ),
+    reportRatio(`container to container, ${gigabits(hullBetween)}`, hullBetween, bareBetween, {
+      least: 0.95,
+    }),
+    reportRatio(`host to container, ${gigabits(hullHost)}`, hullHost, bareHost, { least: 0.95 }),
+    reportRatio(`published port against direct, ${gigabits(publishedHost)}`, publishedHost, hullHost, {
+      least: 0.9,
+    }),
   );
 
   await daemon.hullOk(["update", "--egress-rate", "200mbit", "--ingress-rate", "100mbit", "two"]);
-  const limited = await race([way(two, one, address), way(one, two, otherAddress)], rounds);
+  const limited = [
+    await throughput({ from: two, to: one, port, address, published: port }, 3, "clock"),
+    await throughput({ from: one, to: two, port, address: otherAddress, published: port }, 3, "clock"),
+  ];
   for (const [index, rate] of [200e6, 100e6].entries()) {
     const figure = limited[index] ?? 0;
     const what = `${index === 0 ? "sent" : "received"} at ${megabits(rate)} at most, ${megabits(figure)}`;
