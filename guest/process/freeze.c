@@ -31,8 +31,12 @@
 #define MOST_THREADS 32
 #define MOST_STATE 16384
 #define MOST_IMAGE (512UL << 20)
+// Whatever the process has made of itself, looking at it ends: address space of one mapping, descriptors, seconds.
+#define MOST_SPACE (64UL << 30)
+#define MOST_PLACES 8192
+#define MOST_SECONDS 20
 // Pages of nothing between two runs that are not worth a mapping of their own.
-#define GAP 8
+#define GAP 32
 #define OFFSET_OF_ID 0x2d0
 
 static pid_t pid;
@@ -227,6 +231,7 @@ static void read_places(void) {
     }
     struct place found = {.start = start, .end = end, .offset = offset};
     found.protection = (mode[0] == 'r' ? PROT_READ : 0) | (mode[1] == 'w' ? PROT_WRITE : 0) | (mode[2] == 'x' ? PROT_EXEC : 0);
+    if (places.count == MOST_PLACES || end - start > MOST_SPACE) fail("it has too much memory at %lx", start);
     if (start < THAW_END && end > THAW_START) fail("it has a mapping at %lx", start);
     if (strncmp(path, "[v", 2) == 0) {
       found.kind = PLACE_KERNEL;
@@ -401,7 +406,10 @@ static void read_descriptors(void) {
   DIR *directory = opendir(path);
   if (directory == NULL) fail("%s: %s", path, strerror(errno));
   for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-    if (entry->d_name[0] != '.') read_descriptor(atoi(entry->d_name), &notes);
+    if (entry->d_name[0] != '.') {
+      if (descriptors.count == MOST_DESCRIPTORS) fail("it has more than %d descriptors", MOST_DESCRIPTORS);
+      read_descriptor(atoi(entry->d_name), &notes);
+    }
   closedir(directory);
   qsort(descriptors.items, descriptors.count, sizeof(struct descriptor), by_number);
 }
@@ -562,6 +570,7 @@ static void put_list(const struct list *list, struct table table) {
 int main(int count, char **words) {
   char path[64];
   if (count != 5) fail("wants PID MEMORY IMAGE GENERATION");
+  alarm(MOST_SECONDS);
   pid = atoi(words[1]);
   image.memory = (uint32_t)atoi(words[2]);
   image.self = image.memory + 1;

@@ -17,12 +17,15 @@ interface Range {
 }
 
 const pageBytes = 4096;
+/** Whatever a process has made of its memory: a mapping that is larger is left out, and what comes after so many. */
+const mostBytes = 2 ** 32;
+const mostRanges = 4096;
 const entryBytes = 8;
 /** Of an entry's upper 32 bits: the page is there; it is a file's. */
 const present = 1 << 31;
 const ofFile = 1 << 29;
 
-/** Of all writable memory that has no file, or a memory file. */
+/** Of all that it can read, but the kernel's own pages. */
 export function touchedPages(pid: number): PageRun[] {
   const file = openSync(`/proc/${pid}/pagemap`, "r");
   try {
@@ -33,12 +36,18 @@ export function touchedPages(pid: number): PageRun[] {
 }
 
 function rangesOf(pid: number): Range[] {
-  const pattern = /^([0-9a-f]+)-([0-9a-f]+) rw[x-]p \S+ \S+ \d+ *(|\[heap\]|\[stack\]|\/memfd:.*)$/gm;
+  const pattern = /^([0-9a-f]+)-([0-9a-f]+) r[w-][x-]p \S+ \S+ \d+ *(|\[heap\]|\[stack\]|\/.*)$/gm;
   const maps = readFileSync(`/proc/${pid}/maps`, "utf8");
-  return [...maps.matchAll(pattern)].map(([, start = "", end = ""]) => ({
+  const all = [...maps.matchAll(pattern)].map(([, start = "", end = ""]) => ({
     start: Number.parseInt(start, 16),
     end: Number.parseInt(end, 16),
   }));
+  let left = mostBytes;
+  return all.slice(0, mostRanges).filter(({ start, end }) => {
+    const fits = end - start <= left;
+    if (fits) left -= end - start;
+    return fits;
+  });
 }
 
 function readEntries(file: number, { start, end }: Range): Uint32Array {

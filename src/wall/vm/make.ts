@@ -60,11 +60,11 @@ export async function makeMachine(
   );
   watch.lap("jail");
   await container.start();
-  const started = (): void => {
+  const learn = (moment: "started" | "ended"): void => {
     const pid = container?.pid();
-    if (pid !== undefined) template?.learn(pid);
+    if (pid !== undefined) template?.learn(pid, moment === "ended");
   };
-  sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver, started });
+  sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver, watch: learn });
   const connection =
     saved === undefined
       ? greet(spec, layout, container, { watch, template, freshDisk })

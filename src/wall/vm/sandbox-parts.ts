@@ -13,8 +13,8 @@ export interface SandboxParts {
   readonly state: MachineState;
   readonly exit: ExitStatus | undefined;
   readonly saver: MachineSaver;
-  /** Called when the workload has started. */
-  readonly started?: () => void;
+  /** Called when the workload has started, and when it has ended, while there is its QEMU to look at. */
+  readonly watch?: (moment: "started" | "ended") => void;
 }
 
 /** What of a machine is recorded beside its spec. */

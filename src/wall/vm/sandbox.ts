@@ -126,7 +126,7 @@ export class VmSandbox implements Sandbox {
       agent.drop(main);
       throw explainStart(error, name, process);
     }
-    this.#parts.started?.();
+    this.#parts.watch?.("started");
     this.#follow(agent, main);
   }
 
@@ -317,6 +317,7 @@ export class VmSandbox implements Sandbox {
         const status = exitStatusOf(exit);
         const recorded = await writeExit(this.#parts.layout.exit, status);
         this.#finish(status);
+        this.#parts.watch?.("ended");
         // Otherwise the agent is the only one who can tell the next daemon.
         if (recorded) this.#shutDown = this.#powerOff(agent);
       },

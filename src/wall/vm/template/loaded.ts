@@ -5,6 +5,9 @@ import type { TemplateImage } from "./files.ts";
 import type { MachineSize } from "./key.ts";
 import { workingSetOf } from "./working-set.ts";
 
+/** Milliseconds. */
+const shortRun = 500;
+
 /** The right to use a template, until it is disposed. */
 export interface TemplateLease extends Disposable {
   readonly key: string;
@@ -14,14 +17,16 @@ export interface TemplateLease extends Disposable {
   openDevices(): number;
   /** What a copy of the process will touch of the guest's memory (working-set.ts), if it is known; the caller closes it. */
   openWorkingSet(): number | undefined;
-  /** To be called when the workload of a copy has started, with the id of its QEMU. */
-  learn(pid: number): void;
+  /** To be called when the workload of a copy has started, and when it has ended, with the id of its QEMU. */
+  learn(pid: number, ended: boolean): void;
 }
 
 export class Loaded {
   readonly image: TemplateImage;
   readonly #devices: number;
   #workingSet: number | undefined;
+  /** When a copy's workload had started that the working set is of; undefined once it is that of a whole run. */
+  #learnedAt: number | undefined = Number.NEGATIVE_INFINITY;
   #users = 0;
   #forgotten = false;
   #closed = false;
@@ -42,7 +47,7 @@ export class Loaded {
       image: this.image,
       openDevices: () => reopenMemoryFile(this.#devices),
       openWorkingSet: () => (this.#workingSet === undefined ? undefined : reopenMemoryFile(this.#workingSet)),
-      learn: (pid) => this.#learn(pid),
+      learn: (pid, ended) => this.#learn(pid, ended),
       [Symbol.dispose]: () => {
         if (!open) return;
         open = false;
@@ -52,9 +57,22 @@ export class Loaded {
     };
   }
 
-  #learn(pid: number): void {
-    if (this.#closed || this.#workingSet !== undefined || this.image.process === undefined) return;
-    this.#workingSet = workingSetOf(pid);
+  #learn(pid: number, ended: boolean): void {
+    const { process } = this.image;
+    const at = this.#learnedAt;
+    if (this.#closed || process === undefined || at === undefined) return;
+    // What ends soon has told of a whole run; what a longer one touches is its own.
+    if (ended ? Date.now() - at > shortRun : this.#workingSet !== undefined) return;
+    let found: number | undefined;
+    try {
+      found = workingSetOf(pid);
+    } catch {
+      // It is gone already: another one will tell.
+    }
+    if (found === undefined) return;
+    if (this.#workingSet !== undefined) closeSync(this.#workingSet);
+    this.#workingSet = found;
+    this.#learnedAt = ended ? undefined : Date.now();
   }
 
   forget(): void {
