@@ -33,7 +33,7 @@ export async function createWorkload(
       where: " here",
       why: unavailable,
     });
-  for (const mount of request.mounts) if (mount.type === "bind") await requireSource(mount);
+  for (const mount of request.mounts) if (mount.type === "bind") await requireSource(mount, request.wall);
   // After all that waits: an image that was looked up before might be removed meanwhile.
   const image = from ?? (await context.images.resolve(request.image));
   if (image.artifactType !== undefined)

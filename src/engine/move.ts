@@ -8,10 +8,12 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError, messageOf } from "../contract/errors.ts";
 import type { WallKind } from "../contract/isolation.ts";
+import { requireAnswer } from "../host/answering.ts";
 import type { LayerPart, WritePart } from "../wall/files.ts";
 import type { SandboxSpec } from "../wall/wall.ts";
 import { type EngineContext, emit, settle } from "./context.ts";
 import { isPlaceholder } from "./files/placeholders.ts";
+import { refuseSocket } from "./mounts/hold-mounts.ts";
 import { clearSandbox } from "./resting.ts";
 import type { Workload } from "./workload.ts";
 
@@ -30,6 +32,11 @@ export async function moveWorkload(
   if (unavailable !== undefined)
     throw new HullError("unsupported", { what: `the ${wall} wall`, where: " here", why: unavailable });
   context.networks.requireWall(workload.id, wall);
+  for (const { type, source } of workload.record.mounts) {
+    if (type !== "bind") continue;
+    await requireAnswer(source);
+    await refuseSocket(source, wall);
+  }
   if (workload.record.life.sandbox) await clearSandbox(context, workload);
   await discard(context, workload);
   settle(context, workload, workload.state, { discard: wall, sandbox: true });

@@ -6,6 +6,7 @@ import { lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync, writeFileSync
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError } from "../../contract/errors.ts";
+import type { WallKind } from "../../contract/isolation.ts";
 import { requireAnswer } from "../../host/answering.ts";
 import { mount, mountFlag, unmount } from "../../host/mount.ts";
 import { withPathInRoot } from "../../host/rooted.ts";
@@ -19,7 +20,7 @@ import type { WorkloadMount } from "./mount-request.ts";
 export async function holdMounts(context: EngineContext, record: WorkloadRecord): Promise<AsyncDisposable> {
   await using held = new AsyncDisposableStack();
   for (const each of record.mounts) {
-    if (each.type === "bind") await requireSource(each);
+    if (each.type === "bind") await requireSource(each, record.wall);
     if (each.type !== "volume") continue;
     held.use(await context.volumes.hold(each.source));
     const { mountpoint: whole, options } = context.volumes.get(each.source);
@@ -59,11 +60,13 @@ function emitUnmount(context: EngineContext, { id }: WorkloadRecord, { source }:
   context.events.emit("volume", "unmount", source, { container: id, driver: "local" });
 }
 
-export async function requireSource({
-  source,
-  makeSource,
-}: Pick<WorkloadMount, "source" | "makeSource">): Promise<void> {
+/** Throws for a bind whose source is not there, or that would be of no use behind this wall. */
+export async function requireSource(
+  { source, makeSource }: Pick<WorkloadMount, "source" | "makeSource">,
+  wall: WallKind,
+): Promise<void> {
   await requireAnswer(source);
+  await refuseSocket(source, wall);
   try {
     await stat(source);
     return;
@@ -84,6 +87,17 @@ export async function requireSource({
   } catch (error) {
     throw explainWriteError(error, "the directory of a bind mount", source);
   }
+}
+
+/** Throws `unsupported` for a bind that would be of no use behind the wall. For a source that is known to answer. */
+export async function refuseSocket(source: string, wall: WallKind): Promise<void> {
+  if (wall !== "vm") return;
+  if ((await stat(source).catch(() => undefined))?.isSocket() !== true) return;
+  throw new HullError("unsupported", {
+    what: `a bind of the socket ${source}`,
+    where: " on the vm wall",
+    why: "who listens there does so in the host's kernel, and a virtual machine has its own: use a port on a network, or the container wall",
+  });
 }
 
 /** Binds a part of a volume to the workload's own place, so that nobody can move it away under the mount. */

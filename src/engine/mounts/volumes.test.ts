@@ -1,6 +1,7 @@
 /** Volumes of workloads, on fakes: what is made, undone, removed and left alone. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { FakeFiles } from "../../wall/fake-files.ts";
 import { EngineBench, requestOf } from "../testing/engine-bench.ts";
@@ -63,6 +64,16 @@ test("memory of a machine with files of the host is not saved, and a volume in u
   await expect(bench.engine.suspend(workload)).rejects.toThrow("with a volume mounted at /named");
   await expect(bench.engine.fork(workload, { count: 1, name: undefined })).rejects.toThrow("cannot be saved");
   await expect(bench.engine.volumes.remove("kept", { force: true })).rejects.toThrow("in use");
+});
+
+test("a socket of the host is refused to a machine, which has a kernel of its own", async () => {
+  const path = join(bench.directory, "listening.sock");
+  await using _server = createServer().listen(path);
+  const bind: MountRequest = { ...anonymous, type: "bind", source: path, target: "/run/listening.sock" };
+  await expect(create([bind])).rejects.toThrow("a bind of the socket");
+  const workload = await create([bind], { wall: "container" });
+  await expect(bench.engine.move(workload, "vm", "vm")).rejects.toThrow("a bind of the socket");
+  expect(workload.record.wall).toBe("container");
 });
 
 test("a part of a volume may be a file at one start and a directory at the next, and leaves no place behind", async () => {
