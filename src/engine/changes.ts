@@ -1,8 +1,9 @@
-/** Changes to a workload that neither start nor end it: pause, unpause, rename. */
+/** Changes to a workload that neither start nor end it: pause, unpause, rename, restart policy. */
 import { HullError } from "../contract/errors.ts";
 import { type EngineContext, emit, settle } from "./context.ts";
 import { requireMoving, requirePresent } from "./life-cycle.ts";
 import { parseName } from "./names.ts";
+import type { RestartPolicy } from "./restart.ts";
 import { resumeLocked } from "./suspend.ts";
 import type { Workload } from "./workload.ts";
 
@@ -41,6 +42,24 @@ export async function unpauseLocked(context: EngineContext, workload: Workload):
   await workload.sandbox?.resume();
   settle(context, workload, "running");
   emit(context, workload, "unpause");
+}
+
+/** Counts from the next end on. */
+export async function changeRestart(
+  context: EngineContext,
+  workload: Workload,
+  restart: RestartPolicy,
+): Promise<void> {
+  using _lock = await workload.lock.acquire();
+  requirePresent(workload);
+  if (workload.record.request.autoRemove && restart.name !== "no")
+    throw new HullError("conflict", {
+      what: `container ${workload.record.name} is removed when it ends: it cannot be started again then`,
+    });
+  const record = { ...workload.record, request: { ...workload.record.request, restart } };
+  context.records.change(record);
+  workload.record = record;
+  emit(context, workload, "update");
 }
 
 export async function renameWorkload(

@@ -26,7 +26,7 @@ import type {
 import { attachWorkload } from "./attach.ts";
 import { buildImage } from "./build/build.ts";
 import type { BuildOutput, BuildRequest } from "./build/request.ts";
-import { pauseWorkload, renameWorkload, unpauseWorkload } from "./changes.ts";
+import { changeRestart, pauseWorkload, renameWorkload, unpauseWorkload } from "./changes.ts";
 import { type CommitRequest, commitWorkload } from "./commit.ts";
 import { type EngineContext, emit } from "./context.ts";
 import { killWorkload, removeWorkload, restartWorkload, stopWorkload } from "./ending.ts";
@@ -46,6 +46,7 @@ import { Networks } from "./networks.ts";
 import { Records } from "./records.ts";
 import { recoverWorkloads } from "./recover.ts";
 import type { RunRequest } from "./request.ts";
+import type { RestartPolicy } from "./restart.ts";
 import { resumeWorkload, suspendWorkload } from "./suspend.ts";
 import { Volumes } from "./volumes.ts";
 import type { WaitCondition, WaitOutcome } from "./waiting.ts";
@@ -187,6 +188,10 @@ export class Engine implements AsyncDisposable {
 
   fork(workload: Workload, request: ForkRequest): Promise<Workload[]> {
     return forkWorkload(this.#context, workload, request);
+  }
+
+  changeRestart(workload: Workload, policy: RestartPolicy): Promise<void> {
+    return changeRestart(this.#context, workload, policy);
   }
 
   rename(workload: Workload, name: string): Promise<void> {

@@ -30,6 +30,9 @@ const runSchema = v.object({
   ExposedPorts: textSet,
   Volumes: textSet,
   StopSignal: text,
+  OnBuild: texts,
+  Shell: texts,
+  Healthcheck: v.optional(v.nullable(v.looseObject({}))),
 });
 
 const historySchema = v.object({
@@ -77,6 +80,7 @@ export function parseConfig(json: string, what: string): ParsedConfig {
       exposedPorts: run.ExposedPorts ?? [],
       volumes: run.Volumes ?? [],
       stopSignal: run.StopSignal ?? "",
+      ...shownOf(run),
       history: raw.history.map((entry) => ({
         created: entry.created,
         createdBy: entry.created_by,
@@ -85,6 +89,15 @@ export function parseConfig(json: string, what: string): ParsedConfig {
       })),
     },
   };
+}
+
+function shownOf({ OnBuild, Shell, Healthcheck }: v.InferOutput<typeof configSchema>["config"]) {
+  const shown = {
+    ...(OnBuild === undefined || OnBuild.length === 0 ? {} : { OnBuild }),
+    ...(Shell === undefined || Shell.length === 0 ? {} : { Shell }),
+    ...(Healthcheck == null ? {} : { Healthcheck }),
+  };
+  return Object.keys(shown).length === 0 ? {} : { shown };
 }
 
 /** Parses JSON from outside by a schema. Throws `corrupt`. */

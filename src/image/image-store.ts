@@ -101,6 +101,8 @@ export interface ImageConfig {
   readonly exposedPorts: readonly string[];
   readonly volumes: readonly string[];
   readonly stopSignal: string;
+  /** What an inspection shows besides: OnBuild, Shell, Healthcheck, in Docker's words. */
+  readonly shown?: Readonly<Record<string, unknown>>;
   readonly history: readonly {
     readonly created: string;
     readonly createdBy: string;

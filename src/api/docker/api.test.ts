@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { ContainerSummary, ImageSummary, SystemDiskUsage, SystemInfo } from "../../contract/docker.ts";
 import { silentLogger } from "../../contract/logger.ts";
 import { EngineBench } from "../../engine/testing/engine-bench.ts";
+import { parseConfig } from "../../image/config.ts";
 import { createApiServer } from "../server.ts";
 import { dockerRoutes } from "./routes.ts";
 import { commonHeaders } from "./system.ts";
@@ -262,6 +263,42 @@ describe("containers", () => {
     expect(await json<unknown[]>(`/images/json?filters=${many}`)).toHaveLength(1);
   });
 
+  test("lists show words with spaces in quotes, as Docker does", async () => {
+    await post("/v1.47/containers/create", { Image: "some/image", Cmd: ["sh", "-c", "a b", "c"] });
+    expect(await json("/containers/json?all=1")).toMatchObject([{ Command: "sh -c 'a b' c" }]);
+  });
+
+  test("list filters by health and tasks, of which there are none", async () => {
+    const id = await create("sleep");
+    const ask = (filters: Record<string, string[]>) =>
+      call("GET", `/containers/json?all=1&filters=${encodeURIComponent(JSON.stringify(filters))}`);
+    const listed = async (filters: Record<string, string[]>): Promise<string[]> =>
+      (await read<ContainerSummary[]>(await ask(filters))).map(({ Id }) => Id);
+    expect(await listed({ health: ["none"], "is-task": ["false"] })).toEqual([id]);
+    expect(await listed({ health: ["healthy"] })).toEqual([]);
+    expect(await listed({ "is-task": ["true"] })).toEqual([]);
+    for (const wrong of [{ publish: ["http"] }, { health: ["well"] }, { "is-task": ["x"] }])
+      expect((await ask(wrong)).status).toBe(400);
+  });
+
+  test("the restart policy is updated, limits are refused", async () => {
+    const id = await create("sleep");
+    const update = (body: unknown) => post(`/containers/${id}/update`, body);
+    // As the docker command sends it: all the limits are there.
+    const none = { Memory: 0, NanoCpus: 0, CpusetCpus: "", BlkioWeightDevice: null, PidsLimit: null };
+    const wanted = { Name: "on-failure", MaximumRetryCount: 2 };
+    expect((await update({ ...none, RestartPolicy: wanted })).status).toBe(200);
+    expect(await json(`/containers/${id}/json`)).toMatchObject({ HostConfig: { RestartPolicy: wanted } });
+    for (const refused of [{}, none, { ...none, Memory: 1e9 }, { RestartPolicy: { Name: "maybe" } }])
+      expect((await update(refused)).status).toBe(400);
+    const passing = await create("sleep", { HostConfig: { AutoRemove: true } });
+    const always = await post(`/containers/${passing}/update`, { RestartPolicy: { Name: "always" } });
+    expect(always.status).toBe(409);
+    await bench.comeBack();
+    const { restart } = bench.engine.find(id).record.request;
+    expect(restart).toEqual({ name: "on-failure", maximumRetryCount: 2 });
+  });
+
   test("wait answers its head at once, and its body at the end", async () => {
     const id = await create("sleep");
     const waiting = await post(`/containers/${id}/wait?condition=next-exit`);
@@ -287,7 +324,8 @@ describe("containers", () => {
     expect((await post(`/containers/${id}/rename?name=other`)).status).toBe(204);
     expect((await post("/containers/other/pause")).status).toBe(204);
     expect((await post("/containers/other/unpause")).status).toBe(204);
-    expect((await post("/containers/other/update", {})).status).toBe(400);
+    expect((await call("GET", "/containers/other/top?ps_args=-ef")).status).toBe(200);
+    expect((await call("GET", "/containers/other/top?ps_args=aux")).status).toBe(400);
     const idle = await create("sleep");
     expect(await (await post("/containers/prune")).json()).toMatchObject({ ContainersDeleted: [idle] });
   });
@@ -455,6 +493,17 @@ describe("images", () => {
       RootFS: { Type: "layers" },
     });
     expect(await json("/images/some/image/history")).toHaveLength(1);
+  });
+
+  test("an inspection shows what nothing acts on, too", async () => {
+    const shown = { OnBuild: ["RUN true"], Shell: ["sh"], Healthcheck: { Test: ["CMD", "true"] } };
+    const rootfs = { type: "layers", diff_ids: [] };
+    const { config } = parseConfig(
+      JSON.stringify({ architecture: "amd64", os: "linux", rootfs, config: shown }),
+      "the config",
+    );
+    Object.assign(bench.images, { image: { ...bench.images.image, config } });
+    expect(await json("/images/some/image/json")).toMatchObject({ Config: shown });
   });
 
   test("one that a container uses is not removed", async () => {

@@ -82,7 +82,7 @@ function templateOf(exchange: Exchange): BuildRequest["template"] {
       CgroupParent: exchange.text("cgroupparent"),
       NetworkMode: exchange.text("networkmode"),
       Ulimits: exchange.jsonParameter("ulimits"),
-      SecurityOpt: exchange.jsonParameter("securityopt"),
+      SecurityOpt: exchange.query.getAll("securityopt").filter((option) => option !== ""),
       ExtraHosts: exchange.query.getAll("extrahosts").filter((host) => host !== ""),
     },
   };

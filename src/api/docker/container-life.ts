@@ -1,12 +1,32 @@
 /** The verbs that change a container: start, stop, kill, restart, pause, rename, resize, wait, delete… */
+import * as v from "valibot";
 import type { ContainerWaitResponse, WaitCondition } from "../../contract/docker.ts";
 import { HullError } from "../../contract/errors.ts";
 import type { Engine, StopOptions } from "../../engine/engine.ts";
+import { parseRestartPolicy, type RestartPolicy } from "../../engine/restart.ts";
 import { parseSignal, SIGKILL } from "../../engine/signals.ts";
 import type { Workload } from "../../engine/workload.ts";
 import type { TerminalSize } from "../../wall/wall.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
+import { isEmpty } from "./options.ts";
+
+const updateBody = v.looseObject({
+  RestartPolicy: v.nullish(
+    v.object({ Name: v.nullish(v.string(), ""), MaximumRetryCount: v.nullish(v.number(), 0) }),
+  ),
+});
+
+function restartPolicyOf({ RestartPolicy, ...others }: v.InferOutput<typeof updateBody>): RestartPolicy {
+  const limit = Object.entries(others).find(([, value]) => !isEmpty(value));
+  if (limit !== undefined || (RestartPolicy?.Name ?? "") === "")
+    throw new HullError("unsupported", {
+      what: `an update of ${limit?.[0] ?? "nothing"}`,
+      where: "",
+      why: "limits are set when a container is created; what can be changed is RestartPolicy, and ports, reach and wall by `hull update`",
+    });
+  return parseRestartPolicy(RestartPolicy?.Name ?? "", RestartPolicy?.MaximumRetryCount ?? 0);
+}
 
 export function containerLifeRoutes(engine: Engine): Route[] {
   /** A verb on one container that answers with nothing. */
@@ -39,13 +59,10 @@ export function containerLifeRoutes(engine: Engine): Route[] {
     {
       method: "POST",
       path: "/containers/:id/update",
-      handle(exchange) {
-        engine.find(exchange.parameter("id"));
-        throw new HullError("unsupported", {
-          what: "update",
-          where: "",
-          why: "limits are set when a container is created",
-        });
+      async handle(exchange) {
+        const workload = engine.find(exchange.parameter("id"));
+        await engine.changeRestart(workload, restartPolicyOf(await exchange.json(updateBody)));
+        exchange.sendJson(200, { Warnings: null });
       },
     },
     {

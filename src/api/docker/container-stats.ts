@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import type { ContainerStats, ContainerTop, CpuStats, NetworkStats } from "../../contract/docker.ts";
+import { HullError } from "../../contract/errors.ts";
 import { now, pause, rfc3339 } from "../../engine/clock.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Workload } from "../../engine/workload.ts";
@@ -140,6 +141,14 @@ export function hostMemoryBytes(): number {
 
 async function top(engine: Engine, exchange: Exchange): Promise<void> {
   const workload = engine.find(exchange.parameter("id"));
+  const words = exchange.text("ps_args");
+  // What API clients send when nobody has chosen.
+  if (words !== "" && words !== "-ef")
+    throw new HullError("unsupported", {
+      what: `ps_args ${words}`,
+      where: "",
+      why: "no ps runs: the columns are PID, PPID, USER and COMMAND; for others exec the image's own ps",
+    });
   const rows = await engine.processes(workload);
   exchange.sendJson(200, {
     Titles: ["PID", "PPID", "USER", "COMMAND"],

@@ -35,7 +35,7 @@ export function summaryOf(
     Names: [`/${record.name}`],
     Image: request.image,
     ImageID: record.image,
-    Command: record.spec.process.args.join(" "),
+    Command: commandOf(record.spec.process.args),
     Created: Math.floor(record.createdAt / 1000),
     Ports: portSummariesOf(engine.networks.of(workload)),
     ...sizesOf(options),
@@ -81,6 +81,11 @@ export function inspectOf(engine: Engine, workload: Workload, options: ViewOptio
     Mounts: record.mounts.map(mountPointOf),
     Hull: { Wall: options.label, Suspended: workload.state === "suspended" },
   };
+}
+
+/** As Docker has it in lists: words with spaces in quotes, so that it can be told where they end. */
+function commandOf([program = "", ...words]: readonly string[]): string {
+  return [program, ...words.map((word) => (word.includes(" ") ? `'${word}'` : word))].join(" ");
 }
 
 function sizesOf(options: ViewOptions): { SizeRw?: number; SizeRootFs?: number } {

@@ -90,6 +90,7 @@ function inspectOf(image: Image): ImageInspect {
       WorkingDir: config.workingDir,
       Labels: config.labels,
       ...(config.stopSignal === "" ? {} : { StopSignal: config.stopSignal }),
+      ...config.shown,
     },
     Architecture: config.architecture,
     Os: config.os,
