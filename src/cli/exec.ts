@@ -1,12 +1,11 @@
 import { defaultDetachKeys } from "../contract/detach-keys.ts";
-import { ConnectionError, type Hull } from "../sdk/main.ts";
+import { ConnectionError, type Hull, type TerminalSize } from "../sdk/main.ts";
 import type { Context } from "./context.ts";
 import { list, type Options, text, toggle } from "./parse/options.ts";
 import { environmentOf } from "./parse/values.ts";
 import { complaint } from "./print/visible.ts";
-import { parseDetachKeys } from "./session/detach-keys.ts";
-import { join } from "./session/session.ts";
-import { isTerminal, terminalSize } from "./session/terminal.ts";
+import { join, sessionInput } from "./session/session.ts";
+import { terminalSize } from "./session/terminal.ts";
 import { exitCodes, startFailureCode } from "./start-failure.ts";
 import { defineVerb } from "./verb.ts";
 
@@ -52,9 +51,7 @@ async function execute(
   const [name = "", ...command] = args;
   const terminal = options.tty;
   const stdin = options.interactive && !options.detach;
-  const inputIsTerminal = stdin && isTerminal(0);
-  if (stdin && terminal && !inputIsTerminal) throw new Error("the input device is not a TTY");
-  const detachKeys = parseDetachKeys(options["detach-keys"] ?? defaultDetachKeys);
+  const input = sessionInput(stdin, terminal, options["detach-keys"]);
   const exec = await hull.containers.createExec(name, {
     Cmd: command,
     Tty: terminal,
@@ -72,16 +69,8 @@ async function execute(
   }
   const size = terminal ? terminalSize() : undefined;
   const streams = await hull.containers.startExec(exec, { terminal, size });
-  const end = await join(context, {
-    streams,
-    input: stdin,
-    stdout: true,
-    stderr: true,
-    terminal,
-    inputIsTerminal,
-    detachKeys,
-    resize: (changed) => hull.containers.resizeExec(exec, changed),
-  });
+  const resize = (changed: TerminalSize) => hull.containers.resizeExec(exec, changed);
+  const end = await join(context, { ...input, streams, stdout: true, stderr: true, resize });
   return end === "detached" ? 0 : exitCodeOf(hull, exec);
 }
 

@@ -8,11 +8,10 @@ import { type Options, text, toggle } from "./parse/options.ts";
 import { attachedOf, workloadFlags, workloadRequest } from "./parse/workload.ts";
 import { OutputClosed } from "./print/output.ts";
 import { complaint } from "./print/visible.ts";
-import { parseDetachKeys } from "./session/detach-keys.ts";
 import { exitCodeOf } from "./session/exit.ts";
-import { fitTerminal, join } from "./session/session.ts";
+import { fitTerminal, join, sessionInput } from "./session/session.ts";
 import { numberOfSignal, SignalForwarder } from "./session/signals.ts";
-import { isTerminal, terminalSize } from "./session/terminal.ts";
+import { terminalSize } from "./session/terminal.ts";
 import { exitCodes, startFailureCode } from "./start-failure.ts";
 import { defineVerb } from "./verb.ts";
 
@@ -52,9 +51,7 @@ async function runDetached(context: Context, options: RunOptions, args: readonly
 async function runAttached(context: Context, options: RunOptions, args: readonly string[]): Promise<number> {
   const attached = attachedOf(options, false);
   const { tty: terminal } = options;
-  const inputIsTerminal = attached.stdin && isTerminal(0);
-  if (attached.stdin && terminal && !inputIsTerminal) throw new Error("the input device is not a TTY");
-  const detachKeys = parseDetachKeys(options["detach-keys"] ?? defaultDetachKeys);
+  const input = sessionInput(attached.stdin, terminal, options["detach-keys"]);
   const request = withConsoleSize(workloadRequest(options, args, attached), terminal);
   const hull = await context.hull();
   // Where the keys go to the workload's terminal, it makes the signals itself; elsewhere they are passed on.
@@ -80,15 +77,7 @@ async function runAttached(context: Context, options: RunOptions, args: readonly
   const resize = (size: { columns: number; rows: number }) => hull.containers.resize(id, size);
   if (terminal) void fitTerminal(resize);
   try {
-    const end = await join(context, {
-      streams,
-      input: attached.stdin,
-      ...attached,
-      terminal,
-      inputIsTerminal,
-      detachKeys,
-      resize,
-    });
+    const end = await join(context, { ...input, ...attached, streams, resize });
     if (end === "detached") return 0;
   } catch (error) {
     // Nobody will read what it writes, and nobody asked to keep it.

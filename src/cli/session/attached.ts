@@ -1,14 +1,11 @@
 /** A whole session with the first process of a workload that exists: what `attach` and `start -a` show. */
 
-import { defaultDetachKeys } from "../../contract/detach-keys.ts";
 import type { WaitCondition } from "../../contract/docker.ts";
 import type { Hull } from "../../sdk/main.ts";
 import type { Context } from "../context.ts";
-import { parseDetachKeys } from "./detach-keys.ts";
 import { exitCodeOf } from "./exit.ts";
-import { fitTerminal, join } from "./session.ts";
+import { fitTerminal, join, sessionInput } from "./session.ts";
 import { SignalForwarder } from "./signals.ts";
-import { isTerminal } from "./terminal.ts";
 
 export interface AttachedOptions {
   readonly id: string;
@@ -28,9 +25,7 @@ export async function attachedSession(
   options: AttachedOptions,
 ): Promise<number> {
   const { id, terminal, stdin } = options;
-  const inputIsTerminal = stdin && isTerminal(0);
-  if (stdin && terminal && !inputIsTerminal) throw new Error("the input device is not a TTY");
-  const detachKeys = parseDetachKeys(options.detachKeys ?? defaultDetachKeys);
+  const input = sessionInput(stdin, terminal, options.detachKeys);
   using signals = options.forwardSignals && !(terminal && stdin) ? new SignalForwarder() : undefined;
   const [streams, exit] = await Promise.all([
     hull.containers.attach(id, { stdin, terminal, detachKeys: options.detachKeys }),
@@ -45,15 +40,6 @@ export async function attachedSession(
   signals?.sendTo((signal) => void hull.containers.kill(id, signal).catch(() => undefined));
   const resize = (size: { columns: number; rows: number }) => hull.containers.resize(id, size);
   if (terminal) void fitTerminal(resize);
-  const end = await join(context, {
-    streams,
-    input: stdin,
-    stdout: true,
-    stderr: true,
-    terminal,
-    inputIsTerminal,
-    detachKeys,
-    resize,
-  });
+  const end = await join(context, { ...input, streams, stdout: true, stderr: true, resize });
   return end === "detached" ? 0 : exitCodeOf(exit, id);
 }

@@ -4,12 +4,13 @@
  * All output has been written when `join` resolves. Input that nobody reads any more is dropped quietly.
  */
 
-import { DetachScanner } from "../../contract/detach-keys.ts";
+import { DetachScanner, defaultDetachKeys } from "../../contract/detach-keys.ts";
 import { type StandardStreams, StreamError, type TerminalSize } from "../../sdk/main.ts";
 import type { Context } from "../context.ts";
 import { OutputClosed } from "../print/output.ts";
 import { visible } from "../print/visible.ts";
-import { rawMode, terminalSize, watchSize } from "./terminal.ts";
+import { parseDetachKeys } from "./detach-keys.ts";
+import { isTerminal, rawMode, terminalSize, watchSize } from "./terminal.ts";
 
 export interface SessionOptions {
   readonly streams: StandardStreams;
@@ -24,6 +25,15 @@ export interface SessionOptions {
   readonly detachKeys: Uint8Array;
   /** Tells the workload's terminal its new size. */
   readonly resize: (size: TerminalSize) => Promise<void>;
+}
+
+type SessionInput = Pick<SessionOptions, "input" | "terminal" | "inputIsTerminal" | "detachKeys">;
+
+/** Of what the user has asked for. Throws when a terminal is wanted and the client's own input is none. */
+export function sessionInput(input: boolean, terminal: boolean, detachKeys?: string): SessionInput {
+  const inputIsTerminal = input && isTerminal(0);
+  if (input && terminal && !inputIsTerminal) throw new Error("the input device is not a TTY");
+  return { input, terminal, inputIsTerminal, detachKeys: parseDetachKeys(detachKeys ?? defaultDetachKeys) };
 }
 
 export type SessionEnd = "ended" | "detached";
