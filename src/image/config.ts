@@ -148,21 +148,26 @@ export function formatConfig(config: ImageConfig, platform: Platform, diffIds: r
   });
 }
 
+/** What an image says of how it is run when it says nothing. */
+export const emptyRun = {
+  author: "",
+  env: [],
+  entrypoint: [],
+  cmd: [],
+  workingDir: "",
+  user: "",
+  labels: {},
+  exposedPorts: [],
+  volumes: [],
+  stopSignal: "",
+} satisfies Partial<ImageConfig>;
+
 export function emptyConfig(platform: Platform, created: string): ImageConfig {
   return {
     architecture: platform.architecture,
     os: platform.os,
     created,
-    author: "",
-    env: [],
-    entrypoint: [],
-    cmd: [],
-    workingDir: "",
-    user: "",
-    labels: {},
-    exposedPorts: [],
-    volumes: [],
-    stopSignal: "",
+    ...emptyRun,
     history: [],
   };
 }

@@ -2,6 +2,7 @@
 
 import { HullError } from "../../contract/errors.ts";
 import type { BuildStore } from "../../image/build/build-store.ts";
+import { emptyRun } from "../../image/config.ts";
 import type {
   Digest,
   Image,
@@ -20,16 +21,7 @@ export const emptyConfig: ImageConfig = {
   architecture: "amd64",
   os: "linux",
   created: "2026-01-02T03:04:05Z",
-  author: "",
-  env: [],
-  entrypoint: [],
-  cmd: [],
-  workingDir: "",
-  user: "",
-  labels: {},
-  exposedPorts: [],
-  volumes: [],
-  stopSignal: "",
+  ...emptyRun,
   history: [],
 };
 

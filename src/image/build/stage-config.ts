@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import { dictionary } from "../../contract/dictionary.ts";
 import { HullError } from "../../contract/errors.ts";
-import { parseConfig, parseJson } from "../config.ts";
+import { emptyRun, parseConfig, parseJson } from "../config.ts";
 import type { Digest, ImageConfig } from "../image-store.ts";
 import { hostPlatform } from "../platform.ts";
 import type { Healthcheck } from "./dockerfile/instruction.ts";
@@ -62,16 +62,7 @@ export function emptyStage(): StageConfig {
     architecture,
     os,
     variant,
-    author: "",
-    env: [],
-    entrypoint: [],
-    cmd: [],
-    workingDir: "",
-    user: "",
-    labels: {},
-    exposedPorts: [],
-    volumes: [],
-    stopSignal: "",
+    ...emptyRun,
     onBuild: [],
     shell: [],
     healthcheck: undefined,
