@@ -331,6 +331,15 @@ describe("containers", () => {
   });
 });
 
+test("a filter that is true or false is nothing else: a prune by another word removes nothing", async () => {
+  const asked = (word: string) => `filters=${encodeURIComponent(JSON.stringify({ dangling: [word] }))}`;
+  expect((await post(`/images/prune?${asked("TRUE")}`)).status).toBe(400);
+  for (const path of ["/images/json", "/volumes", "/networks"]) {
+    expect((await call("GET", `${path}?${asked("true")}`)).status).toBe(200);
+    expect((await call("GET", `${path}?${asked("yes")}`)).status).toBe(400);
+  }
+});
+
 test("a prune goes on past images that somebody else has removed", async () => {
   bench.images.gone = true;
   const response = await post(`/images/prune?filters=${encodeURIComponent('{"dangling":["false"]}')}`);

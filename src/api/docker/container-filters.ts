@@ -4,7 +4,7 @@ import type { Engine } from "../../engine/engine.ts";
 import type { Workload } from "../../engine/workload.ts";
 import { bindings } from "../../network/bindings.ts";
 import type { WorkloadRecord } from "../../network/types.ts";
-import { type Filters, passes, passesLabels, passesPatterns } from "./filters.ts";
+import { booleanFilter, type Filters, passes, passesLabels, passesPatterns } from "./filters.ts";
 import { statusOf } from "./status.ts";
 
 export const containerFilters = [
@@ -42,7 +42,7 @@ function requireChoice(filters: Filters, name: string, choices: readonly string[
 export async function matcherOf(engine: Engine, filters: Filters): Promise<(workload: Workload) => boolean> {
   requireChoice(filters, "status", statuses);
   requireChoice(filters, "health", healths);
-  requireChoice(filters, "is-task", ["true", "false", "1", "0"]);
+  const task = booleanFilter(filters, "is-task") ?? false;
   const reachable = passesPorts(filters);
   const ancestors = new Set<string>();
   for (const reference of filters.get("ancestor") ?? []) {
@@ -67,7 +67,7 @@ export async function matcherOf(engine: Engine, filters: Filters): Promise<(work
       ) &&
       // Health is not looked after, and there is no swarm whose task it could be.
       passes(filters, "health", (health) => health === "none") &&
-      passes(filters, "is-task", (value) => value === "false" || value === "0") &&
+      !task &&
       reachable(engine.networks.of(workload)) &&
       passes(filters, "isolation", (isolation) => record.wall === isolation) &&
       passes(filters, "volume", (word) => hasMount(record, word)) &&

@@ -32,6 +32,27 @@ export function passes(filters: Filters, name: string, matches: (value: string) 
   return values === undefined || values.length === 0 || values.some(matches);
 }
 
+const booleans = new Map([
+  ["true", true],
+  ["1", true],
+  ["false", false],
+  ["0", false],
+]);
+
+/** Of a filter that is true or false; undefined: not given. Throws `invalidParameter` for any other word, and for both. */
+export function booleanFilter(filters: Filters, name: string): boolean | undefined {
+  const [first, ...others] = filters.get(name) ?? [];
+  if (first === undefined) return undefined;
+  const wanted = booleans.get(first);
+  if (wanted === undefined || others.some((value) => booleans.get(value) !== wanted))
+    throw new HullError("invalidParameter", {
+      what: `filter ${name}`,
+      value: [first, ...others].join(", "),
+      why: "use true or false",
+    });
+  return wanted;
+}
+
 /** As `passes`, of a filter whose values are regular expressions that are found somewhere in a name. */
 export async function passesPatterns(filters: Filters, filter: string): Promise<(name: string) => boolean> {
   const values = filters.get(filter) ?? [];

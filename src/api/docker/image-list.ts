@@ -4,7 +4,7 @@ import { anyOfName, exactly, Glob, type GlobStep } from "../../contract/glob.ts"
 import type { Engine } from "../../engine/engine.ts";
 import type { Image, StoreUsage } from "../../image/image-store.ts";
 import type { Exchange } from "../exchange.ts";
-import { type Filters, parseFilters, passes, passesAllLabels } from "./filters.ts";
+import { booleanFilter, type Filters, parseFilters, passesAllLabels } from "./filters.ts";
 import { parseInstant } from "./times.ts";
 
 export async function listImages(engine: Engine, exchange: Exchange): Promise<void> {
@@ -22,10 +22,11 @@ async function filtered(engine: Engine, filters: Filters): Promise<Image[]> {
   const before = await Promise.all((filters.get("before") ?? []).map(createdAt));
   const since = await Promise.all((filters.get("since") ?? []).map(createdAt));
   const older = isOlder(filters);
+  const dangling = booleanFilter(filters, "dangling");
   const references = (filters.get("reference") ?? []).map(referenceMatcher);
   return (await engine.images.list()).filter(
     (image) =>
-      passes(filters, "dangling", (value) => (isTrue(value) ? !isTagged(image) : isNamed(image))) &&
+      (dangling === undefined || (dangling ? !isTagged(image) : isNamed(image))) &&
       (references.length === 0 || references.some((matches) => namesOf(image).some(matches))) &&
       passesAllLabels(filters, image.config.labels) &&
       older(image) &&
@@ -52,10 +53,6 @@ export function isOlder(filters: Filters): (image: Image) => boolean {
   const instants = (filters.get("until") ?? []).map((text) => parseInstant("until", text));
   return ({ config }) =>
     instants.every((instant) => BigInt(secondsOf(config.created)) * 1_000_000_000n < instant);
-}
-
-export function isTrue(value: string): boolean {
-  return value === "true" || value === "1";
 }
 
 /** `*` matches within a part of the name; a pattern without a tag matches all of them. */

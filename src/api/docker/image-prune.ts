@@ -4,8 +4,8 @@ import { isHullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { RemovedImage } from "../../image/image-store.ts";
 import type { Exchange } from "../exchange.ts";
-import { parseFilters, passesAllLabels } from "./filters.ts";
-import { isOlder, isTrue } from "./image-list.ts";
+import { booleanFilter, parseFilters, passesAllLabels } from "./filters.ts";
+import { isOlder } from "./image-list.ts";
 
 export function deleteItemOf(item: RemovedImage): ImageDeleteItem {
   return "untagged" in item ? { Untagged: item.untagged } : { Deleted: item.deleted };
@@ -14,7 +14,7 @@ export function deleteItemOf(item: RemovedImage): ImageDeleteItem {
 /** Images without a tag; with `dangling=false`, all that no workload uses. */
 export async function pruneImages(engine: Engine, exchange: Exchange): Promise<void> {
   const filters = parseFilters(exchange, ["dangling", "label", "label!", "until"]);
-  const everything = (filters.get("dangling") ?? []).some((value) => !isTrue(value));
+  const everything = booleanFilter(filters, "dangling") === false;
   const older = isOlder(filters);
   const deleted: ImageDeleteItem[] = [];
   const before = await engine.images.usage();

@@ -9,6 +9,7 @@ import type { NetworkRecord } from "../../network/types.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import {
+  booleanFilter,
   type Filters,
   parseFilters,
   passes,
@@ -150,24 +151,26 @@ function refuse(body: v.InferOutput<typeof createBody>): void {
 async function filtered(engine: Engine, exchange: Exchange): Promise<NetworkRecord[]> {
   const filters = parseFilters(exchange, ["dangling", "driver", "id", "label", "name", "scope", "type"]);
   const named = await passesPatterns(filters, "name");
+  const dangling = booleanFilter(filters, "dangling");
+  const isUnused = (network: NetworkRecord): boolean =>
+    !isPredefined(network) && engine.networks.users(network).length === 0;
   return engine.networks
     .list()
-    .filter((network) => named(network.name) && passesAll(engine, network, filters));
+    .filter(
+      (network) =>
+        named(network.name) &&
+        passesAll(network, filters) &&
+        (dangling === undefined || dangling === isUnused(network)),
+    );
 }
 
-function passesAll(engine: Engine, network: NetworkRecord, filters: Filters): boolean {
-  const isTrue = (value: string): boolean => ["true", "1"].includes(value);
+function passesAll(network: NetworkRecord, filters: Filters): boolean {
   return (
     passes(filters, "driver", (value) => network.driver === value) &&
     passes(filters, "id", (value) => network.id.startsWith(value)) &&
     passes(filters, "scope", (value) => value === "local") &&
     passes(filters, "type", (value) => (value === "builtin") === isPredefined(network)) &&
-    passesLabels(filters, "label", network.labels) &&
-    passes(
-      filters,
-      "dangling",
-      (value) => isTrue(value) === (!isPredefined(network) && engine.networks.users(network).length === 0),
-    )
+    passesLabels(filters, "label", network.labels)
   );
 }
 

@@ -7,7 +7,14 @@ import type { Engine } from "../../engine/engine.ts";
 import type { Volume } from "../../volume/volume.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
-import { parseFilters, passes, passesAllLabels, passesLabels, passesPatterns } from "./filters.ts";
+import {
+  booleanFilter,
+  parseFilters,
+  passes,
+  passesAllLabels,
+  passesLabels,
+  passesPatterns,
+} from "./filters.ts";
 import { refuseOthers } from "./options.ts";
 
 const texts = v.nullish(dictionary(v.string()), {});
@@ -64,10 +71,11 @@ export async function volumeWithUsage(engine: Engine, volume: Volume): Promise<V
 async function list(engine: Engine, exchange: Exchange): Promise<void> {
   const filters = parseFilters(exchange, ["dangling", "driver", "label", "name"]);
   const named = await passesPatterns(filters, "name");
+  const dangling = booleanFilter(filters, "dangling");
   const volumes = engine.volumes.list().filter((volume) => {
     const unused = engine.volumes.usersOf(volume.name).length === 0;
     return (
-      passes(filters, "dangling", (value) => ["true", "1"].includes(value) === unused) &&
+      (dangling === undefined || dangling === unused) &&
       passes(filters, "driver", (value) => value === "local") &&
       named(volume.name) &&
       passesLabels(filters, "label", volume.labels)
@@ -93,7 +101,7 @@ async function create(engine: Engine, exchange: Exchange): Promise<void> {
 /** Anonymous ones only, unless all are asked for: as Docker since API 1.42. */
 async function prune(engine: Engine, exchange: Exchange): Promise<void> {
   const filters = parseFilters(exchange, ["all", "label", "label!"]);
-  const all = (filters.get("all") ?? []).some((value) => ["true", "1"].includes(value));
+  const all = booleanFilter(filters, "all") ?? false;
   const removed = await engine.volumes.prune(
     ({ anonymous, labels }) => (all || anonymous) && passesAllLabels(filters, labels),
   );
