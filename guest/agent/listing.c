@@ -43,13 +43,16 @@ void listing_write(struct writer *writer) {
   size_t count_at = writer->used;
   uint32_t count = 0;
   write_number(writer, 0, 4);
+  struct users users;
+  users_read(workload_root(), &users);
   DIR *directory = opendir("/proc");
   // A row takes less than 1 KiB; a guest with more processes than fit gets those with the lowest numbers.
   for (struct dirent *entry; directory && (entry = readdir(directory)) && writer->used < LIMIT_RESPONSE_BYTES - 1024;) {
     struct row row;
     char user[256];
     if (!isdigit((unsigned char)entry->d_name[0]) || !read_row(entry->d_name, &row)) continue;
-    users_name(workload_root(), row.uid, user, sizeof user);
+    const char *name = users_name(&users, row.uid);
+    name ? snprintf(user, sizeof user, "%s", name) : snprintf(user, sizeof user, "%u", row.uid);
     write_number(writer, row.inner_pid, 4);
     write_number(writer, row.parent, 4);
     write_string(writer, user);
@@ -57,5 +60,6 @@ void listing_write(struct writer *writer) {
     count++;
   }
   if (directory) closedir(directory);
+  users_free(&users);
   for (int i = 0; i < 4; i++) writer->data[count_at + i] = count >> (8 * i);
 }

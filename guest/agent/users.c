@@ -10,6 +10,9 @@
 
 enum { maximum_line = 64 * 1024, maximum_file = 16 * 1024 * 1024, maximum_fields = 7 };
 
+// How much of the list is read to name the users of all processes, while nobody else is served.
+enum { listed_bytes = 1024 * 1024 };
+
 // NULL if there is no such regular file. A fifo or a device in its place must not hold up the agent.
 static FILE *open_below(int root, const char *path) {
   struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, .resolve = RESOLVE_IN_ROOT};
@@ -108,9 +111,49 @@ int users_resolve(int root, const char *user, struct identity *identity, struct 
   return 0;
 }
 
-void users_name(int root, uid_t uid, char *name, size_t size) {
-  char number[16];
-  struct identity identity;
-  snprintf(number, sizeof number, "%u", uid);
-  if (!find_user(root, number, &identity, name, size)) snprintf(name, size, "%s", number);
+static int compare_users(const void *one, const void *other) {
+  const struct user *left = one, *right = other;
+  if (left->uid != right->uid) return left->uid < right->uid ? -1 : 1;
+  return left->order < right->order ? -1 : 1;
+}
+
+static void add_user(struct users *users, uid_t uid, const char *name) {
+  if ((users->count & (users->count - 1)) == 0) {
+    struct user *more = realloc(users->all, (users->count ? users->count * 2 : 1) * sizeof *more);
+    if (!more) abort();
+    users->all = more;
+  }
+  struct user user = {.uid = uid, .order = users->count, .name = strdup(name)};
+  if (!user.name) abort();
+  users->all[users->count++] = user;
+}
+
+void users_read(int root, struct users *users) {
+  *users = (struct users){0};
+  cleanup_file FILE *file = open_below(root, "etc/passwd");
+  cleanup_free char *line = NULL;
+  size_t line_size = 0, bytes = 0;
+  for (ssize_t got; file && bytes < listed_bytes && (got = getline(&line, &line_size, file)) > 0; bytes += got) {
+    char *fields[maximum_fields];
+    int64_t uid = got < maximum_line && split(line, fields) > 3 ? number_of(fields[2]) : -1;
+    if (uid >= 0) add_user(users, uid, fields[0]);
+  }
+  if (users->count) qsort(users->all, users->count, sizeof *users->all, compare_users);
+}
+
+const char *users_name(const struct users *users, uid_t uid) {
+  size_t low = 0, high = users->count;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (users->all[middle].uid < uid)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < users->count && users->all[low].uid == uid ? users->all[low].name : NULL;
+}
+
+void users_free(struct users *users) {
+  for (size_t i = 0; i < users->count; i++) free(users->all[i].name);
+  free(users->all);
 }

@@ -17,5 +17,16 @@ struct identity {
 // Resolves `name`, `uid`, `name:group`, `uid:gid`… as Docker does. The image's files are looked up below `root`,
 // and so are the symbolic links on the way.
 int users_resolve(int root, const char *user, struct identity *identity, struct failure *failure);
-// The name of a user, or its number.
-void users_name(int root, uid_t uid, char *name, size_t size);
+// Names of the image's users, sorted by their numbers: those in the first MiB of its list, which is read once.
+struct users {
+  struct user {
+    uid_t uid;
+    size_t order;
+    char *name;
+  } *all;
+  size_t count;
+};
+void users_read(int root, struct users *users);
+// NULL if it has no name.
+const char *users_name(const struct users *users, uid_t uid);
+void users_free(struct users *users);
