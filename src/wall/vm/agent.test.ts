@@ -132,10 +132,10 @@ test("a refusal carries its result and words", async () => {
 test("an agent that does not answer is lost, and everybody waiting hears of it", async () => {
   const { connection } = await connected();
   const process = connection.addMain(noSink);
-  await expect(connection.request(verbs.statistics, new FieldWriter(), 20)).rejects.toThrow("did not answer");
+  await expect(connection.request(verbs.setClock, new FieldWriter(), 20)).rejects.toThrow("did not answer");
   await expect(process.exit).rejects.toBeInstanceOf(AgentLost);
   expect((await connection.closed).fault).toBe(true);
-  await expect(connection.request(verbs.statistics, new FieldWriter())).rejects.toBeInstanceOf(AgentLost);
+  await expect(connection.request(verbs.setClock, new FieldWriter())).rejects.toBeInstanceOf(AgentLost);
 });
 
 test("output is acknowledged when the sink has taken it, not before", async () => {
@@ -384,9 +384,9 @@ test("an agent whose machine stands still is not to blame that it does not answe
   void connection.closed.then(() => {
     over = true;
   });
-  const before = connection.request(verbs.statistics, new FieldWriter(), 20);
+  const before = connection.request(verbs.setClock, new FieldWriter(), 20);
   connection.standStill();
-  const meanwhile = connection.request(verbs.statistics, new FieldWriter(), 20);
+  const meanwhile = connection.request(verbs.setClock, new FieldWriter(), 20);
   const second = await agent.until((found) => found.type === frames.request && found.id === 2);
   await Bun.sleep(100);
   expect(over).toBe(false);
@@ -395,4 +395,28 @@ test("an agent whose machine stands still is not to blame that it does not answe
   connection.goOn();
   await expect(before).rejects.toThrow("did not answer in time");
   expect((await connection.closed).fault).toBe(true);
+});
+
+test("a question that is not answered in time is given up alone, and its late answer is dropped", async () => {
+  const { connection, agent } = await connected();
+  const question = (timeout: number) => connection.request(verbs.statistics, new FieldWriter(), timeout);
+  await expect(question(20)).rejects.toThrow("it did not answer in time");
+  const asked = await agent.until((found) => found.type === frames.request);
+  agent.send(frames.responsePart, asked.id, new FieldWriter().u8(results.ok));
+  agent.send(frames.response, asked.id, new FieldWriter().string(""));
+  const next = question(10_000);
+  const second = await agent.until((found) => found.type === frames.request && found.id !== asked.id);
+  agent.send(frames.response, second.id, new FieldWriter().u8(results.ok).string("").u32(5));
+  expect((await next).u32()).toBe(5);
+  // Answered once, it is no request any more.
+  agent.send(frames.response, asked.id, new FieldWriter().u8(results.ok).string(""));
+  expect((await connection.closed).message).toContain("answers an unknown request");
+});
+
+test("no more questions are asked than an agent that answers none may leave open", async () => {
+  const { connection } = await connected();
+  const question = () => connection.request(verbs.processes, new FieldWriter(), 1);
+  for (let count = 0; count < 16; count++) await expect(question()).rejects.toThrow("in time");
+  await expect(question()).rejects.toThrow("it has not answered the questions before this one");
+  connection.close();
 });

@@ -10,7 +10,7 @@ import { AgentProcess, type OutputSink } from "./agent-process.ts";
 import { dial } from "./dial.ts";
 import { FieldReader, FieldWriter, ProtocolError } from "./fields.ts";
 import { encodeFrame, type Frame, FrameReader, preamble } from "./frames.ts";
-import { frame, frames, limits, phases, protocolVersion, results, type verbs } from "./protocol.ts";
+import { frame, frames, limits, phases, protocolVersion, results, verbs } from "./protocol.ts";
 
 /** The agent refused a request. */
 export class AgentRefusal extends Error {
@@ -49,6 +49,8 @@ export interface OpenOptions {
 }
 
 interface PendingRequest {
+  /** It changes nothing, whether or not it is ever answered. */
+  readonly isQuestion: boolean;
   readonly resolve: (answer: FieldReader) => void;
   readonly reject: (error: unknown) => void;
   /** Milliseconds. */
@@ -70,6 +72,11 @@ const responseParts = 2 * Math.ceil(limits.responseBytes / frame.maximumPayload)
 const unreadRequests = 2 * limits.requestBytes;
 const unreadLimit = 2 * unreadRequests;
 
+const questions: readonly number[] = [verbs.processes, verbs.statistics];
+
+/** Questions that were given up and may still be answered, at most. */
+const mostGivenUp = 16;
+
 /** QEMU serves one connection at a time: in one process, a later one to the same agent takes over. */
 const openConnections = new Map<string, AgentConnection>();
 
@@ -80,6 +87,7 @@ export class AgentConnection {
   readonly #socket: Socket;
   readonly #path: string;
   readonly #requests = new Map<number, PendingRequest>();
+  readonly #givenUp = new Set<number>();
   readonly #processes = new Map<number, AgentProcess>();
   readonly #resolveClosed: (reason: AgentLost) => void;
   #reason: AgentLost | undefined;
@@ -147,7 +155,11 @@ export class AgentConnection {
     });
   }
 
-  /** Sends a request and resolves with the fields of its answer. Rejects with `AgentRefusal` or `AgentLost`. */
+  /**
+   * Sends a request and resolves with the fields of its answer. Rejects with `AgentRefusal` or `AgentLost`. After `timeout`
+   * milliseconds without an answer the connection is over: nobody knows what has become of the workload. A question is
+   * given up alone, for a host may be so busy that the guest hardly moves.
+   */
   request(
     verb: (typeof verbs)[keyof typeof verbs],
     body: FieldWriter,
@@ -161,11 +173,17 @@ export class AgentConnection {
     if (this.#reason !== undefined) return Promise.reject(this.#reason);
     if (this.#socket.writableLength > unreadRequests)
       return Promise.reject(new AgentRefusal(results.failed, "it has not read the requests before this one"));
+    const isQuestion = questions.includes(verb);
+    if (isQuestion && this.#givenUp.size >= mostGivenUp)
+      return Promise.reject(
+        new AgentRefusal(results.failed, "it has not answered the questions before this one"),
+      );
     const id = this.#nextRequest++;
     return new Promise((resolve, reject) => {
-      const pending: PendingRequest = { resolve, reject, timeout, timer: undefined, parts: [], size: 0 };
+      const answer = { resolve, reject, timer: undefined, parts: [], size: 0 };
+      const pending: PendingRequest = { ...answer, isQuestion, timeout };
       this.#requests.set(id, pending);
-      if (!this.#still) this.#await(pending);
+      if (!this.#still) this.#await(id, pending);
       let at = 0;
       for (; bytes.length - at > frame.maximumPayload; at += frame.maximumPayload)
         this.#send(frames.requestPart, id, bytes.subarray(at, at + frame.maximumPayload));
@@ -182,12 +200,21 @@ export class AgentConnection {
   /** The machine goes on: what it was asked before has all its time again. */
   goOn(): void {
     this.#still = false;
-    for (const request of this.#requests.values()) this.#await(request);
+    for (const [id, request] of this.#requests) this.#await(id, request);
   }
 
-  #await(request: PendingRequest): void {
+  #await(id: number, request: PendingRequest): void {
     clearTimeout(request.timer);
-    request.timer = setTimeout(() => this.#fail("did not answer in time"), request.timeout);
+    const giveUp = (): void => {
+      if (!request.isQuestion) {
+        this.#fail("did not answer in time");
+        return;
+      }
+      this.#requests.delete(id);
+      this.#givenUp.add(id);
+      request.reject(new AgentRefusal(results.failed, "it did not answer in time"));
+    };
+    request.timer = setTimeout(giveUp, request.timeout);
   }
 
   /** A process that is about to be started over this connection; frames of it are taken from now on. */
@@ -259,6 +286,10 @@ export class AgentConnection {
 
   #receiveResponse(id: number, payload: Buffer, last: boolean): void {
     const request = this.#requests.get(id);
+    if (request === undefined && this.#givenUp.has(id)) {
+      if (last) this.#givenUp.delete(id);
+      return;
+    }
     if (request === undefined) throw new ProtocolError(`the agent answers an unknown request ${id}`);
     request.size += payload.length;
     request.parts.push(Buffer.from(payload));
