@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { keepAcceleration, lendAcceleration } from "../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
+import { vmWallOptions } from "../../../test/support/vm-wall.ts";
 import { describeWall } from "../conformance.ts";
 import { createVmWall } from "./vm-wall.ts";
 
@@ -22,16 +23,7 @@ afterAll(async () => {
 
 lendAcceleration(stateDirectory);
 describeWall("vm", {
-  makeWall: () =>
-    createVmWall({
-      guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
-      stateDirectory,
-      templateDirectory: join(stateDirectory, "templates"),
-      requireKvm: false,
-      runtime: "crun",
-      conmon: "conmon",
-      qemu: "qemu-system-x86_64",
-    }),
+  makeWall: () => createVmWall(vmWallOptions(stateDirectory)),
   layers: () => (layer === undefined ? [] : [layer.path]),
   timeout: 180_000,
   killMonitor: (sandbox) => {

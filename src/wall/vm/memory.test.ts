@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { lendAcceleration } from "../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
 import { until } from "../../../test/support/until.ts";
+import { vmSpec, vmWallOptions } from "../../../test/support/vm-wall.ts";
 import type { Sandbox, SandboxSpec } from "../wall.ts";
 import { consoleTail } from "./console.ts";
 import { layoutOf } from "./layout.ts";
@@ -20,16 +21,7 @@ beforeAll(async () => {
   layer = await makeTinyLayer();
   mkdirSync(join(directory, "s"));
   lendAcceleration(join(directory, "s"));
-  mkdirSync(join(directory, "w"));
-  wall = createVmWall({
-    guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
-    stateDirectory: join(directory, "s"),
-    templateDirectory: join(directory, "templates"),
-    requireKvm: false,
-    runtime: "crun",
-    conmon: "conmon",
-    qemu: "qemu-system-x86_64",
-  });
+  wall = createVmWall(vmWallOptions(join(directory, "s")));
 });
 afterAll(async () => {
   await wall.close();
@@ -38,27 +30,8 @@ afterAll(async () => {
 });
 
 function spec(): SandboxSpec {
-  return {
-    id: Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex"),
-    name: "free",
-    directory: join(directory, "w"),
-    runtimeDirectory: join(directory, "r"),
-    layers: [layer.path],
-    process: {
-      args: ["sleep", "1000"],
-      env: ["PATH=/bin"],
-      cwd: "/",
-      user: "",
-      capabilities: [],
-      terminal: false,
-      stdin: false,
-      stdinOnce: false,
-    },
-    hostname: "vm",
-    readOnlyRoot: false,
-    resources: { memoryBytes: 200 * mebibyte, cpus: 0, pids: 0 },
-    logPath: join(directory, "log"),
-  };
+  const resources = { memoryBytes: 200 * mebibyte, cpus: 0, pids: 0 };
+  return vmSpec({ directory, layers: [layer.path] }, "exec sleep 1000", { resources });
 }
 
 /** QEMU's own memory is not spent on a disassembler, or on huge pages of which it uses a corner (guest/jail). */

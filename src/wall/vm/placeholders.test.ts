@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lendAcceleration } from "../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
+import { vmSpec, vmWallOptions } from "../../../test/support/vm-wall.ts";
 import { run } from "../../host/spawn.ts";
 import type { SandboxSpec } from "../wall.ts";
 import { jailUser } from "./jail-identity.ts";
@@ -26,43 +27,13 @@ async function wallOf(templates: boolean) {
   const stateDirectory = join(directory, `s${++count}`);
   mkdirSync(stateDirectory);
   lendAcceleration(stateDirectory);
-  return createVmWall({
-    guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
-    stateDirectory,
-    templateDirectory: join(directory, "templates"),
-    templates,
-    requireKvm: false,
-    runtime: "crun",
-    conmon: "conmon",
-    qemu: "qemu-system-x86_64",
-  });
+  return createVmWall(
+    vmWallOptions(stateDirectory, { templateDirectory: join(directory, "templates"), templates }),
+  );
 }
 
 function specOf(script: string, changes: Partial<SandboxSpec>): SandboxSpec {
-  const own = join(directory, `w${++count}`);
-  mkdirSync(own);
-  return {
-    id: Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex"),
-    name: `placeholders-${count}`,
-    directory: own,
-    runtimeDirectory: join(directory, `r${count}`),
-    layers: [layer.path],
-    process: {
-      args: ["sh", "-c", script],
-      env: ["PATH=/bin"],
-      cwd: "/",
-      user: "",
-      capabilities: ["CAP_NET_RAW", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"],
-      terminal: false,
-      stdin: false,
-      stdinOnce: false,
-    },
-    hostname: "vm",
-    readOnlyRoot: false,
-    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
-    logPath: join(own, "log"),
-    ...changes,
-  };
+  return vmSpec({ directory, layers: [layer.path] }, script, changes);
 }
 
 async function outputOf(spec: SandboxSpec, templates: boolean): Promise<string> {

@@ -5,25 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lendAcceleration } from "../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
-import { processSpec, shell } from "../conformance/bench.ts";
+import { vmSpec, vmWallOptions } from "../../../test/support/vm-wall.ts";
 import type { SandboxSpec } from "../wall.ts";
-import { createVmWall, type VmWall, type VmWallOptions } from "./vm-wall.ts";
+import { createVmWall, type VmWall } from "./vm-wall.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "removal-"));
 let layer: TinyLayer;
 let wall: VmWall;
-let made = 0;
 
-const options: VmWallOptions = {
-  guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
-  stateDirectory: directory,
-  templateDirectory: join(directory, "templates"),
-  templates: false,
-  requireKvm: false,
-  runtime: "crun",
-  conmon: "conmon",
-  qemu: "qemu-system-x86_64",
-};
+const options = vmWallOptions(directory, { templates: false });
 
 beforeAll(async () => {
   lendAcceleration(directory);
@@ -37,21 +27,7 @@ afterAll(async () => {
 });
 
 function specOf(): SandboxSpec {
-  const id = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
-  const place = join(directory, `d${made++}`);
-  mkdirSync(place);
-  return {
-    id,
-    name: id.slice(0, 12),
-    directory: place,
-    runtimeDirectory: join(directory, id.slice(0, 8)),
-    layers: [layer.path],
-    process: processSpec(shell("sleep 1000")),
-    hostname: "tiny",
-    readOnlyRoot: false,
-    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
-    logPath: join(place, "log"),
-  };
+  return vmSpec({ directory, layers: [layer.path] }, "sleep 1000");
 }
 
 test("a daemon keeps nothing of the machines that it has taken away", async () => {

@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lendAcceleration } from "../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../test/support/tiny-layer.ts";
+import { vmSpec, vmWallOptions } from "../../../test/support/vm-wall.ts";
 import { isHullError } from "../../contract/errors.ts";
 import { mount, mountFlag, unmount } from "../../host/mount.ts";
 import { readProc } from "../../host/process.ts";
@@ -25,23 +26,14 @@ import { dial } from "./dial.ts";
 import { FieldWriter } from "./fields.ts";
 import { encodeFrame, preamble } from "./frames.ts";
 import { frame, frames, protocolVersion, verbs } from "./protocol.ts";
-import { createVmWall, type VmWallOptions } from "./vm-wall.ts";
+import { createVmWall } from "./vm-wall.ts";
 
 const patience = 180_000;
 const directory = mkdtempSync(join(tmpdir(), "vm-"));
-const options: VmWallOptions = {
-  guestDirectory: join(import.meta.dir, "../../../.cache/guest"),
-  stateDirectory: join(directory, "state"),
-  templateDirectory: join(directory, "templates"),
-  requireKvm: false,
-  runtime: "crun",
-  conmon: "conmon",
-  qemu: "qemu-system-x86_64",
-};
+const options = vmWallOptions(join(directory, "state"));
 
 let layer: TinyLayer;
 let wall: Wall;
-let count = 0;
 beforeAll(async () => {
   mkdirSync(options.stateDirectory);
   lendAcceleration(options.stateDirectory);
@@ -55,31 +47,7 @@ afterAll(async () => {
 });
 
 function specOf(script: string, changes: Partial<SandboxSpec> = {}): SandboxSpec {
-  const id = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
-  const own = join(directory, `w${++count}`);
-  mkdirSync(own);
-  return {
-    id,
-    name: id.slice(0, 12),
-    directory: own,
-    runtimeDirectory: join(directory, `r${count}`),
-    layers: [layer.path],
-    process: {
-      args: ["sh", "-c", script],
-      env: ["PATH=/bin"],
-      cwd: "/",
-      user: "",
-      capabilities: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL"],
-      terminal: false,
-      stdin: false,
-      stdinOnce: false,
-    },
-    hostname: "vm",
-    readOnlyRoot: false,
-    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
-    logPath: join(own, "log"),
-    ...changes,
-  };
+  return vmSpec({ directory, layers: [layer.path] }, script, changes);
 }
 
 function logged(spec: SandboxSpec): string {

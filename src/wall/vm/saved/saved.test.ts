@@ -1,20 +1,13 @@
 /** Saved machines against what may be wrong: a full disk, damage, other parts, and machines of no template. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lendAcceleration } from "../../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../../test/support/tiny-layer.ts";
+import { vmSpec, vmWallOptions } from "../../../../test/support/vm-wall.ts";
 import { mount, unmount } from "../../../host/mount.ts";
-import { collect, execSpec, processSpec, shell } from "../../conformance/bench.ts";
+import { collect, execSpec } from "../../conformance/bench.ts";
 import { type Sandbox, type SandboxSpec, suspendedPlace } from "../../wall.ts";
 import { writableFile } from "../arguments.ts";
 import { addDiskFile, diskBytes } from "../disk.ts";
@@ -27,19 +20,9 @@ const patience = 240_000;
 const directory = mkdtempSync(join(tmpdir(), "saved-"));
 let layer: TinyLayer;
 let wall: VmWall;
-let made = 0;
 
 function makeWall(templates = true): VmWall {
-  return createVmWall({
-    guestDirectory: join(import.meta.dir, "../../../../.cache/guest"),
-    stateDirectory: directory,
-    templateDirectory: join(directory, "templates"),
-    templates,
-    requireKvm: false,
-    runtime: "crun",
-    conmon: "conmon",
-    qemu: "qemu-system-x86_64",
-  });
+  return createVmWall(vmWallOptions(directory, { templates }));
 }
 
 beforeAll(async () => {
@@ -54,21 +37,7 @@ afterAll(async () => {
 });
 
 function specOf(): SandboxSpec {
-  const id = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
-  const place = join(directory, `d${made++}`);
-  mkdirSync(place);
-  return {
-    id,
-    name: id.slice(0, 12),
-    directory: place,
-    runtimeDirectory: join(directory, id.slice(0, 8)),
-    layers: [layer.path],
-    process: processSpec(shell("echo $$ > /mine; sleep 1000")),
-    hostname: "tiny",
-    readOnlyRoot: false,
-    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
-    logPath: join(place, "log"),
-  };
+  return vmSpec({ directory, layers: [layer.path] }, "echo $$ > /mine; sleep 1000");
 }
 
 async function started(on: VmWall, spec: SandboxSpec): Promise<Sandbox & AsyncDisposable> {

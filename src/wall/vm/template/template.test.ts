@@ -14,10 +14,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lendAcceleration } from "../../../../test/support/known-acceleration.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../../test/support/tiny-layer.ts";
+import { vmSpec, vmWallOptions } from "../../../../test/support/vm-wall.ts";
 import type { LogFields, Logger } from "../../../contract/logger.ts";
 import { readProc } from "../../../host/process.ts";
 import type { Sandbox, SandboxSpec } from "../../wall.ts";
-import { createVmWall, type VmWall, type VmWallOptions } from "../vm-wall.ts";
+import { createVmWall, type VmWall } from "../vm-wall.ts";
 
 const patience = 180_000;
 const directory = mkdtempSync(join(tmpdir(), "tpl-"));
@@ -27,16 +28,7 @@ const say = (level: string) => {
   return (message: string, fields: LogFields = {}): void => void said.push({ level, message, fields });
 };
 const log: Logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
-const options: VmWallOptions = {
-  guestDirectory: join(import.meta.dir, "../../../../.cache/guest"),
-  stateDirectory: join(directory, "s"),
-  templateDirectory,
-  log,
-  requireKvm: false,
-  runtime: "crun",
-  conmon: "conmon",
-  qemu: "qemu-system-x86_64",
-};
+const options = vmWallOptions(join(directory, "s"), { templateDirectory, log });
 
 let layer: TinyLayer;
 let wall: VmWall;
@@ -57,31 +49,8 @@ afterAll(async () => {
 });
 
 function specOf(script: string, changes: Partial<SandboxSpec> = {}): SandboxSpec {
-  const id = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
-  const own = join(directory, `w${++count}`);
-  mkdirSync(own);
-  return {
-    id,
-    name: id.slice(0, 12),
-    directory: own,
-    runtimeDirectory: join(directory, `r${count}`),
-    layers: [layer.path],
-    process: {
-      args: ["sh", "-c", script],
-      env: ["PATH=/bin"],
-      cwd: "/",
-      user: "",
-      capabilities: [],
-      terminal: false,
-      stdin: false,
-      stdinOnce: false,
-    },
-    hostname: `vm${count}`,
-    readOnlyRoot: false,
-    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
-    logPath: join(own, "log"),
-    ...changes,
-  };
+  const hostname = `vm${++count}`;
+  return vmSpec({ directory, layers: [layer.path] }, script, { hostname, ...changes });
 }
 
 async function outputOf(sandbox: Sandbox): Promise<string> {
