@@ -1,71 +1,105 @@
 /**
- * What a machine that waited saves: the time from the create request to the answer of the first exec, through the daemon's
- * API, of `run -d`, `exec true`; with the warm pool and without, in turns, by two daemons on one machine.
+ * What a machine that waited saves, with the warm pool and without, in turns, by two daemons on one machine, while no machine is
+ * being made for the pool:
  *
- *   scripts/bun bench/vm-pool.ts [ROUNDS]
+ * - `first exec`: from the create request to the answer of the first exec, of `run -d` and `exec true`, through the daemon's API
+ * - `run --rm true`: from the create request until the workload has gone, through the API
+ * - `the command`: `hull run --rm --isolation vm hull/tiny true`, the whole of it
+ *
+ *   scripts/bun bench/vm-pool.ts [ROUNDS] [--built]
+ *
+ * `--built` uses dist/hull as it is instead of building it.
  */
-
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { connect } from "../src/sdk/main.ts";
-import { startDaemon, type TestDaemon } from "../test/support/daemon.ts";
+import { parseArgs } from "node:util";
+import { median } from "../src/compare/report.ts";
+import { connect, type Hull } from "../src/sdk/main.ts";
+import { projectRoot, runProgram, startDaemon, type TestDaemon } from "../test/support/daemon.ts";
 import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
+import { until } from "../test/support/until.ts";
 
 startAgainInOwnNamespaces();
 
-const rounds = Number(process.argv[2] ?? 10);
+const { values, positionals } = parseArgs({
+  options: { built: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+const rounds = Number(positionals[0] ?? 10);
 const isolation = "vm";
 const image = "hull/tiny";
-await using pooled = await startDaemon({ config: { vm: { pool: 1 } } });
-await using plain = await startDaemon();
-const contestants = { pool: pooled, template: plain };
-const samples: Record<keyof typeof contestants, { exec: number[]; run: number[] }> = {
-  pool: { exec: [], run: [] },
-  template: { exec: [], run: [] },
+const command = ["run", "--rm", "--isolation", isolation, image, "true"];
+/** Milliseconds: a template is made, or a machine for the pool. */
+const patience = 180_000;
+
+if (!values.built) {
+  const { code, stderr } = await runProgram([join(projectRoot, "scripts/bun"), "scripts/build.ts"]);
+  if (code !== 0) throw new Error(stderr);
+}
+const program = join(projectRoot, "dist/hull");
+await using pooled = await startDaemon({ program, config: { logLevel: "debug", vm: { pool: 1 } } });
+await using plain = await startDaemon({ program, config: { logLevel: "debug" } });
+
+const figures: Readonly<Record<string, (daemon: TestDaemon, hull: Hull) => Promise<void>>> = {
+  "first exec": async (_, hull) => {
+    const box = await hull.run({ image, isolation, command: ["sleep", "1000"] });
+    await box.exec(["true"]);
+  },
+  "run --rm true": async ({ socket }, hull) => {
+    const { Id: id } = await hull.containers.create({
+      Image: image,
+      Cmd: ["true"],
+      HostConfig: { Isolation: isolation, AutoRemove: true },
+    });
+    using other = connect({ socket });
+    const exit = await other.containers.watchExit(id, "removed");
+    await hull.containers.start(id);
+    await exit.result;
+  },
+  "the command": async (daemon) => void (await daemon.hullOk(command, { timeoutMs: patience })),
 };
 
-/** Milliseconds after which a machine that was noted waits for its image, and the processors are free again. */
-const settled = 3000;
-
-async function untilReady(daemon: TestDaemon): Promise<void> {
-  if (daemon !== pooled) return await Bun.sleep(200);
-  const directory = join(daemon.state, "pool");
-  const isOld = (name: string) => Date.now() - statSync(join(directory, name)).mtimeMs > settled;
-  while (!existsSync(directory) || !readdirSync(directory).some(isOld)) await Bun.sleep(20);
+/** A machine is noted from before it is made until it is taken. */
+function isWaiting(): boolean {
+  const places = join(pooled.state, "pool");
+  if (!existsSync(places)) return false;
+  const ready = pooled.log
+    .split("\n")
+    .filter((line) => line.includes("a virtual machine waits for an image"));
+  return readdirSync(places).some((id) => ready.some((line) => line.includes(id)));
 }
 
-async function measure(name: keyof typeof contestants): Promise<void> {
-  const daemon = contestants[name];
-  await untilReady(daemon);
+async function measure(daemon: TestDaemon, figure: (typeof figures)[string]): Promise<number> {
+  await until("a machine waits", isWaiting, patience);
   using hull = connect({ socket: daemon.socket });
-  let begin = performance.now();
-  const box = await hull.run({ image, isolation, command: ["sleep", "1000"] });
-  await box.exec(["true"]);
-  samples[name].exec.push(performance.now() - begin);
-  await box.remove();
-  await untilReady(daemon);
-  begin = performance.now();
-  const brief = await hull.run({ image, isolation, command: ["true"] });
-  await brief.wait();
-  await brief.remove();
-  samples[name].run.push(performance.now() - begin);
+  await hull.containers.list({});
+  const begin = performance.now();
+  await figure(daemon, hull);
+  const took = performance.now() - begin;
+  for (const { Id: id } of await hull.containers.list({ all: true }))
+    await hull.containers.remove(id, { force: true, volumes: true });
+  return took;
 }
 
-for (const name of ["pool", "template"] as const) await measure(name);
-for (const { exec, run } of Object.values(samples)) exec.length = run.length = 0;
-for (let round = 0; round < rounds; round += 1)
-  for (const name of ["pool", "template"] as const) await measure(name);
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? Number.NaN;
-for (const what of ["exec", "run"] as const) {
-  const [pool, template] = [median(samples.pool[what]), median(samples.template[what])];
-  const title = what === "exec" ? "first exec" : "run --rm true";
-  console.log(
-    `${title.padEnd(14)} pool ${pool.toFixed(0)} ms, template ${template.toFixed(0)} ms, ratio ${(pool / template).toFixed(2)}`,
-  );
-  const best = (values: readonly number[]) => Math.min(...values);
-  console.log(
-    `${"".padEnd(14)} least: pool ${best(samples.pool[what]).toFixed(0)} ms, template ${best(samples.template[what]).toFixed(0)} ms`,
-  );
+const contestants = [pooled, plain];
+for (let start = 0; start < 2; start++)
+  for (const daemon of contestants) await daemon.hullOk(command, { timeoutMs: patience });
+await until("the image's template", () => plain.log.includes("with the root of an image"), patience);
+for (const [name, figure] of Object.entries(figures)) {
+  const samples = contestants.map((): number[] => []);
+  for (let round = -1; round < rounds; round += 1)
+    for (const [index, daemon] of contestants.entries()) {
+      const took = await measure(daemon, figure);
+      if (round >= 0) samples[index]?.push(took);
+    }
+  for (const [of, title] of [
+    [median, name],
+    [(all: readonly number[]) => Math.min(...all), "  least"],
+  ] as const) {
+    const [pool = Number.NaN, template = Number.NaN] = samples.map(of);
+    const ratio = (pool / template).toFixed(2);
+    console.log(
+      `${title.padEnd(14)} pool ${pool.toFixed(0)} ms, template ${template.toFixed(0)} ms, ratio ${ratio}`,
+    );
+  }
 }
