@@ -40,7 +40,7 @@ function qemuOf(id: string): string | undefined {
 async function waiting(): Promise<string> {
   let found = "";
   const stands = async (): Promise<boolean> => {
-    found = noted()[0] ?? "";
+    found = noted().find(isReady) ?? "";
     const before = timesOf(found);
     await Bun.sleep(300);
     return before !== "" && before === timesOf(found);
@@ -48,6 +48,12 @@ async function waiting(): Promise<string> {
   // The first one may have to wait for a template to be made.
   await until("a machine waits", stands, timeout / 2);
   return found;
+}
+
+/** A busy host may keep one that is not ready yet from using a processor, too. */
+function isReady(id: string): boolean {
+  const ready = (line: string) => line.includes("a virtual machine waits for an image") && line.includes(id);
+  return daemon.log.split("\n").some(ready);
 }
 
 function timesOf(id: string): string {
