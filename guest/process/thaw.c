@@ -214,6 +214,20 @@ static long map(uint64_t start, uint64_t bytes, uint64_t protection, long flags,
 // The main thread's stack grows by itself; here, all of what it may need is there at once.
 #define STACK_ROOM (8UL << 20)
 
+// The kernel shows a command line to others only where it lies in memory without a file.
+static int is_in_stack(const struct run *run) {
+  return run->start <= image->addresses.arg_start && image->addresses.arg_start < run->start + run->pages * PAGE;
+}
+
+static void read_run(const struct run *run, long self) {
+  uint64_t bytes = run->pages * PAGE;
+  for (uint64_t done = 0; done < bytes;) {
+    long count = check(call(SYS_pread64, self, run->start + done, bytes - done, run->offset + done), "read", "");
+    if (count == 0) fail("the image is cut short", "", 0);
+    done += (uint64_t)count;
+  }
+}
+
 static void map_places(long self) {
   const struct place *places = table(&image->places);
   const struct file *files = table(&image->files);
@@ -245,7 +259,10 @@ static void map_places(long self) {
   }
   if (opened >= 0) call(SYS_close, opened);
   for (uint64_t i = 0; i < image->runs.count; i++)
-    map(runs[i].start, runs[i].pages * PAGE, runs[i].protection, MAP_NORESERVE, self, runs[i].offset);
+    if (is_in_stack(&runs[i]))
+      read_run(&runs[i], self);
+    else
+      map(runs[i].start, runs[i].pages * PAGE, runs[i].protection, MAP_NORESERVE, self, runs[i].offset);
 }
 
 // All at once: each page that is looked at first, and written to afterwards, would be two faults.

@@ -14,9 +14,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lendAcceleration } from "../../../../test/support/known-acceleration.ts";
+import { rehearsalLayerWriter } from "../../../../test/support/rehearsal-layer.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../../test/support/tiny-layer.ts";
 import type { LogFields, Logger } from "../../../contract/logger.ts";
-import { writeRehearsalLayer } from "../../../daemon/rehearsal-layer.ts";
 import type { Sandbox, SandboxSpec } from "../../wall.ts";
 import { createVmWall, type VmWall, type VmWallOptions } from "../vm-wall.ts";
 
@@ -35,7 +35,7 @@ const options: VmWallOptions = {
   runtime: "crun",
   conmon: "conmon",
   qemu: "qemu-system-x86_64",
-  writeRehearsalLayer: (path) => writeRehearsalLayer(join(guest, "hull-files"), path),
+  writeRehearsalLayer: rehearsalLayerWriter(guest),
 };
 
 let layer: TinyLayer;
@@ -137,6 +137,7 @@ test(
     const pid = sandbox.pid() ?? 0;
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     expect(readFileSync(`/proc/${pid}/comm`, "utf8")).toBe("qemu-system-x86\n");
+    expect(readFileSync(`/proc/${pid}/cmdline`, "utf8")).toMatch(/^\S*qemu-system-x86_64\0-name\0hull-/);
     // The jail's filter of system calls, and QEMU's own over it.
     expect(status).toMatch(/^Seccomp_filters:\t2$/m);
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
