@@ -5,6 +5,7 @@
 // error: it says so in a line, exits with 1, and the process goes on.
 //
 // Sources: Linux, Documentation/filesystems/proc.rst (maps, smaps, pagemap, fdinfo), ptrace(2), rseq(2).
+#include <cpuid.h>
 #include <dirent.h>
 #include <elf.h>
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +39,14 @@
 #define MOST_SECONDS 20
 // Pages of nothing between two runs that are not worth a mapping of their own.
 #define GAP 32
+// Where the C library keeps a thread's number (struct pthread of glibc 2.26 to 2.41).
 #define OFFSET_OF_ID 0x2d0
+// A copy makes as many threads as it takes to come to a number.
+#define MOST_ID 1000
+// Of all anonymous memory together.
+#define MOST_ANONYMOUS (16UL << 30)
+// Components of the state that a signal's frame has only once they were asked for (AMX: XTILECFG, XTILEDATA).
+#define TILES (3UL << 17)
 
 static pid_t pid;
 static int memory_file;
@@ -46,6 +55,16 @@ static struct image image = {.magic = IMAGE_MAGIC};
 static struct thread threads[MOST_THREADS];
 // Of the first thread, as it stands: it may have to go on.
 static struct user_regs_struct first_registers;
+static bool is_stepped;
+
+// As if nothing had been done to it.
+static void let_go_on(void) {
+  struct iovec before = {&first_registers, sizeof first_registers};
+  if (!is_stepped) return;
+  ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &before);
+  ptrace(PTRACE_DETACH, pid, 0, 0);
+}
+
 static pid_t host_ids[MOST_THREADS];
 static unsigned char states[MOST_THREADS][MOST_STATE];
 
@@ -58,7 +77,10 @@ static struct list places = {.size = sizeof(struct place)}, runs = {.size = size
                    watches = {.size = sizeof(struct watch)}, actions = {.size = sizeof(struct action)},
                    filters = {.size = sizeof(struct sock_filter)};
 
+static void let_go_on(void);
+
 _Noreturn static void fail(const char *format, ...) {
+  let_go_on();
   va_list list;
   va_start(list, format);
   fputs("hull-freeze: ", stderr);
@@ -159,6 +181,24 @@ static void restart_call(struct user_regs_struct *registers) {
   }
 }
 
+// What of the state a signal's frame takes, without what has to be asked for.
+static uint64_t state_bytes(unsigned char *state, size_t had) {
+  uint64_t features, bytes = 576;
+  memcpy(&features, state + offsetof(struct user_fpregs_struct, padding) + 48, sizeof features);
+  features &= ~TILES;
+  memcpy(state + offsetof(struct user_fpregs_struct, padding) + 48, &features, sizeof features);
+  uint64_t present;
+  memcpy(&present, state + 512, sizeof present);
+  if (present & TILES) fail("it uses tiles");
+  for (unsigned component = 2; component < 63; component++) {
+    unsigned size, offset, c, d;
+    if (!(features >> component & 1)) continue;
+    __cpuid_count(0xd, component, size, offset, c, d);
+    if (offset + size > bytes) bytes = offset + size;
+  }
+  return bytes < had ? bytes : had;
+}
+
 static void read_thread(size_t index) {
   struct thread *thread = &threads[index];
   pid_t id = host_ids[index];
@@ -171,7 +211,8 @@ static void read_thread(size_t index) {
   if (state.iov_len < 576 || state.iov_len > MOST_STATE - 64) fail("thread %d has a state of %zu bytes", id, state.iov_len);
   if (index == 0) first_registers = thread->registers;
   read_status(id, thread);
-  thread->state_bytes = state.iov_len;
+  if (registers.iov_len != sizeof thread->registers) fail("thread %d is of another architecture", id);
+  thread->state_bytes = state_bytes(states[index], state.iov_len);
   restart_call(&thread->registers);
   if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, id, sizeof sequences, &sequences) == sizeof sequences) {
     thread->sequences = sequences.rseq_abi_pointer;
@@ -184,7 +225,9 @@ static void read_thread(size_t index) {
   }
   // The C library has the kernel write 0 to where it keeps the thread's number.
   uint64_t place = thread->registers.fs_base + OFFSET_OF_ID;
-  if ((uint32_t)read_word(place) == thread->id) thread->clear = place;
+  if ((uint32_t)read_word(place) != thread->id) fail("thread %d keeps its number elsewhere", id);
+  if (thread->id > MOST_ID) fail("thread %d has the number %u", id, thread->id);
+  thread->clear = place;
 }
 
 // --- Mappings
@@ -218,6 +261,7 @@ static void read_places(void) {
   char line[4400];
   FILE *file = open_proc("smaps");
   struct place *place = NULL;
+  unsigned long anonymous = 0;
   while (fgets(line, sizeof line, file) != NULL) {
     unsigned long start, end, offset, inode;
     char mode[5], path[4200] = "";
@@ -236,6 +280,7 @@ static void read_places(void) {
     if (strncmp(path, "[v", 2) == 0) {
       found.kind = PLACE_KERNEL;
     } else if (inode != 0 && is_memory(path, inode)) {
+      if (mode[3] != 's') fail("it has the guest's memory for itself");
       found.kind = PLACE_MEMORY;
     } else if (inode != 0) {
       if (mode[3] != 'p') fail("%s is shared", path);
@@ -243,6 +288,7 @@ static void read_places(void) {
       found.file = file_of(path);
     } else {
       if (mode[3] != 'p') fail("memory at %lx is shared", start);
+      if (found.protection != 0 && (anonymous += end - start) > MOST_ANONYMOUS) fail("it has too much memory at %lx", start);
       found.kind = PLACE_ANONYMOUS;
       found.grows = strcmp(path, "[stack]") == 0;
     }
@@ -430,6 +476,7 @@ static long call(uint64_t place, long number, uint64_t one, uint64_t two, uint64
   struct user_regs_struct registers = threads[0].registers;
   struct iovec vector = {&registers, sizeof registers};
   int status;
+  is_stepped = true;
   registers.rip = place;
   registers.rax = (unsigned long long)number;
   registers.orig_rax = (unsigned long long)-1;
@@ -440,8 +487,10 @@ static long call(uint64_t place, long number, uint64_t one, uint64_t two, uint64
   if (ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &vector) < 0 || ptrace(PTRACE_SINGLESTEP, pid, 0, 0) < 0)
     fail("it cannot be stepped: %s", strerror(errno));
   if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status)) fail("it has ended");
+  if (WSTOPSIG(status) != SIGTRAP) fail("it has a signal to take");
   vector.iov_len = sizeof registers;
   if (ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &vector) < 0) fail("its registers: %s", strerror(errno));
+  if (registers.rip != place + 2) fail("it is not where it should be");
   return (long)registers.rax;
 }
 
@@ -460,18 +509,30 @@ static void read_actions(void) {
     struct action action = {(uint64_t)signal, found.handler, found.flags, found.restorer, found.mask};
     add(&actions, &action);
   }
-  struct iovec before = {&first_registers, sizeof first_registers};
-  if (ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &before) < 0) fail("its registers: %s", strerror(errno));
 }
 
-// The kernel counts filters from the first one, which is the jail's, and the next process has it, too. The one over it is its own.
+static long filters_of(const char *path) {
+  char line[256];
+  long count = 0;
+  FILE *file = fopen(path, "re");
+  if (file == NULL) fail("%s: %s", path, strerror(errno));
+  while (fgets(line, sizeof line, file) != NULL) sscanf(line, "Seccomp_filters: %ld", &count);
+  fclose(file);
+  return count;
+}
+
+// The kernel counts filters from the first one. Those of whoever started the jail come first, then the jail's: the next process has
+// them, too. The one over them is its own.
 static void read_filter(void) {
   static struct sock_filter filter[4096];
+  char path[64];
   enum __ptrace_request get = (enum __ptrace_request)PTRACE_SECCOMP_GET_FILTER;
-  long count = ptrace(get, pid, 1, NULL);
-  if (count <= 0 || count > 4096) fail("it has no filter of its own: %s", strerror(errno));
-  if (ptrace(get, pid, 2, NULL) >= 0) fail("it has more than one filter of its own");
-  if (ptrace(get, pid, 1, filter) != count) fail("its filter: %s", strerror(errno));
+  snprintf(path, sizeof path, "/proc/%d/status", pid);
+  long outer = filters_of("/proc/self/status"), all = filters_of(path);
+  if (all != outer + 2) fail("it has %ld filters where %ld are expected", all, outer + 2);
+  long count = ptrace(get, pid, outer + 1, NULL);
+  if (count <= 0 || count > 4096) fail("its filter: %s", strerror(errno));
+  if (ptrace(get, pid, outer + 1, filter) != count) fail("its filter: %s", strerror(errno));
   for (long i = 0; i < count; i++) add(&filters, &filter[i]);
 }
 
@@ -541,8 +602,10 @@ static void find_generation(const char *digits) {
   for (off_t at = 0; (at = lseek(file, at, SEEK_DATA)) >= 0;) {
     off_t end = lseek(file, at, SEEK_HOLE);
     for (; at < end; at += PAGE)
-      if (image.generation_count < MOST_GENERATIONS && is_generation(memory + at, number))
+      if (is_generation(memory + at, number)) {
+        if (image.generation_count == MOST_GENERATIONS) fail("the guest's memory is full of its generation");
         image.generations[image.generation_count++] = (uint64_t)at + GENERATION_OFFSET;
+      }
   }
   munmap(memory, (size_t)status.st_size);
   close(file);

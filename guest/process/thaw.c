@@ -118,9 +118,10 @@ static void copy_name(char *to, const char *from) {
   for (size_t i = 0; i < IFNAMSIZ - 1 && from[i] != 0; i++) to[i] = from[i];
 }
 
-// A card that nothing is behind: it has something to wait for that never comes.
+// A card that nothing is behind: it has something that can neither be read nor written to, and that is never ready.
 static long open_nothing(void) {
-  return call(SYS_eventfd2, 0, O_NONBLOCK | O_CLOEXEC);
+  uint64_t none = 0;
+  return call(SYS_signalfd4, -1, &none, sizeof none, O_NONBLOCK | O_CLOEXEC);
 }
 
 // The first card has one that leads nowhere if the workload has no network.
@@ -269,6 +270,8 @@ static void map_places(long self) {
 static void touch_memory(void) {
   for (uint64_t i = 0; i < touched_count; i++)
     call(SYS_madvise, touched[i].start, touched[i].pages * PAGE, touched[i].written ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+  // It is another workload's.
+  memset(touched, 0, sizeof touched);
 }
 
 static void move(uint64_t from, uint64_t to, uint64_t bytes) {
@@ -374,6 +377,8 @@ _Noreturn static void go_on(uint64_t index) {
   if (index == 0) call(SYS_set_tid_address, thread->clear);
   if (thread->registers.gs_base != 0) call(SYS_arch_prctl, ARCH_SET_GS, thread->registers.gs_base);
   call(SYS_prctl, PR_SET_NAME, thread->name);
+  // As QEMU has it: it counts on timers that are exact.
+  call(SYS_prctl, PR_SET_TIMERSLACK, 1);
   if (thread->robust != 0) call(SYS_set_robust_list, thread->robust, thread->robust_bytes);
   if (thread->sequences != 0) call(SYS_rseq, thread->sequences, thread->sequences_bytes, 0, thread->sequences_mark);
   __asm__ volatile("mov %0, %%rsp\n mov %1, %%eax\n syscall\n hlt" : : "r"(frame), "i"(SYS_rt_sigreturn) : "memory");

@@ -18,7 +18,7 @@ interface Range {
 
 const pageBytes = 4096;
 /** Whatever a process has made of its memory: a mapping that is larger is left out, and what comes after so many. */
-const mostBytes = 2 ** 32;
+const mostBytes = 2 ** 30;
 const mostRanges = 4096;
 const entryBytes = 8;
 /** Of an entry's upper 32 bits: the page is there; it is a file's. */

@@ -99,7 +99,7 @@ export async function makeJail(
   { disks, freshDisk, wiredCards = false }: JailDisks,
   options: ContainerOptions,
 ): Promise<OciContainer> {
-  const { runtime, layout, template, saved, spec } = parts;
+  const { runtime, layout, template, spec } = parts;
   const image = imageOf(parts);
   if (image === undefined) {
     const config = await configOf(parts, disks, freshDisk);
@@ -109,13 +109,14 @@ export async function makeJail(
   using blind = isWired ? undefined : makeBlindNetwork(spec.network, jailUser(spec), wiredCards);
   const wired = blind === undefined ? parts : { ...parts, spec: { ...spec, network: blind.network } };
   const config = await configOf(wired, disks, freshDisk);
-  const devices =
-    saved === undefined ? template?.openDevices() : memoryFileOf("devices", saved.image.devices);
-  const workingSet = saved === undefined ? template?.openWorkingSet() : undefined;
-  const more = [image.memory, devices ?? -1, ...(workingSet === undefined ? [] : [workingSet])];
+  const opened: number[] = [];
   try {
+    opened.push(template?.openDevices() ?? memoryFileOf("devices", image.devices));
+    const workingSet = template?.openWorkingSet();
+    if (workingSet !== undefined) opened.push(workingSet);
+    const more = [image.memory, ...opened];
     return await createJail(runtime, config, layout, options, more, blind?.lay ?? parts.lay);
   } finally {
-    for (const each of [devices, workingSet]) if (each !== undefined) closeSync(each);
+    for (const each of opened) closeSync(each);
   }
 }

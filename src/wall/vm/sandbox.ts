@@ -126,8 +126,8 @@ export class VmSandbox implements Sandbox {
       agent.drop(main);
       throw explainStart(error, name, process);
     }
-    this.#parts.watch?.("started");
     this.#follow(agent, main);
+    this.#parts.watch?.("started");
   }
 
   attach(options: AttachOptions): Promise<Attachment> {

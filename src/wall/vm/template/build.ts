@@ -55,6 +55,8 @@ export interface Refinement {
   readonly layers: readonly string[];
   /** What a workload of the image has started with. */
   readonly process: Pick<ProcessSpec, "args" | "env">;
+  /** See images.ts. */
+  readonly asProcess?: boolean | undefined;
   /** Without it, its machine rehearses nothing. */
   readonly writeRehearsalLayer?: WriteRehearsalLayer | undefined;
 }
@@ -109,14 +111,9 @@ export async function buildImage(parts: BuildParts): Promise<TemplateImage> {
   // Fails if QEMU were still there to change it.
   sealMemoryFile(memory);
   disk = memoryFileOfDisk(join(layout.disks, fileName(0)));
+  const used = usedBytes(memory, size.memoryBytes);
   done = true;
-  return {
-    disk,
-    memory,
-    memoryBytes: size.memoryBytes,
-    usedBytes: usedBytes(memory, size.memoryBytes),
-    ...state,
-  };
+  return { disk, memory, memoryBytes: size.memoryBytes, usedBytes: used, ...state };
 }
 
 /** Ends and takes away what daemons that were killed left of their builds. */
@@ -131,7 +128,7 @@ async function runAndSave(
   { signal: ending, refined, programs, facts }: BuildParts,
   rehearses: boolean,
 ): Promise<Pick<TemplateImage, "devices" | "process" | "notProcess">> {
-  const isFrozen = refined !== undefined && facts.acceleration === "tcg";
+  const isFrozen = refined !== undefined && refined.asProcess !== false && facts.acceleration === "tcg";
   const gone = new AbortController();
   void container.wait().then(
     () => gone.abort(),
@@ -151,7 +148,7 @@ async function runAndSave(
     }
     agent.close();
     if (agent.welcome.phase !== phases.booted) throw new Error("the agent has been told of a workload");
-    const frozen = isFrozen ? await freeze(layout, container, programs.freeze, signal) : undefined;
+    const frozen = isFrozen ? await freeze(layout, container, programs.freeze, ending) : undefined;
     if (frozen !== undefined && "process" in frozen) return { devices: Buffer.alloc(0), ...frozen };
     return { devices: await saveState(layout, { timeout: saveTimeout, signal }), ...frozen };
   } catch (error) {

@@ -28,6 +28,8 @@ export interface RootedSize {
   readonly layers: readonly string[];
   /** Of the workload that starts: its program is kept in the guest's memory, whatever else is started of the image. */
   readonly process: ProcessSpec;
+  /** Whether its QEMU is to be kept, where that can be done (process.ts); by default it is. */
+  readonly asProcess?: boolean;
 }
 
 export interface ImageTemplatesOptions {
@@ -42,6 +44,8 @@ export interface ImageTemplatesOptions {
 const usualPause = 1000;
 const usualLimit = 384 * 1024 * 1024;
 const startsBefore = 2;
+/** A host where the processes of that many images did not go on is none for them. */
+const mostFailures = 3;
 /** Images whose starts are counted. */
 const mostCounted = 256;
 
@@ -56,6 +60,8 @@ export class ImageTemplates {
   /** The one that was used last is the last. */
   readonly #kept = new Map<string, Kept>();
   readonly #starts = new Map<string, number>();
+  /** Images whose process did not go on. */
+  readonly #withoutProcess = new Set<string>();
   readonly #ending = new AbortController();
   #making: Promise<void> | undefined;
 
@@ -94,11 +100,14 @@ export class ImageTemplates {
     await this.#making;
   }
 
-  /** One that does not work. */
+  /** One that does not work. If it was a process, the next one of the image is a state of the devices. */
   forget(key: string): void {
-    this.#kept.get(key)?.loaded.forget();
+    const loaded = this.#kept.get(key)?.loaded;
+    const wasProcess = loaded?.image.process !== undefined;
+    if (wasProcess) this.#withoutProcess.add(key);
+    loaded?.forget();
     this.#kept.delete(key);
-    this.#starts.set(key, Number.NEGATIVE_INFINITY);
+    this.#starts.set(key, wasProcess ? startsBefore - 1 : Number.NEGATIVE_INFINITY);
   }
 
   /** All that were made of a size's template. */
@@ -119,7 +128,8 @@ export class ImageTemplates {
     if (signal.aborted) return;
     try {
       const begun = performance.now();
-      const image = await this.#options.make(key, rooted, signal);
+      const asProcess = !this.#withoutProcess.has(key) && this.#withoutProcess.size < mostFailures;
+      const image = await this.#options.make(key, { ...rooted, asProcess }, signal);
       const bytes = image.usedBytes + bytesOfState(image);
       this.#kept.set(key, { base: rooted.base, bytes, loaded: new Loaded(image) });
       const milliseconds = Math.round(performance.now() - begun);
@@ -145,7 +155,9 @@ export class ImageTemplates {
       if (bytes <= (this.#options.limit ?? usualLimit)) return;
       bytes -= kept.bytes;
       this.#drop(key, kept);
-      this.#starts.delete(key);
+      // What is too large by itself would be made again and again.
+      if (this.#kept.size === 0) this.#starts.set(key, Number.NEGATIVE_INFINITY);
+      else this.#starts.delete(key);
     }
   }
 

@@ -17,6 +17,7 @@ import { lendAcceleration } from "../../../../test/support/known-acceleration.ts
 import { rehearsalLayerWriter } from "../../../../test/support/rehearsal-layer.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../../test/support/tiny-layer.ts";
 import type { LogFields, Logger } from "../../../contract/logger.ts";
+import { run } from "../../../host/spawn.ts";
 import type { Sandbox, SandboxSpec } from "../../wall.ts";
 import { createVmWall, type VmWall, type VmWallOptions } from "../vm-wall.ts";
 
@@ -44,7 +45,11 @@ let count = 0;
 beforeAll(async () => {
   mkdirSync(options.stateDirectory);
   lendAcceleration(options.stateDirectory);
-  layer = await makeTinyLayer({ "etc/machine-id": "" });
+  const numbers = join(directory, "numbers");
+  const source = join(import.meta.dir, "../../../../guest/test/random.c");
+  const built = await run(["cc", "-static", "-O1", "-mrdrnd", "-mrdseed", "-o", numbers, source]);
+  expect([built.code, built.stderr]).toEqual([0, ""]);
+  layer = await makeTinyLayer({ "etc/machine-id": "", "etc/numbers": readFileSync(numbers) });
 });
 afterEach(async () => {
   await wall?.close();
@@ -163,7 +168,8 @@ test(
     expect(await startTwice()).toBe("process");
     const script =
       "cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid /etc/machine-id; hostname; " +
-      "head -c 16 /dev/urandom | od -An -tx1; date +%s; sleep 2; dmesg | grep -c 'virtual machine fork'";
+      "head -c 16 /dev/urandom | od -An -tx1; date +%s; busybox cp /etc/numbers /n; chmod 755 /n; " +
+      "/n; sleep 2; dmesg | grep -c 'virtual machine fork'";
     const process = { ...specOf("").process, args: ["sh", "-c", script], capabilities: ["CAP_SYSLOG"] };
     const outputs: string[] = [];
     for (let copy = 0; copy < 4; copy++) {
@@ -171,11 +177,11 @@ test(
       expect(origin()).toBe("process");
     }
     const rows = outputs.map((output) => output.trim().split("\n"));
-    for (const column of [0, 1, 2, 3, 4])
+    for (const column of [0, 1, 2, 3, 4, 6, 7])
       expect(new Set(rows.map((row) => row[column])).size).toBe(rows.length);
     for (const row of rows) {
       expect(Math.abs(Number(row[5]) * 1000 - Date.now())).toBeLessThan(patience);
-      expect(Number(row[6])).toBeGreaterThan(0);
+      expect(Number(row[8])).toBeGreaterThan(0);
     }
   },
   patience,
@@ -227,6 +233,9 @@ test(
     expect(said.map(({ message }) => message)).toContain(
       "a template with the root of an image does not work",
     );
+    // The next one of this image is no process.
+    said.length = 0;
+    expect(await kept()).toBe("state");
   },
   patience,
 );

@@ -139,12 +139,17 @@ export class TemplateStarts {
 
   async #refine(
     key: string,
-    { size, layers, process }: RootedSize,
+    { size, layers, process, asProcess }: RootedSize,
     signal: AbortSignal,
   ): Promise<TemplateImage> {
     const { writeRehearsalLayer } = this.#options;
     const host = await this.#options.host.parts();
     using base = await this.store.lease(size, host);
-    return await this.store.refine(key, { base, layers, process, writeRehearsalLayer }, host, signal);
+    return await this.store.refine(
+      key,
+      { base, layers, process, asProcess, writeRehearsalLayer },
+      host,
+      signal,
+    );
   }
 }

@@ -8,17 +8,19 @@
 import { memoryFileOf } from "../../../host/memory-file.ts";
 import { touchedPages } from "../../../host/touched-pages.ts";
 
-/** Whatever a guest did, its siblings take no more at once: 24 MiB. */
-const mostWritten = 6144;
+/** Whatever a guest did, its siblings take no more at once: pages written to (24 MiB), and looked at (96 MiB). */
+const most = { written: 6144, read: 24_576 };
 const mostEntries = 8192;
 const entryBytes = 16;
 
 /** Descriptor of a sealed memory file; undefined when there is nothing to know. */
 export function workingSetOf(pid: number): number | undefined {
-  let left = mostWritten;
+  const left = { ...most };
   const runs = touchedPages(pid).filter(({ pages, written }) => {
-    if (written) left -= pages;
-    return !written || left >= 0;
+    const kind = written ? "written" : "read";
+    if (pages > left[kind]) return false;
+    left[kind] -= pages;
+    return true;
   });
   const kept = runs.slice(0, mostEntries);
   if (kept.length === 0) return undefined;
