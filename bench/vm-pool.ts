@@ -4,7 +4,7 @@
  *
  * - `first exec`: from the create request to the answer of the first exec, of `run -d` and `exec true`, through the daemon's API
  * - `run --rm true`: from the create request until the workload has gone, through the API
- * - `the command`: `hull run --rm --isolation vm hull/tiny true`, the whole of it
+ * - `the command`: `hull run --rm --isolation vm hull/tiny true`, the whole of it; and `docker run --rm` of the same image in turn
  *
  *   scripts/bun bench/vm-pool.ts [ROUNDS] [--built]
  *
@@ -14,11 +14,18 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { median } from "../src/compare/report.ts";
+import { inPrivateMountNamespace } from "../src/host/mount-namespace.ts";
 import { connect, type Hull } from "../src/sdk/main.ts";
 import { projectRoot, runProgram, startDaemon, type TestDaemon } from "../test/support/daemon.ts";
 import { startAgainInOwnNamespaces } from "../test/support/own-namespaces.ts";
 import { until } from "../test/support/until.ts";
+import { startDockerd, unpackDockerd } from "./dockerd.ts";
+import { reportBound } from "./measure.ts";
+import { newPlace } from "./network-places.ts";
+import { tinyTar } from "./tiny-tar.ts";
 
+// Packages come over the network, which is gone afterwards.
+if (!inPrivateMountNamespace()) await unpackDockerd();
 startAgainInOwnNamespaces();
 
 const { values, positionals } = parseArgs({
@@ -39,6 +46,10 @@ if (!values.built) {
 const program = join(projectRoot, "dist/hull");
 await using pooled = await startDaemon({ program, config: { logLevel: "debug", vm: { pool: 1 } } });
 await using plain = await startDaemon({ program, config: { logLevel: "debug" } });
+
+await using host = await newPlace();
+await using dockerd = await startDockerd(host.pid);
+await dockerd.docker(["import", "-", "tiny"], await tinyTar());
 
 const figures: Readonly<Record<string, (daemon: TestDaemon, hull: Hull) => Promise<void>>> = {
   "first exec": async (_, hull) => {
@@ -81,17 +92,26 @@ async function measure(daemon: TestDaemon, figure: (typeof figures)[string]): Pr
   return took;
 }
 
+async function measureDocker(): Promise<number> {
+  const begin = performance.now();
+  await dockerd.docker(["run", "--rm", "tiny", "true"]);
+  return performance.now() - begin;
+}
+
 const contestants = [pooled, plain];
 for (let start = 0; start < 2; start++)
   for (const daemon of contestants) await daemon.hullOk(command, { timeoutMs: patience });
 await until("the image's template", () => plain.log.includes("with the root of an image"), patience);
 for (const [name, figure] of Object.entries(figures)) {
   const samples = contestants.map((): number[] => []);
-  for (let round = -1; round < rounds; round += 1)
+  const ofDocker: number[] = [];
+  for (let round = -1; round < rounds; round += 1) {
     for (const [index, daemon] of contestants.entries()) {
       const took = await measure(daemon, figure);
       if (round >= 0) samples[index]?.push(took);
     }
+    if (name === "the command" && round >= 0) ofDocker.push(await measureDocker());
+  }
   for (const [of, title] of [
     [median, name],
     [(all: readonly number[]) => Math.min(...all), "  least"],
@@ -102,4 +122,16 @@ for (const [name, figure] of Object.entries(figures)) {
       `${title.padEnd(14)} pool ${pool.toFixed(0)} ms, template ${template.toFixed(0)} ms, ratio ${ratio}`,
     );
   }
+  if (ofDocker.length === 0) continue;
+  const [pool = Number.NaN, template = Number.NaN] = samples.map(median);
+  const docker = median(ofDocker);
+  console.log(`${"".padEnd(14)} docker ${docker.toFixed(0)} ms`);
+  // Figure 1 is bound by half of docker's time; with a machine that waits, by 0.6 of that.
+  reportBound(
+    "a machine from its template against docker's container",
+    template / docker,
+    { most: 0.5 },
+    "×",
+  );
+  reportBound("a machine that waited against docker's container", pool / docker, { most: 0.3 }, "×");
 }
