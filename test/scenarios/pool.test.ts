@@ -23,12 +23,15 @@ function noted(): string[] {
   }
 }
 
-/** The QEMU of a machine. */
+/** The QEMU of a machine, by its control group: its command line may be that of the machine that it is a copy of. */
 function qemuOf(id: string): string | undefined {
-  const name = `\0-name\0hull-${id.slice(0, 12)}\0`;
+  const group = `/vm-${id}\n`;
   return readdirSync("/proc").find((entry) => {
     try {
-      return readFileSync(`/proc/${entry}/cmdline`, "latin1").includes(name);
+      return (
+        readFileSync(`/proc/${entry}/cgroup`, "latin1").includes(group) &&
+        readFileSync(`/proc/${entry}/comm`, "latin1").startsWith("qemu")
+      );
     } catch {
       // No process, or one that has gone.
       return false;

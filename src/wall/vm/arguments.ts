@@ -262,7 +262,7 @@ function writableDisks({ disks = [], freshDisk = false, template }: Machine): st
 /** Stands for what a disk will have; large enough for any that takes its place, for the guest keeps the size. */
 const nothing = { driver: "null-co", size: 2 ** 40, "read-zeroes": true };
 
-function emptyDisk(name: string, readOnly: boolean): Node {
+export function emptyDisk(name: string, readOnly: boolean): Node {
   return { ...nothing, "node-name": name, "read-only": readOnly };
 }
 

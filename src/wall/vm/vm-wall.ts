@@ -201,10 +201,15 @@ export class VmWall implements Wall {
     const host = await this.#host.parts();
     const memoryBytes = memoryOf(spec.resources);
     const size = { memoryBytes, processors: processorsOf(spec.resources), layerPlaces: poolPlaces };
-    using template = await this.#starts.store.lease(size, host);
+    using template = await this.#starts.forWaiting(size, host);
     const layout = layoutOf(spec);
     const parts = { spec, ...host, layout, nodes: this.#nodes, memoryBytes, template, waits: true };
-    return await makeWaiting(parts, this.#options.writeRehearsalLayer);
+    try {
+      return await makeWaiting(parts, this.#options.writeRehearsalLayer);
+    } catch (error) {
+      this.#starts.refused(template);
+      throw error;
+    }
   }
 
   /** Makes what a daemon that was killed left of a template, or of machines that waited, go. */

@@ -11,7 +11,7 @@ import { basename, join } from "node:path";
 import type { OciContainer } from "../../oci/runtime.ts";
 import type { SandboxSpec } from "../../wall.ts";
 import { AgentConnection } from "../agent.ts";
-import { layerFile, layerNode } from "../arguments.ts";
+import { emptyDisk, layerFile, layerNode } from "../arguments.ts";
 import { layMoreCables, makeTaps } from "../cables.ts";
 import { diskBytes, prepareDisk } from "../disk.ts";
 import { setUp } from "../greet.ts";
@@ -42,7 +42,8 @@ export async function makeWaiting(
   writeLayer: WriteRehearsalLayer | undefined,
 ): Promise<WaitingMachine> {
   // An emulator translates what it runs for the first time: here, nobody waits for it.
-  const rehearses = found.facts.acceleration === "tcg" && writeLayer !== undefined;
+  const isProcess = found.template?.image.process !== undefined;
+  const rehearses = found.facts.acceleration === "tcg" && writeLayer !== undefined && !isProcess;
   const parts = { ...found, rehearses };
   const { spec, layout } = parts;
   for (const path of [spec.directory, spec.runtimeDirectory])
@@ -71,7 +72,7 @@ export async function makeWaiting(
     () => gone.abort(),
   );
   const options = { timeout: restoreTimeout, signal: gone.signal };
-  await loadState(layout, { ...options, isProcess: parts.template?.image.process !== undefined });
+  await loadState(layout, { ...options, isProcess });
   const agent = await AgentConnection.open(layout.agentSocket, options);
   if (rehearses) await rehearse(agent, spec);
   await qmp(layout.monitorSocket, "stop", { signal: gone.signal });
@@ -98,7 +99,14 @@ export async function claimWaiting(
   // QEMU has them open.
   await rm(layout.layers, { recursive: true });
   watch.lap("layers");
-  const sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver });
+  const learn = (moment: "started" | "ended"): void => {
+    const pid = container.pid();
+    if (pid !== undefined) parts.template?.learn(pid, moment === "ended");
+  };
+  const sandbox = new VmSandbox({
+    ...{ spec, layout, runtime, container, state, exit: undefined, saver },
+    watch: learn,
+  });
   const connection = setUp(spec, agent, true).then(() => agent);
   sandbox.connect(connection);
   await connection;
@@ -129,6 +137,15 @@ export async function removeWaiting({
   await runtime.delete(jailOptions(spec, layout));
   for (const path of [spec.runtimeDirectory, layout.layers, layout.disks])
     await rm(path, { recursive: true, force: true });
+}
+
+/** Puts an empty disk in the place of the layer that a machine has rehearsed with. */
+export function emptyingOf(): QmpCommand[] {
+  const name = "no-rehearsal";
+  return [
+    { execute: "blockdev-add", arguments: emptyDisk(name, true) },
+    { execute: "blockdev-reopen", arguments: { options: [{ ...layerNode(0), file: name }] } },
+  ];
 }
 
 /** Puts the layers in the place of the empty disks, and lets the machine go on. */

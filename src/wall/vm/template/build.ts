@@ -24,7 +24,7 @@ import { copyData, diskBytes, fileName, prepareDisk } from "../disk.ts";
 import { jailConfig } from "../jail.ts";
 import { jailCgroup, jailed, jailId, layoutOf, type VmLayout } from "../layout.ts";
 import { letRead } from "../machine.ts";
-import { fillingOf } from "../pool/waiting.ts";
+import { emptyingOf, fillingOf } from "../pool/waiting.ts";
 import { placesOf, type VmPrograms } from "../programs.ts";
 import { phases, verbs } from "../protocol.ts";
 import { qmp } from "../qmp.ts";
@@ -52,6 +52,7 @@ export interface BuildParts {
 /** A template that is made of another one: it has the root of an image, for workloads that are new. */
 export interface Refinement {
   readonly base: TemplateLease;
+  /** None, of one for machines that wait for theirs. */
   readonly layers: readonly string[];
   /** What a workload of the image has started with. */
   readonly process: Pick<ProcessSpec, "args" | "env">;
@@ -142,9 +143,11 @@ async function runAndSave(
       for (const path of refined.layers) await letRead(path);
       if (rehearses) {
         await rehearse(agent, rehearsalSpec(layout));
-        await qmp(layout.monitorSocket, fillingOf(refined.layers.length), { signal });
+        const given = refined.layers.length === 0 ? emptyingOf() : fillingOf(refined.layers.length);
+        await qmp(layout.monitorSocket, given, { signal });
       }
-      await agent.request(verbs.prepareRoot, prepareRootBody(refined), startTimeout);
+      if (refined.layers.length > 0)
+        await agent.request(verbs.prepareRoot, prepareRootBody(refined), startTimeout);
     }
     agent.close();
     if (agent.welcome.phase !== phases.booted) throw new Error("the agent has been told of a workload");

@@ -80,6 +80,20 @@ export class ImageTemplates {
     return found.loaded.lease(key, rooted.size);
   }
 
+  /** As `lease`, but one is made if there is none yet; undefined where it cannot be made. */
+  async provide(rooted: RootedSize): Promise<TemplateLease | undefined> {
+    const key = await keyOf(rooted);
+    while (this.#making !== undefined) await this.#making;
+    const isHopeless = this.#starts.get(key) === Number.NEGATIVE_INFINITY;
+    if (!this.#kept.has(key) && !isHopeless && !this.#ending.signal.aborted) {
+      this.#making = this.#make(key, rooted, 0).finally(() => {
+        this.#making = undefined;
+      });
+      await this.#making;
+    }
+    return this.lease(rooted);
+  }
+
   /** A workload of the image, which is new, has started from the size's template. */
   async started(rooted: RootedSize): Promise<void> {
     const key = await keyOf(rooted);
@@ -121,10 +135,10 @@ export class ImageTemplates {
     for (const [key, kept] of this.#kept) this.#drop(key, kept);
   }
 
-  async #make(key: string, rooted: RootedSize): Promise<void> {
+  async #make(key: string, rooted: RootedSize, pause = this.#options.pause ?? usualPause): Promise<void> {
     const { signal } = this.#ending;
     const fields = { template: key.slice(0, 12), layers: rooted.layers.length };
-    await pauseFor(this.#options.pause ?? usualPause, signal);
+    await pauseFor(pause, signal);
     if (signal.aborted) return;
     try {
       const begun = performance.now();

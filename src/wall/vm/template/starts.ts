@@ -4,10 +4,10 @@
  */
 import { messageOf } from "../../../contract/errors.ts";
 import type { Logger } from "../../../contract/logger.ts";
-import type { SandboxSpec } from "../../wall.ts";
+import type { ProcessSpec, SandboxSpec } from "../../wall.ts";
 import { diskFiles } from "../disk.ts";
 import { RestoreFailure } from "../greet.ts";
-import type { VmHost } from "../host.ts";
+import type { HostParts, VmHost } from "../host.ts";
 import { type MachineParts, memoryOf, processorsOf } from "../machine.ts";
 import type { WriteRehearsalLayer } from "../rehearsal.ts";
 import type { VmSandbox } from "../sandbox.ts";
@@ -91,6 +91,31 @@ export class TemplateStarts {
     }
   }
 
+  /**
+   * What a machine that waits is made of: under emulation a process that has rehearsed once for all of them, else the template of
+   * its size. Throws why there is none.
+   */
+  async forWaiting(size: MachineSize, host: HostParts): Promise<TemplateLease> {
+    const base = await this.store.lease(size, host);
+    if (host.facts.acceleration !== "tcg" || this.#options.writeRehearsalLayer === undefined) return base;
+    const rooted = { base: base.key, size, layers: [], process: noProcess };
+    const copied = await this.#images.provide(rooted).catch((error: unknown) => {
+      base[Symbol.dispose]();
+      throw error;
+    });
+    if (copied?.image.process === undefined) {
+      copied?.[Symbol.dispose]();
+      return base;
+    }
+    base[Symbol.dispose]();
+    return copied;
+  }
+
+  /** A machine that was to wait did not come of it. */
+  refused({ key, image }: TemplateLease): void {
+    if (image.process !== undefined) this.#images.forget(key);
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#images.close(), this.store.close()]);
   }
@@ -153,3 +178,9 @@ export class TemplateStarts {
     );
   }
 }
+
+/** Of nobody yet. */
+const noProcess: ProcessSpec = {
+  ...{ args: [], env: [], cwd: "/", user: "", capabilities: [] },
+  ...{ terminal: false, stdin: false, stdinOnce: false },
+};
