@@ -676,7 +676,6 @@ int main(int count, char **words) {
     tables_at += (threads[i].state_bytes + 63) & ~63UL;
   }
   image.tables_bytes = (tables_at + PAGE - 1) & ~(PAGE - 1);
-  image.bytes = written;
   if (image.tables_bytes > TABLES_MOST) fail("its tables have more than %lu bytes", TABLES_MOST);
   put_list(&places, image.places);
   put_list(&runs, image.runs);

@@ -112,7 +112,7 @@ struct touched {
 #define MOST_GENERATIONS 4
 
 struct image {
-  uint64_t magic, bytes;
+  uint64_t magic;
   // Bytes from the beginning that hold no pages.
   uint64_t tables_bytes;
   struct table places, runs, files, descriptors, watches, actions, threads, filter;
