@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { lendAcceleration } from "../../../../test/support/known-acceleration.ts";
 import { rehearsalLayerWriter } from "../../../../test/support/rehearsal-layer.ts";
 import { makeTinyLayer, type TinyLayer } from "../../../../test/support/tiny-layer.ts";
+import { vmSpec, vmWallOptions } from "../../../../test/support/vm-wall.ts";
 import type { LogFields, Logger } from "../../../contract/logger.ts";
 import { run } from "../../../host/spawn.ts";
 import type { Sandbox, SandboxSpec } from "../../wall.ts";
@@ -27,17 +28,10 @@ const guest = join(import.meta.dir, "../../../../.cache/guest");
 const said: { message: string; fields: LogFields }[] = [];
 const say = (message: string, fields: LogFields = {}): void => void said.push({ message, fields });
 const log: Logger = { debug: say, info: say, warn: say, error: say };
-const options: VmWallOptions = {
-  guestDirectory: guest,
-  stateDirectory: join(directory, "s"),
-  templateDirectory: join(directory, "templates"),
+const options = vmWallOptions(join(directory, "s"), {
   log,
-  requireKvm: false,
-  runtime: "crun",
-  conmon: "conmon",
-  qemu: "qemu-system-x86_64",
   writeRehearsalLayer: rehearsalLayerWriter(guest),
-};
+});
 
 let layer: TinyLayer;
 let wall: VmWall | undefined;
@@ -61,31 +55,7 @@ afterAll(async () => {
 });
 
 function specOf(script: string, changes: Partial<SandboxSpec> = {}): SandboxSpec {
-  const id = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex");
-  const own = join(directory, `w${++count}`);
-  mkdirSync(own);
-  return {
-    id,
-    name: id.slice(0, 12),
-    directory: own,
-    runtimeDirectory: join(directory, `r${count}`),
-    layers: [layer.path],
-    process: {
-      args: ["sh", "-c", script],
-      env: ["PATH=/bin"],
-      cwd: "/",
-      user: "",
-      capabilities: [],
-      terminal: false,
-      stdin: false,
-      stdinOnce: false,
-    },
-    hostname: `vm${count}`,
-    readOnlyRoot: false,
-    resources: { memoryBytes: 0, cpus: 0, pids: 0 },
-    logPath: join(own, "log"),
-    ...changes,
-  };
+  return vmSpec({ directory, layers: [layer.path] }, script, { hostname: `vm${++count}`, ...changes });
 }
 
 async function outputOf(sandbox: Sandbox): Promise<string> {
