@@ -11,9 +11,10 @@ import { greet } from "./greet.ts";
 import { jailUser } from "./jail-identity.ts";
 import { configOf, imageOf, jailOptions, letRead, type MachineParts, makeDirectories } from "./machine.ts";
 import { VmSandbox } from "./sandbox.ts";
-import type { MachineSaver, MachineState } from "./sandbox-parts.ts";
+import type { MachineSaver, MachineState, SandboxParts } from "./sandbox-parts.ts";
 import { wake } from "./saved/wake.ts";
 import { Stopwatch } from "./stopwatch.ts";
+import type { TemplateLease } from "./template/loaded.ts";
 
 export interface MakeOptions {
   readonly saver: MachineSaver;
@@ -60,11 +61,10 @@ export async function makeMachine(
   );
   watch.lap("jail");
   await container.start();
-  const learn = (moment: "started" | "ended"): void => {
-    const pid = container?.pid();
-    if (pid !== undefined) template?.learn(pid, moment === "ended");
-  };
-  sandbox = new VmSandbox({ spec, layout, runtime, container, state, exit: undefined, saver, watch: learn });
+  sandbox = new VmSandbox({
+    ...{ spec, layout, runtime, container, state, exit: undefined, saver },
+    watch: learnerOf(container, template),
+  });
   const connection =
     saved === undefined
       ? greet(spec, layout, container, { watch, template, freshDisk })
@@ -79,6 +79,17 @@ export async function makeMachine(
   });
   undo.move();
   return sandbox;
+}
+
+/** Has a template learn of its copy, when that one's workload has started, and when it has ended. */
+export function learnerOf(
+  container: OciContainer,
+  template: TemplateLease | undefined,
+): NonNullable<SandboxParts["watch"]> {
+  return (moment) => {
+    const pid = container.pid();
+    if (pid !== undefined) template?.learn(pid, moment === "ended");
+  };
 }
 
 function originOf({ template, saved }: MachineParts): string {

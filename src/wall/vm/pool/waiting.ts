@@ -11,15 +11,15 @@ import { basename, join } from "node:path";
 import type { OciContainer } from "../../oci/runtime.ts";
 import type { SandboxSpec } from "../../wall.ts";
 import { AgentConnection } from "../agent.ts";
-import { emptyDisk, layerFile, layerNode } from "../arguments.ts";
 import { layMoreCables, makeTaps } from "../cables.ts";
 import { diskBytes, prepareDisk } from "../disk.ts";
 import { setUp } from "../greet.ts";
 import { jailUser } from "../jail-identity.ts";
+import { fillingOf } from "../layer-places.ts";
 import { jailed } from "../layout.ts";
 import { jailOptions, letRead, type MachineParts, makeDirectories } from "../machine.ts";
-import { type MakeOptions, makeJail } from "../make.ts";
-import { type QmpCommand, qmp } from "../qmp.ts";
+import { learnerOf, type MakeOptions, makeJail } from "../make.ts";
+import { qmp } from "../qmp.ts";
 import { rehearse, type WriteRehearsalLayer } from "../rehearsal.ts";
 import { VmSandbox } from "../sandbox.ts";
 import type { MachineState } from "../sandbox-parts.ts";
@@ -99,13 +99,10 @@ export async function claimWaiting(
   // QEMU has them open.
   await rm(layout.layers, { recursive: true });
   watch.lap("layers");
-  const learn = (moment: "started" | "ended"): void => {
-    const pid = container.pid();
-    if (pid !== undefined) parts.template?.learn(pid, moment === "ended");
-  };
+  const learner = learnerOf(container, parts.template);
   const sandbox = new VmSandbox({
     ...{ spec, layout, runtime, container, state, exit: undefined, saver },
-    watch: learn,
+    watch: learner,
   });
   const connection = setUp(spec, agent, true).then(() => agent);
   sandbox.connect(connection);
@@ -137,31 +134,4 @@ export async function removeWaiting({
   await runtime.delete(jailOptions(spec, layout));
   for (const path of [spec.runtimeDirectory, layout.layers, layout.disks])
     await rm(path, { recursive: true, force: true });
-}
-
-/** Puts an empty disk in the place of the layer that a machine has rehearsed with. */
-export function emptyingOf(): QmpCommand[] {
-  const name = "no-rehearsal";
-  return [
-    { execute: "blockdev-add", arguments: emptyDisk(name, true) },
-    { execute: "blockdev-reopen", arguments: { options: [{ ...layerNode(0), file: name }] } },
-  ];
-}
-
-/** Puts the layers in the place of the empty disks, and lets the machine go on. */
-export function fillingOf(layers: number): QmpCommand[] {
-  const indices = Array.from({ length: layers }, (_, index) => index);
-  const reopened = indices.map((index) => ({ ...layerNode(index), file: `layer${index}-file` }));
-  return [
-    ...indices.map((index) => ({
-      execute: "blockdev-add",
-      arguments: {
-        ...layerFile(jailed.layer(index)),
-        "node-name": `layer${index}-file`,
-        "read-only": true,
-      },
-    })),
-    { execute: "blockdev-reopen", arguments: { options: reopened } },
-    { execute: "cont" },
-  ];
 }
