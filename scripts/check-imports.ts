@@ -1,7 +1,7 @@
 /**
- * Checks the direction of imports: the table of what each folder may import, no cycles, and system calls and
- * processes only in src/host; and that no schema loses members by their names. Run by `npm test`; `ARCHITECTURE.md`
- * explains the table.
+ * Checks the direction of imports: the table of what each folder may import, the order of folders within one, no
+ * cycles, and system calls and processes only in src/host; and that no schema loses members by their names. Run by
+ * `npm test`; `ARCHITECTURE.md` explains the table.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -35,6 +35,17 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   daemon: [
     ...["api", "api/docker", "api/hull", "api/cri", "engine", ...below.engine],
     ...["wall/oci", "wall/container", "wall/vm"],
+  ],
+};
+
+/**
+ * Folders within a folder, from the lowest up: a file imports from its own and from those before it. What is in none of
+ * them is above them all. Tests see everything.
+ */
+const storeys: Readonly<Record<string, readonly string[]>> = {
+  network: [
+    ...["records", "addresses", "dns", "egress", "firewall", "links", "ports"],
+    ...["networks", "policy", "workloads"],
   ],
 };
 
@@ -104,6 +115,14 @@ function checkDirection({ from, to, dynamic }: Import): void {
   else if (toFolder === undefined) problems.push(`${from} imports ${to}, which is in no folder of the table`);
   else if (fromFolder !== toFolder && !allowed[fromFolder]?.includes(toFolder))
     problems.push(`${from} imports ${to}: ${fromFolder} may not import ${toFolder}`);
+  else if (fromFolder === toFolder && !isTest(from) && storeyOf(from, fromFolder) < storeyOf(to, toFolder))
+    problems.push(`${from} imports ${to}, which is above it`);
+}
+
+function storeyOf(file: string, folder: string): number {
+  const [inner = ""] = file.slice(`src/${folder}/`.length).split("/");
+  const storey = storeys[folder]?.indexOf(inner) ?? 0;
+  return storey >= 0 ? storey : Number.POSITIVE_INFINITY;
 }
 
 function folderOf(file: string): string | undefined {

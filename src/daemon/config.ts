@@ -8,7 +8,7 @@ import * as v from "valibot";
 import { defaults } from "../contract/defaults.ts";
 import { dictionary } from "../contract/dictionary.ts";
 import { HullError, messageOf } from "../contract/errors.ts";
-import { parseSubnet } from "../network/address.ts";
+import { parseSubnet } from "../network/addresses/address.ts";
 import { registriesSchema } from "./registries.ts";
 
 const path = v.pipe(v.string(), v.check(isAbsolute, "it needs to be an absolute path"));

@@ -1,6 +1,6 @@
 /** Running siblings of a running workload: recorded before they are made, all of them or none. */
 import { HullError } from "../contract/errors.ts";
-import type { EndpointRequest } from "../network/types.ts";
+import type { EndpointRequest } from "../network/records/types.ts";
 import type { Sandbox } from "../wall/wall.ts";
 import { now } from "./clock.ts";
 import { type EngineContext, emit } from "./context.ts";

@@ -1,7 +1,7 @@
 /** Networks changed while workloads run, on fakes: what the wall cannot take over is not said to be so. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import type { NetworkRecord } from "../network/records/types.ts";
 import type { Connected } from "../network/room.ts";
-import type { NetworkRecord } from "../network/types.ts";
 import { EngineBench, requestOf } from "./testing/engine-bench.ts";
 import type { Workload } from "./workload.ts";
 

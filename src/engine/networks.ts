@@ -1,10 +1,15 @@
 /** Networks as the API sees them: with their events, and with the workloads that use them. */
 import { HullError } from "../contract/errors.ts";
 import type { Traffic } from "../host/network/links.ts";
-import type { CreateNetworkRequest } from "../network/networks.ts";
-import type { PolicyChange } from "../network/policy.ts";
+import type { CreateNetworkRequest } from "../network/networks/networks.ts";
+import type {
+  EndpointRequest,
+  NetworkRecord,
+  PortRequest,
+  WorkloadRecord,
+} from "../network/records/types.ts";
 import type { Connected } from "../network/room.ts";
-import type { EndpointRequest, NetworkRecord, PortRequest, WorkloadRecord } from "../network/types.ts";
+import type { PolicyChange } from "../network/workloads/policy.ts";
 import type { EngineContext } from "./context.ts";
 import { requirePresent } from "./life-cycle.ts";
 import type { Workload } from "./workload.ts";

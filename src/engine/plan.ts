@@ -5,7 +5,7 @@
  */
 import { HullError } from "../contract/errors.ts";
 import type { Image } from "../image/image-store.ts";
-import type { Registration } from "../network/register.ts";
+import type { Registration } from "../network/workloads/register.ts";
 import type { ExecSpec, ProcessSpec, SandboxMount, SandboxSpec } from "../wall/wall.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import type { WorkloadMount } from "./mounts/mount-request.ts";

@@ -1,6 +1,6 @@
 /** What a client asks for, in the engine's own terms; the API translates Docker's to these. Plain data: it is recorded. */
 import type { WallKind } from "../contract/isolation.ts";
-import type { NetworkRequest } from "../network/types.ts";
+import type { NetworkRequest } from "../network/records/types.ts";
 import type { TerminalSize } from "../wall/wall.ts";
 import type { MountRequest } from "./mounts/mount-request.ts";
 import type { RestartPolicy } from "./restart.ts";

@@ -1,8 +1,8 @@
 /** Rows of the records, parsed: what another version or a bad disk wrote does not get past here. */
 import * as v from "valibot";
 import { dictionary } from "../contract/dictionary.ts";
-import { defaultNetworkRequest } from "../network/default-request.ts";
-import { networkRequestSchema } from "../network/records.ts";
+import { defaultNetworkRequest } from "../network/records/default-request.ts";
+import { networkRequestSchema } from "../network/records/records.ts";
 import { mountRequestSchema, workloadMountSchema } from "./mounts/mount-request.ts";
 import { states, type WorkloadRecord } from "./record.ts";
 

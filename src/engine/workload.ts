@@ -1,5 +1,5 @@
 /** One workload as the daemon holds it: its record, its sandbox, and those who wait for it. */
-import type { Connection } from "../network/attach.ts";
+import type { Connection } from "../network/workloads/attach.ts";
 import type { Sandbox } from "../wall/wall.ts";
 import type { HeldAttachment } from "./held-attachment.ts";
 import { Mutex } from "./lock.ts";

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "../contract/logger.ts";
-import { defaultNetworkRequest } from "./default-request.ts";
-import { noEndpointRequest } from "./endpoints.ts";
-import type { CreateNetworkRequest } from "./networks.ts";
+import { noEndpointRequest } from "./networks/endpoints.ts";
+import type { CreateNetworkRequest } from "./networks/networks.ts";
+import { defaultNetworkRequest } from "./records/default-request.ts";
 import { NetworkRoom } from "./room.ts";
 
 const root = mkdtempSync(join(tmpdir(), "room-"));

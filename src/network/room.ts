@@ -23,36 +23,36 @@ import type { WallKind } from "../contract/isolation.ts";
 import type { Logger } from "../contract/logger.ts";
 import type { Traffic } from "../host/network/links.ts";
 import { NetlinkSocket } from "../host/network/netlink.ts";
-import { attachWorkload, type Connection, detachWorkload, recoverWorkloads } from "./attach.ts";
-import { Bridges } from "./bridges.ts";
-import { type Connected, connectWorkload, disconnectWorkload } from "./connect.ts";
-import type { NetworkContext } from "./context.ts";
+import { defaultPools, type Pool, pool6 } from "./addresses/ipam.ts";
 import { Resolvers } from "./dns/resolvers.ts";
 import { Egress } from "./egress/egress.ts";
-import { findNetwork } from "./find.ts";
-import { Firewall } from "./firewall.ts";
-import { forgetStaleFlows } from "./flows.ts";
-import { Forwarding } from "./forwarding.ts";
-import { defaultPools, type Pool, pool6 } from "./ipam.ts";
-import { Mender } from "./mend.ts";
+import { Firewall } from "./firewall/firewall.ts";
+import { Forwarding } from "./firewall/forwarding.ts";
+import { Bridges } from "./links/bridges.ts";
+import { Probe } from "./links/probe.ts";
+import type { Interface } from "./links/wiring.ts";
+import type { NetworkContext } from "./networks/context.ts";
+import { findNetwork } from "./networks/find.ts";
 import {
   type CreateNetworkRequest,
   createNetwork,
   ensurePredefined,
   removeNetwork,
   usersOf,
-} from "./networks.ts";
-import { changePolicy, type PolicyChange } from "./policy.ts";
-import { Probe } from "./probe.ts";
-import { adoptRestriction } from "./protect.ts";
-import { changePorts } from "./publish.ts";
-import { lowerIdleNetworks, openResolversAgain, ruleFacts } from "./raise.ts";
-import { NetworkRecords } from "./records.ts";
-import { changeWall, type Registration, registerWorkload, requireWall } from "./register.ts";
-import { sweepNow } from "./sweep.ts";
-import { trafficOf } from "./traffic.ts";
-import type { EndpointRequest, NetworkRecord, PortRequest, WorkloadRecord } from "./types.ts";
-import type { Interface } from "./wiring.ts";
+} from "./networks/networks.ts";
+import { lowerIdleNetworks, openResolversAgain, ruleFacts } from "./networks/raise.ts";
+import { adoptRestriction } from "./policy/protect.ts";
+import { forgetStaleFlows } from "./ports/flows.ts";
+import { NetworkRecords } from "./records/records.ts";
+import type { EndpointRequest, NetworkRecord, PortRequest, WorkloadRecord } from "./records/types.ts";
+import { attachWorkload, type Connection, detachWorkload, recoverWorkloads } from "./workloads/attach.ts";
+import { type Connected, connectWorkload, disconnectWorkload } from "./workloads/connect.ts";
+import { Mender } from "./workloads/mend.ts";
+import { changePolicy, type PolicyChange } from "./workloads/policy.ts";
+import { changePorts } from "./workloads/publish.ts";
+import { changeWall, type Registration, registerWorkload, requireWall } from "./workloads/register.ts";
+import { sweepNow } from "./workloads/sweep.ts";
+import { trafficOf } from "./workloads/traffic.ts";
 
 export interface NetworkRoomOptions {
   readonly root: string;

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { WallKind } from "../../src/contract/isolation.ts";
 import { run } from "../../src/host/spawn.ts";
-import { linkLocalOf } from "../../src/network/guard.ts";
+import { linkLocalOf } from "../../src/network/firewall/guard.ts";
 import { startDaemon, type TestDaemon } from "../support/daemon.ts";
 import { arp, frame, icmp6, ip4, type Station, tagged } from "../support/ethernet.ts";
 import { framesProgram } from "../support/frames-program.ts";

@@ -1,5 +1,5 @@
 /** Frames as a hostile neighbour would write them, by hand. */
-import { bytesOf, requireAddress } from "../../src/network/address.ts";
+import { bytesOf, requireAddress } from "../../src/network/addresses/address.ts";
 
 export interface Station {
   readonly mac: string;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { defaultNetworkRequest } from "../../network/default-request.ts";
-import type { PortRequest } from "../../network/types.ts";
+import { defaultNetworkRequest } from "../../network/records/default-request.ts";
+import type { PortRequest } from "../../network/records/types.ts";
 import { passesPorts } from "./container-filters.ts";
 
 const toAny = { hostAddress: "", hostFirst: 8080, hostLast: 8080 };

@@ -2,8 +2,8 @@
 import { HullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Workload } from "../../engine/workload.ts";
-import { bindings } from "../../network/bindings.ts";
-import type { WorkloadRecord } from "../../network/types.ts";
+import { bindings } from "../../network/ports/bindings.ts";
+import type { WorkloadRecord } from "../../network/records/types.ts";
 import { booleanFilter, type Filters, passes, passesLabels, passesPatterns } from "./filters.ts";
 import { statusOf } from "./status.ts";
 

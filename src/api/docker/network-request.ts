@@ -4,9 +4,9 @@ import * as v from "valibot";
 import { dictionary } from "../../contract/dictionary.ts";
 import { HullError } from "../../contract/errors.ts";
 import { ownMember } from "../../contract/own-member.ts";
-import { formatAddress, parseAddress } from "../../network/address.ts";
-import { protocolOf } from "../../network/ports.ts";
-import type { EndpointRequest, NetworkRequest, PortRequest } from "../../network/types.ts";
+import { formatAddress, parseAddress } from "../../network/addresses/address.ts";
+import { protocolOf } from "../../network/ports/ports.ts";
+import type { EndpointRequest, NetworkRequest, PortRequest } from "../../network/records/types.ts";
 import { parseWith } from "../exchange.ts";
 import { translatePolicy } from "./policy-request.ts";
 

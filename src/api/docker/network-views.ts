@@ -8,7 +8,12 @@ import type {
 } from "../../contract/docker.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Workload } from "../../engine/workload.ts";
-import type { EndpointRecord, NetworkRecord, PortRequest, WorkloadRecord } from "../../network/types.ts";
+import type {
+  EndpointRecord,
+  NetworkRecord,
+  PortRequest,
+  WorkloadRecord,
+} from "../../network/records/types.ts";
 import { policyAnnotations } from "./policy-request.ts";
 
 export function networkOf(network: NetworkRecord, users: readonly WorkloadRecord[]): NetworkResource {

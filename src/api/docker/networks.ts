@@ -4,8 +4,8 @@ import { dictionary } from "../../contract/dictionary.ts";
 import type { NetworkCreateResponse, NetworkPruneReport } from "../../contract/docker.ts";
 import { HullError, isHullError } from "../../contract/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { isPredefined } from "../../network/networks.ts";
-import type { NetworkRecord } from "../../network/types.ts";
+import { isPredefined } from "../../network/networks/networks.ts";
+import type { NetworkRecord } from "../../network/records/types.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Route } from "../server.ts";
 import {

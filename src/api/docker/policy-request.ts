@@ -6,8 +6,8 @@
 import { HullError } from "../../contract/errors.ts";
 import { annotationOf, annotationsOf, type PolicyWord } from "../../contract/policy.ts";
 import { canonicalList } from "../../network/egress/allow-list.ts";
-import { formatRate, parseRate } from "../../network/rate.ts";
-import type { NetworkRequest } from "../../network/types.ts";
+import { formatRate, parseRate } from "../../network/policy/rate.ts";
+import type { NetworkRequest } from "../../network/records/types.ts";
 
 type Policy = Pick<NetworkRequest, "egress" | "ingressRate" | "egressRate">;
 type Texts = Readonly<Record<string, string>>;

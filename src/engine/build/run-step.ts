@@ -1,7 +1,7 @@
 /** RUN: a workload from the stage so far, behind the wall that was asked for; what it wrote becomes the layer. */
 import { HullError } from "../../contract/errors.ts";
 import type { RunInstruction } from "../../image/build/dockerfile/instruction.ts";
-import { defaultNetworkRequest } from "../../network/default-request.ts";
+import { defaultNetworkRequest } from "../../network/records/default-request.ts";
 import { attachWorkload } from "../attach.ts";
 import type { EngineContext } from "../context.ts";
 import { removeWorkload } from "../ending.ts";

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "../../contract/logger.ts";
-import { defaultNetworkRequest } from "../../network/default-request.ts";
+import { defaultNetworkRequest } from "../../network/records/default-request.ts";
 import { openVolumeStore, type VolumeStore } from "../../volume/volume-store.ts";
 import { directoryFiles } from "../../wall/files/host-files.ts";
 import { type Engine, openEngine } from "../engine.ts";

@@ -1,6 +1,6 @@
 /** Networks that connect nothing. */
 import { HullError } from "../../contract/errors.ts";
-import { defaultNetworkRequest } from "../../network/default-request.ts";
+import { defaultNetworkRequest } from "../../network/records/default-request.ts";
 import type { WorkloadNetworks } from "../../network/room.ts";
 
 export class FakeNetworks implements WorkloadNetworks {

@@ -1,5 +1,5 @@
 /** What the names of workloads stand for, as one workload sees them: pure functions of the records. */
-import type { EndpointRecord, NetworkRecord, WorkloadRecord } from "../types.ts";
+import type { EndpointRecord, NetworkRecord, WorkloadRecord } from "../records/types.ts";
 
 export interface Directory {
   readonly workloads: ReadonlyMap<string, WorkloadRecord>;

@@ -10,8 +10,8 @@ import { createServer, type Server } from "node:net";
 import { messageOf } from "../../contract/errors.ts";
 import type { Logger } from "../../contract/logger.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
-import { bytesOf, formatAddress, parseAddress } from "../address.ts";
-import type { NetworkRecord, WorkloadRecord } from "../types.ts";
+import { bytesOf, formatAddress, parseAddress } from "../addresses/address.ts";
+import type { NetworkRecord, WorkloadRecord } from "../records/types.ts";
 import { AnswerCache } from "./cache.ts";
 import {
   answer,

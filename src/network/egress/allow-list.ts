@@ -3,7 +3,7 @@
  * `[2001:db8::1]:22/tcp`. An empty list allows nothing.
  */
 import { HullError } from "../../contract/errors.ts";
-import { formatSubnet, parseAddress, parseSubnet, requireSubnet, type Subnet } from "../address.ts";
+import { formatSubnet, parseAddress, parseSubnet, requireSubnet, type Subnet } from "../addresses/address.ts";
 
 export type EgressProtocol = "tcp" | "udp" | "sctp" | "icmp";
 

@@ -3,7 +3,7 @@ import { silentLogger } from "../../contract/logger.ts";
 import { listTable, runNft } from "../../host/network/nft.ts";
 import { NftElements } from "../../host/network/nft-elements.ts";
 import { answer, encodeName, parseQuery, recordType } from "../dns/message.ts";
-import { Firewall } from "../firewall.ts";
+import { Firewall } from "../firewall/firewall.ts";
 import { parseAllowed } from "./allow-list.ts";
 import { Egress } from "./egress.ts";
 import { egressRuleset, type Restriction, setsOf } from "./rules.ts";

@@ -4,7 +4,14 @@
  */
 import { networkInterfaces } from "node:os";
 import type { FoundElement } from "../../host/network/nft-elements.ts";
-import { addressOfBytes, bytesOf, contains, formatAddress, parseAddress, requireSubnet } from "../address.ts";
+import {
+  addressOfBytes,
+  bytesOf,
+  contains,
+  formatAddress,
+  parseAddress,
+  requireSubnet,
+} from "../addresses/address.ts";
 import { recordsOf, recordType } from "../dns/message.ts";
 import { allowsName, type Reach, reachText } from "./allow-list.ts";
 import { type ReachSet, type Restriction, setsOf } from "./rules.ts";

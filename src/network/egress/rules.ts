@@ -5,10 +5,10 @@
  * - What is judged is what a workload begins by itself: answers to who reached it by a published port pass, and what
  *   stays on one network (neighbours) is not looked at. A neighbour's published port is the host's address.
  * - The destination is the one that the workload wrote, before a published port led it elsewhere.
- * - Who it is, is told by bridge and source address: the guard (../guard.ts) lets no port use another's.
+ * - Who it is, is told by bridge and source address: the guard (firewall/guard.ts) lets no port use another's.
  * - What is not allowed is rejected, so that programs hear of it at once.
  */
-import { formatSubnet } from "../address.ts";
+import { formatSubnet } from "../addresses/address.ts";
 import { hostNames } from "../dns/names.ts";
 import { type Allowed, type Reach, reachText } from "./allow-list.ts";
 

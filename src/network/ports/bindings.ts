@@ -1,0 +1,23 @@
+/** The ports that a workload's wishes come to. */
+
+import type { PortRequest, WorkloadRecord } from "../records/types.ts";
+import { protocolOf } from "./ports.ts";
+
+/** The ports that were asked for, and with `publishAll` those that are exposed and were not. */
+export function bindings({ request, exposed }: Pick<WorkloadRecord, "request" | "exposed">): PortRequest[] {
+  const named = new Set(request.ports.map(({ port, protocol }) => `${port}/${protocol}`));
+  const all = request.publishAll ? exposed.filter((text) => !named.has(text)) : [];
+  // What an image exposes is anybody's text.
+  return [...request.ports, ...all.map(anyHostPort).filter(({ port }) => port >= 1 && port <= 65_535)];
+}
+
+function anyHostPort(text: string): PortRequest {
+  const [port = "", protocol = "tcp"] = text.split("/");
+  return {
+    protocol: protocolOf(protocol) ?? "tcp",
+    port: /^\d+$/.test(port) ? Number(port) : 0,
+    hostAddress: "",
+    hostFirst: 0,
+    hostLast: 0,
+  };
+}
