@@ -1,17 +1,15 @@
-/** Addresses, routes and neighbours of interfaces (rtnetlink(7)): messages, and what routes there are. */
+/** Addresses and routes of interfaces (rtnetlink(7)): messages, and what routes there are. */
 import { attribute, attributesOf, type Message, messageFlag, type NetlinkSocket, u32 } from "./netlink.ts";
 
 const type = {
   newAddress: 20,
-  deleteAddress: 21,
   getAddress: 22,
   newRoute: 24,
+  deleteRoute: 25,
   getRoute: 26,
-  newNeighbour: 28,
 } as const;
 const address = { address: 1, local: 2, flags: 8 } as const;
 const route = { destination: 1, outInterface: 4, gateway: 5 } as const;
-const neighbour = { destination: 1, linkAddress: 2 } as const;
 
 const familyInet = 2;
 const familyInet6 = 10;
@@ -20,7 +18,6 @@ const mainTable = 254;
 const protocolStatic = 4;
 const scopeUniverse = 0;
 const unicast = 1;
-const permanent = 0x80;
 
 /** Bytes of an IPv4 (4) or IPv6 (16) address, and how many leading bits name the network. */
 export interface Prefix {
@@ -42,16 +39,6 @@ export function addAddress(index: number, { bytes, length }: Prefix): Message {
   };
 }
 
-export function deleteAddress(index: number, { bytes, length }: Prefix): Message {
-  return {
-    subject: `address ${bytes.toString("hex")}/${length}`,
-    type: type.deleteAddress,
-    flags: 0,
-    body: Buffer.concat([addressHeader(index, bytes, length), attribute(address.local, bytes)]),
-    tolerate: ["EADDRNOTAVAIL"],
-  };
-}
-
 /** All addresses of all interfaces. */
 export function hostAddresses(socket: NetlinkSocket): Buffer[] {
   const question = { subject: "addresses", type: type.getAddress, flags: 0, body: Buffer.alloc(8) };
@@ -62,53 +49,22 @@ export function hostAddresses(socket: NetlinkSocket): Buffer[] {
   });
 }
 
-/** A route to `destination` (all, when undefined) through a gateway, or to a link when there is none. */
-export function addRoute(
-  index: number,
-  options: { readonly destination?: Prefix; readonly gateway: Buffer },
-): Message {
+export function addDefaultRoute(index: number, gateway: Buffer): Message {
   return {
-    subject: `route via ${options.gateway.toString("hex")}`,
+    subject: `route via ${gateway.toString("hex")}`,
     type: type.newRoute,
     flags: messageFlag.create | messageFlag.replace,
-    body: Buffer.concat([
-      routeHeader(options.gateway, options.destination?.length ?? 0, scopeUniverse),
-      ...(options.destination === undefined ? [] : [attribute(route.destination, options.destination.bytes)]),
-      attribute(route.gateway, options.gateway),
-      attribute(route.outInterface, u32(index)),
-    ]),
+    body: defaultRoute(index, gateway),
   };
 }
 
 export function deleteDefaultRoute(index: number, gateway: Buffer): Message {
   return {
     subject: "default route",
-    type: type.newRoute + 1,
+    type: type.deleteRoute,
     flags: 0,
-    body: Buffer.concat([
-      routeHeader(gateway, 0, scopeUniverse),
-      attribute(route.gateway, gateway),
-      attribute(route.outInterface, u32(index)),
-    ]),
+    body: defaultRoute(index, gateway),
     tolerate: ["ESRCH"],
-  };
-}
-
-/** A neighbour that never has to be asked for. */
-export function addNeighbour(index: number, bytes: Buffer, mac: string): Message {
-  const header = Buffer.alloc(12);
-  header[0] = familyOf(bytes);
-  header.writeInt32LE(index, 4);
-  header.writeUInt16LE(permanent, 8);
-  return {
-    subject: `neighbour ${bytes.toString("hex")}`,
-    type: type.newNeighbour,
-    flags: messageFlag.create | messageFlag.replace,
-    body: Buffer.concat([
-      header,
-      attribute(neighbour.destination, bytes),
-      attribute(neighbour.linkAddress, Buffer.from(mac.replaceAll(":", ""), "hex")),
-    ]),
   };
 }
 
@@ -152,16 +108,19 @@ function addressHeader(index: number, bytes: Buffer, length: number): Buffer {
   return header;
 }
 
-/** struct rtmsg */
-function routeHeader(bytes: Buffer, length: number, scope: number): Buffer {
+/** struct rtmsg and its attributes; no destination is all of them. */
+function defaultRoute(index: number, gateway: Buffer): Buffer {
   const header = Buffer.alloc(12);
-  header[0] = familyOf(bytes);
-  header[1] = length;
+  header[0] = familyOf(gateway);
   header[4] = mainTable;
   header[5] = protocolStatic;
-  header[6] = scope;
+  header[6] = scopeUniverse;
   header[7] = unicast;
-  return header;
+  return Buffer.concat([
+    header,
+    attribute(route.gateway, gateway),
+    attribute(route.outInterface, u32(index)),
+  ]);
 }
 
 function familyOf(bytes: Buffer): number {

@@ -277,6 +277,6 @@ function trafficOf(bytes: Buffer | undefined): Traffic {
   };
 }
 
-function macBytes(mac: string): Buffer {
+export function macBytes(mac: string): Buffer {
   return Buffer.from(mac.replaceAll(":", ""), "hex");
 }

@@ -5,11 +5,12 @@
  * Entering a namespace concerns the calling thread, the main one, and whatever it starts: so each visit is one run of
  * calls that wait for nothing, and ends at home.
  */
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { check, libc } from "../libc.ts";
 import { namespaceFlag, unshare } from "../namespace.ts";
 import { errnoNameOf } from "../system-error.ts";
 import { NetlinkSocket } from "./netlink.ts";
+import { writeNetworkSetting } from "./sysctl.ts";
 
 export class NetworkNamespace implements Disposable {
   #descriptor: number | undefined;
@@ -57,9 +58,12 @@ export function makeNetworkNamespace(sysctls: Readonly<Record<string, string>> =
   );
 }
 
-/** Sets kernel parameters (below net/) of the namespace that the calling thread is in. */
+/**
+ * Sets kernel parameters (below net/) of the namespace that the calling thread is in. Some kernels are built without IPv6, or
+ * without a setting.
+ */
 export function setParameters(sysctls: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(sysctls)) writeIfThere(`/proc/sys/net/${name}`, value);
+  for (const [name, value] of Object.entries(sysctls)) writeNetworkSetting(name, value);
 }
 
 /** The namespace that a process is in; undefined when the process is gone. */
@@ -87,14 +91,5 @@ function visit<T>(enter: () => void, work: () => T): T {
   } finally {
     // A daemon that cannot come home would do everything after this in the wrong place.
     if (libc.setns(home, namespaceFlag.network) !== 0) process.abort();
-  }
-}
-
-/** Some kernels are built without IPv6, or without a setting. */
-function writeIfThere(path: string, value: string): void {
-  try {
-    writeFileSync(path, value);
-  } catch (error) {
-    if (errnoNameOf(error) !== "ENOENT") throw error;
   }
 }

@@ -71,12 +71,6 @@ export function u8(value: number): Buffer {
   return Buffer.of(value);
 }
 
-export function u16(value: number): Buffer {
-  const buffer = Buffer.alloc(2);
-  buffer.writeUInt16LE(value);
-  return buffer;
-}
-
 export function u32(value: number): Buffer {
   const buffer = Buffer.alloc(4);
   buffer.writeUInt32LE(value >>> 0);
@@ -89,14 +83,17 @@ export function zeroTerminated(text: string): Buffer {
 
 /** The attributes that follow a family's header of `offset` bytes; malformed ones end the reading. */
 export function attributesOf(body: Buffer, offset = 0): Map<number, Buffer> {
-  const found = new Map<number, Buffer>();
+  return new Map(listAttributes(body, offset));
+}
+
+/** The same, where several may have one type. */
+export function* listAttributes(body: Buffer, offset = 0): Generator<[type: number, value: Buffer]> {
   for (let at = offset; at + 4 <= body.length; ) {
     const length = body.readUInt16LE(at);
-    if (length < 4 || at + length > body.length) break;
-    found.set(body.readUInt16LE(at + 2) & 0x3fff, body.subarray(at + 4, at + length));
+    if (length < 4 || at + length > body.length) return;
+    yield [body.readUInt16LE(at + 2) & 0x3fff, body.subarray(at + 4, at + length)];
     at += align(length);
   }
-  return found;
 }
 
 export function textAttribute(value: Buffer | undefined): string {

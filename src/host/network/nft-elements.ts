@@ -2,7 +2,16 @@
  * Elements of nftables' sets (linux/netfilter/nf_tables.h), put in and taken out through netlink: a fraction of a
  * millisecond, where the nft program takes several. The sets themselves are made by nft.
  */
-import { attribute, attributesOf, type Message, messageFlag, NetlinkSocket, nested } from "./netlink.ts";
+import {
+  attribute,
+  attributesOf,
+  listAttributes,
+  type Message,
+  messageFlag,
+  NetlinkSocket,
+  nested,
+  zeroTerminated,
+} from "./netlink.ts";
 import { nftFamily, nftMessage, setElement } from "./nft-words.ts";
 
 export interface SetElement {
@@ -107,8 +116,8 @@ function encodeElement({ key, timeout }: SetElement, type: number): Buffer {
 function placeBody({ family, table, set }: SetPlace): Buffer {
   return Buffer.concat([
     Buffer.of(nftFamily[family], 0, 0, 0),
-    attribute(setElement.listTable, Buffer.from(`${table}\0`)),
-    attribute(setElement.listSet, Buffer.from(`${set}\0`)),
+    attribute(setElement.listTable, zeroTerminated(table)),
+    attribute(setElement.listSet, zeroTerminated(set)),
   ]);
 }
 
@@ -124,15 +133,12 @@ function batchMessage(type: number): Message {
 function elementsOf(body: Buffer): FoundElement[] {
   const list = attributesOf(body, 4).get(setElement.elements) ?? Buffer.alloc(0);
   const found: FoundElement[] = [];
-  for (let at = 0; at + 4 <= list.length; ) {
-    const length = list.readUInt16LE(at);
-    if (length < 4 || at + length > list.length) break;
-    const element = attributesOf(list.subarray(at + 4, at + length));
+  for (const [, listed] of listAttributes(list)) {
+    const element = attributesOf(listed);
     const key = attributesOf(element.get(setElement.key) ?? Buffer.alloc(0)).get(setElement.value);
     const expires = element.get(setElement.expiration)?.readBigUInt64BE(0);
     if (key !== undefined)
       found.push({ key: Buffer.from(key), expires: expires === undefined ? undefined : Number(expires) });
-    at += (length + 3) & ~3;
   }
   return found;
 }

@@ -20,7 +20,7 @@ export async function runNft(script: string): Promise<void> {
   if (code !== 0) throw new NftError(code, said.trim());
 }
 
-export class NftError extends Error {
+class NftError extends Error {
   override readonly name = "NftError";
 
   constructor(code: number, said: string) {

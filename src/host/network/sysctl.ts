@@ -1,4 +1,4 @@
-/** Settings of the network in the daemon's own namespace (/proc/sys/net). */
+/** Settings of the network (/proc/sys/net) in the namespace that the calling thread is in: at home, the daemon's own. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { errnoNameOf } from "../system-error.ts";
 

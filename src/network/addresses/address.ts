@@ -55,6 +55,11 @@ export function bytesOf({ family, value }: Address): Buffer {
   return Buffer.from(value.toString(16).padStart(bitsOf[family] / 4, "0"), "hex");
 }
 
+/** Throws `invalidParameter`; `what` names the parameter. */
+export function bytesOfText(text: string, what: string): Buffer {
+  return bytesOf(requireAddress(text, what));
+}
+
 export function addressOfBytes(bytes: Buffer): Address {
   return { family: bytes.length === 4 ? 4 : 6, value: BigInt(`0x${bytes.toString("hex")}`) };
 }

@@ -65,7 +65,7 @@ export class Upstream {
   }
 }
 
-export function serversOf(text: string): string[] {
+function serversOf(text: string): string[] {
   return text
     .split("\n")
     .map((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? "")

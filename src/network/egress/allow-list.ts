@@ -58,7 +58,7 @@ export function parseAllowed(word: string): Allowed {
 }
 
 /** Letters, digits, dashes and underscores, as all names of hosts and services are. */
-export function isName(name: string): boolean {
+function isName(name: string): boolean {
   return (
     name.length <= 253 &&
     name.split(".").every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label))

@@ -5,8 +5,9 @@
  *
  * Ports are elements of sets, so that one more is no rule more.
  */
+import { macBytes } from "../../host/network/links.ts";
 import { interfaceKey, keyBytes, type SetElement } from "../../host/network/nft-elements.ts";
-import { addressOfBytes, bytesOf, formatAddress, requireAddress } from "../addresses/address.ts";
+import { addressOfBytes, bytesOfText, formatAddress } from "../addresses/address.ts";
 import type { EndpointRecord } from "../records/types.ts";
 
 export interface GuardedPort {
@@ -32,7 +33,7 @@ export function guardedPort({
 
 /** RFC 4291, appendix A: the address that a kernel makes of a hardware address. */
 export function linkLocalOf(hardware: string): string {
-  const mac = Buffer.from(hardware.replaceAll(":", ""), "hex");
+  const mac = macBytes(hardware);
   const bytes = Buffer.concat([
     Buffer.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0),
     Buffer.of((mac[0] ?? 0) ^ 2, mac[1] ?? 0, mac[2] ?? 0, 0xff, 0xfe, mac[3] ?? 0, mac[4] ?? 0, mac[5] ?? 0),
@@ -42,12 +43,12 @@ export function linkLocalOf(hardware: string): string {
 
 export function guardElements(ports: readonly GuardedPort[]): Record<GuardSet, SetElement[]> {
   const link = (port: GuardedPort): Buffer => interfaceKey(port.link);
-  const hardware = (port: GuardedPort): Buffer => Buffer.from(port.hardware.replaceAll(":", ""), "hex");
+  const hardware = (port: GuardedPort): Buffer => macBytes(port.hardware);
   const addressed = (six: boolean, key: (port: GuardedPort) => Buffer[]): SetElement[] =>
     ports.flatMap((port) =>
       port.addresses
         .filter((text) => text.includes(":") === six)
-        .map((text) => ({ key: [...key(port), bytesOf(requireAddress(text, "address"))] })),
+        .map((text) => ({ key: [...key(port), bytesOfText(text, "address")] })),
     );
   return {
     ports: ports.map((port) => ({ key: [link(port)] })),
@@ -74,8 +75,7 @@ export function guardRuleset(table: string, ports: readonly GuardedPort[]): stri
     port.addresses.filter((text) => text.includes(":") === six);
   const senders = (six: boolean) => (port: GuardedPort) =>
     addresses(six)(port).map((text) => `${port.hardware} . ${text}`);
-  const hexadecimal = (text: string): string =>
-    `0x${bytesOf(requireAddress(text, "address")).toString("hex")}`;
+  const hexadecimal = (text: string): string => `0x${bytesOfText(text, "address").toString("hex")}`;
   const set = (name: GuardSet, type: string, elements: readonly string[]): string =>
     `  set ${name} { ${type};${elements.length === 0 ? "" : ` elements = { ${elements.join(", ")} }`} }\n`;
   return [

@@ -9,14 +9,7 @@ import { deleteLink, findLink, type Link, listLinks, makeBridge, setLink } from 
 import type { NetlinkSocket } from "../../host/network/netlink.ts";
 import { writeNetworkSetting } from "../../host/network/sysctl.ts";
 import { errnoNameOf } from "../../host/system-error.ts";
-import {
-  addressOfBytes,
-  bytesOf,
-  overlap,
-  requireAddress,
-  requireSubnet,
-  type Subnet,
-} from "../addresses/address.ts";
+import { addressOfBytes, bytesOfText, overlap, requireSubnet, type Subnet } from "../addresses/address.ts";
 import type { BridgeRules } from "../firewall/rules.ts";
 import type { NetworkRecord } from "../records/types.ts";
 import { isOn, mtuOf, option } from "./options.ts";
@@ -199,9 +192,9 @@ export function explainLinkError(error: unknown, what: string): unknown {
   }
 }
 
-export function gatewaysOf(network: NetworkRecord): { bytes: Buffer; length: number }[] {
+function gatewaysOf(network: NetworkRecord): { bytes: Buffer; length: number }[] {
   return network.subnets.map(({ subnet, gateway }) => ({
-    bytes: bytesOf(requireAddress(gateway, "gateway")),
+    bytes: bytesOfText(gateway, "gateway"),
     length: requireSubnet(subnet, "subnet").length,
   }));
 }

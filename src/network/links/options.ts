@@ -15,7 +15,7 @@ const hostAddress = "com.docker.network.bridge.host_binding_ipv4";
 
 type OptionName = (typeof switches)[number] | typeof mtu | typeof bridgeName | typeof hostAddress;
 
-export const knownOptions: readonly string[] = [...switches, mtu, bridgeName, hostAddress];
+const knownOptions: readonly string[] = [...switches, mtu, bridgeName, hostAddress];
 
 export function option(network: NetworkRecord, name: OptionName): string | undefined {
   return network.options[name];

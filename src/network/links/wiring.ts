@@ -3,18 +3,17 @@
  * other a port of the network's bridge. A workload with a kernel of its own gets bare cables, which its wall splices to
  * its virtual hardware; any other gets them set up with addresses and routes.
  */
-import { addAddress, addRoute, deleteDefaultRoute } from "../../host/network/addresses.ts";
+import { addAddress, addDefaultRoute, deleteDefaultRoute } from "../../host/network/addresses.ts";
 import { deleteLink, findLink, makeVeth, setLink } from "../../host/network/links.ts";
 import {
   makeNetworkNamespace,
   type NetworkNamespace,
-  networkNamespaceOf,
   openNetworkNamespace,
   setParameters,
 } from "../../host/network/namespace.ts";
 import type { Message, NetlinkSocket } from "../../host/network/netlink.ts";
 import { readNetworkSetting } from "../../host/network/sysctl.ts";
-import { bytesOf, contains, requireAddress, requireSubnet } from "../addresses/address.ts";
+import { bytesOfText, contains, requireAddress, requireSubnet } from "../addresses/address.ts";
 import type { EndpointRecord, NetworkRecord } from "../records/types.ts";
 import { explainLinkError } from "./bridges.ts";
 import { isOn, mtuOf, option } from "./options.ts";
@@ -173,11 +172,13 @@ export function changeWayOut(
     const name = key.split(" ")[0] ?? "";
     // The routes of an interface that has gone went with it.
     if (!wanted.has(key) && names.has(name))
-      messages.push(deleteDefaultRoute(indexOf(socket, name), bytesOfText(gateway)));
+      messages.push(deleteDefaultRoute(indexOf(socket, name), bytesOfText(gateway, "gateway")));
   }
   for (const [key, gateway] of wanted)
     if (!old.has(key))
-      messages.push(addRoute(indexOf(socket, key.split(" ")[0] ?? ""), { gateway: bytesOfText(gateway) }));
+      messages.push(
+        addDefaultRoute(indexOf(socket, key.split(" ")[0] ?? ""), bytesOfText(gateway, "gateway")),
+      );
   socket.request(messages);
 }
 
@@ -199,11 +200,6 @@ export function interfaceOf({ endpoint, network }: Plug, wayOut: WayOut): Interf
       return wayOut[family] === endpoint.interface ? [gatewayFor(network, address)] : [];
     }),
   };
-}
-
-/** The namespace of a running sandbox, by its process. */
-export function namespaceOfProcess(pid: number): NetworkNamespace | undefined {
-  return networkNamespaceOf(pid);
 }
 
 function cableOf({ endpoint, network, bridge }: Plug, namespace: NetworkNamespace, tag: string): Message[] {
@@ -236,14 +232,10 @@ function setUpOf(plug: Plug, index: number, { configure, wayOut }: PlugOptions):
     ...up,
     ...addresses.map((text) => {
       const [address = "", length = ""] = text.split("/");
-      return addAddress(index, { bytes: bytesOfText(address), length: Number(length) });
+      return addAddress(index, { bytes: bytesOfText(address, "address"), length: Number(length) });
     }),
-    ...gateways.map((gateway) => addRoute(index, { gateway: bytesOfText(gateway) })),
+    ...gateways.map((gateway) => addDefaultRoute(index, bytesOfText(gateway, "gateway"))),
   ];
-}
-
-function bytesOfText(text: string): Buffer {
-  return bytesOf(requireAddress(text, "address"));
 }
 
 function subnetOf(network: NetworkRecord, text: string) {
@@ -251,10 +243,10 @@ function subnetOf(network: NetworkRecord, text: string) {
   return network.subnets.find(({ subnet }) => contains(requireSubnet(subnet, "subnet"), address));
 }
 
-export function lengthOf(network: NetworkRecord, address: string): number {
+function lengthOf(network: NetworkRecord, address: string): number {
   return Number(subnetOf(network, address)?.subnet.split("/")[1] ?? 0);
 }
 
-export function gatewayFor(network: NetworkRecord, address: string): string {
+function gatewayFor(network: NetworkRecord, address: string): string {
   return subnetOf(network, address)?.gateway ?? "";
 }

@@ -30,7 +30,7 @@ export function modeOf({ mode }: Pick<NetworkRequest, "mode">): Mode {
 }
 
 /** The network that the mode names: Docker's word for the default one is `default` or `bridge`. */
-export function primaryOf({ mode }: Pick<NetworkRequest, "mode">): string {
+function primaryOf({ mode }: Pick<NetworkRequest, "mode">): string {
   return mode === "default" || mode === "" ? "bridge" : mode;
 }
 

@@ -27,7 +27,7 @@ export interface CreateNetworkRequest {
 }
 
 /** What every daemon has from the start. */
-export const predefined = ["bridge", "host", "none"] as const;
+const predefined = ["bridge", "host", "none"] as const;
 
 export function isPredefined({ name }: NetworkRecord): boolean {
   return predefined.some((known) => known === name);

@@ -1,7 +1,7 @@
 /** Connections that a workload began under another list of what it may reach: the kernel forgets them, so they are judged anew. */
 import { messageOf } from "../../contract/errors.ts";
 import { ConnectionTracking } from "../../host/network/connection-tracking.ts";
-import { bytesOf, requireAddress } from "../addresses/address.ts";
+import { bytesOfText } from "../addresses/address.ts";
 import type { NetworkContext } from "../networks/context.ts";
 import type { WorkloadRecord } from "../records/types.ts";
 
@@ -11,7 +11,7 @@ const protocols = [6, 17, 132] as const;
 export function forgetConnections({ log }: NetworkContext, { id, endpoints }: WorkloadRecord): void {
   const own = endpoints
     .flatMap(({ address4, address6 }) => [address4, address6])
-    .flatMap((address) => (address === undefined ? [] : [bytesOf(requireAddress(address, "address"))]));
+    .flatMap((address) => (address === undefined ? [] : [bytesOfText(address, "address")]));
   try {
     using tracking = new ConnectionTracking();
     for (const protocol of protocols)

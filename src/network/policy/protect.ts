@@ -1,5 +1,4 @@
 /** What holds of a workload's cables from before they are plugged in: whose addresses they carry, and what is beyond reach. */
-
 import { parseAllowed } from "../egress/allow-list.ts";
 import type { Restriction } from "../egress/rules.ts";
 import { guardedPort } from "../firewall/guard.ts";

@@ -1,6 +1,5 @@
 /** The ports that a workload's wishes come to. */
-
-import type { PortRequest, WorkloadRecord } from "../records/types.ts";
+import type { BoundPort, PortRequest, WorkloadRecord } from "../records/types.ts";
 import { protocolOf } from "./ports.ts";
 
 /** The ports that were asked for, and with `publishAll` those that are exposed and were not. */
@@ -9,6 +8,11 @@ export function bindings({ request, exposed }: Pick<WorkloadRecord, "request" | 
   const all = request.publishAll ? exposed.filter((text) => !named.has(text)) : [];
   // What an image exposes is anybody's text.
   return [...request.ports, ...all.map(anyHostPort).filter(({ port }) => port >= 1 && port <= 65_535)];
+}
+
+/** The same port again. */
+export function asRequest({ protocol, port, hostAddress, hostPort }: BoundPort): PortRequest {
+  return { protocol, port, hostAddress, hostFirst: hostPort, hostLast: hostPort };
 }
 
 function anyHostPort(text: string): PortRequest {

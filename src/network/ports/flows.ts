@@ -10,7 +10,7 @@ import type { Logger } from "../../contract/logger.ts";
 import { hostAddresses } from "../../host/network/addresses.ts";
 import { ConnectionTracking, type Flow } from "../../host/network/connection-tracking.ts";
 import type { NetlinkSocket } from "../../host/network/netlink.ts";
-import { bytesOf, requireAddress } from "../addresses/address.ts";
+import { bytesOfText } from "../addresses/address.ts";
 import type { Redirect } from "../firewall/rules.ts";
 
 /** Their numbers in IP's header. */
@@ -62,8 +62,8 @@ export function staleFlows(
   const ends = Map.groupBy(
     redirects.map(({ bound, address }) => ({
       hostPort: bound.hostPort,
-      at: textOf(bytesOf(requireAddress(bound.hostAddress, "host address"))),
-      behind: `${textOf(bytesOf(requireAddress(address, "address")))} ${bound.port}`,
+      at: textOf(bytesOfText(bound.hostAddress, "host address")),
+      behind: `${textOf(bytesOfText(address, "address"))} ${bound.port}`,
     })),
     ({ hostPort }) => hostPort,
   );

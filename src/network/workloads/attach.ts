@@ -20,7 +20,7 @@ import { lowerIdleNetworks, raiseNetwork } from "../networks/raise.ts";
 import { policyWord } from "../policy/place.ts";
 import { adoptProtection, lift, protect, restrict } from "../policy/protect.ts";
 import { isLimited, newQueueNumber, queuesOf, shape } from "../policy/shaping.ts";
-import { bindings } from "../ports/bindings.ts";
+import { asRequest, bindings } from "../ports/bindings.ts";
 import { holdPorts } from "../ports/ports.ts";
 import type { EndpointRecord, WorkloadRecord } from "../records/types.ts";
 import { sweepLater } from "./sweep.ts";
@@ -292,8 +292,4 @@ async function reopenNetwork(context: NetworkContext, id: string): Promise<void>
 
 function linksOf(record: WorkloadRecord): string[] {
   return [...record.endpoints.map(({ hostLink }) => hostLink), ...Object.values(queuesOf(record))];
-}
-
-function asRequest({ protocol, port, hostAddress, hostPort }: WorkloadRecord["bound"][number]) {
-  return { protocol, port, hostAddress, hostFirst: hostPort, hostLast: hostPort };
 }

@@ -1,20 +1,14 @@
 /** Networks of a workload that exists, changed: at once if it runs, else for its next start. */
 import { HullError, messageOf } from "../../contract/errors.ts";
 import { deleteLink } from "../../host/network/links.ts";
-import {
-  changeWayOut,
-  type Interface,
-  namespaceOfProcess,
-  plugIn,
-  type Route,
-  routesOf,
-} from "../links/wiring.ts";
+import { networkNamespaceOf } from "../../host/network/namespace.ts";
+import { changeWayOut, type Interface, plugIn, type Route, routesOf } from "../links/wiring.ts";
 import type { NetworkContext } from "../networks/context.ts";
 import { allocateOne, modeOf, planEndpoint } from "../networks/endpoints.ts";
 import { raiseNetwork } from "../networks/raise.ts";
 import { protect, restrict } from "../policy/protect.ts";
 import { shape } from "../policy/shaping.ts";
-import { bindings } from "../ports/bindings.ts";
+import { asRequest, bindings } from "../ports/bindings.ts";
 import { type HeldPorts, holdPorts, type PortTarget } from "../ports/ports.ts";
 import type { EndpointRequest, NetworkRecord, PortRequest, WorkloadRecord } from "../records/types.ts";
 import { filesOf, interfacesOf, plugsOf, requireWorkload, targetOf } from "./attach.ts";
@@ -156,13 +150,7 @@ async function movePortsBack(context: NetworkContext, before: WorkloadRecord): P
 
 /** Those that lead somewhere keep their numbers; the others are tried for anew. */
 function portsToMove(record: WorkloadRecord): PortRequest[] {
-  const bound = record.bound.map(({ protocol, port, hostAddress, hostPort }) => ({
-    protocol,
-    port,
-    hostAddress,
-    hostFirst: hostPort,
-    hostLast: hostPort,
-  }));
+  const bound = record.bound.map(asRequest);
   const isBound = (request: PortRequest): boolean =>
     bound.some(({ port, protocol }) => port === request.port && protocol === request.protocol);
   return [...bound, ...bindings(record).filter((request) => !isBound(request))];
@@ -177,7 +165,7 @@ function leadsTo(held: HeldPorts, target: PortTarget): boolean {
 
 function requireNamespace(context: NetworkContext, record: WorkloadRecord) {
   const pid = context.processOf(record.id);
-  const namespace = pid === undefined ? undefined : namespaceOfProcess(pid);
+  const namespace = pid === undefined ? undefined : networkNamespaceOf(pid);
   if (namespace === undefined) throw new HullError("workloadNotRunning", { name: record.name });
   return namespace;
 }

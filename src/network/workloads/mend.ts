@@ -4,7 +4,8 @@
  */
 import { messageOf } from "../../contract/errors.ts";
 import type { Link } from "../../host/network/links.ts";
-import { namespaceOfProcess, type Plug, plugAgain, plugIn } from "../links/wiring.ts";
+import { networkNamespaceOf } from "../../host/network/namespace.ts";
+import { type Plug, plugAgain, plugIn } from "../links/wiring.ts";
 import type { NetworkContext } from "../networks/context.ts";
 import { wayOutOf } from "../networks/endpoints.ts";
 import { raiseNetwork } from "../networks/raise.ts";
@@ -89,7 +90,7 @@ export class Mender {
       return;
     }
     try {
-      using namespace = namespaceOfProcess(pid);
+      using namespace = networkNamespaceOf(pid);
       if (namespace === undefined) return;
       const wayOut = wayOutOf(this.#context, workload.endpoints);
       plugIn(namespace, [plug], { host, tag, configure: true, wayOut });

@@ -1,5 +1,4 @@
 /** What a workload may reach, and how fast, changed while it runs or rests. */
-
 import type { NetworkContext } from "../networks/context.ts";
 import { forgetConnections } from "../policy/connections.ts";
 import { requirePolicyPlace } from "../policy/place.ts";
