@@ -5,7 +5,7 @@
 #   vmlinux         the kernel of Debian's linux-image-amd64, as an ELF file that QEMU starts without its decompressor
 #   initramfs.cpio  the agent and the modules it loads
 #   hull-files      reads and writes the files of workloads of the container wall
-#   hull-freeze, hull-thaw   keep a QEMU as it stands, and have copies of it go on (process/*.c)
+#   hull-freeze, hull-thaw   keep a QEMU as it stands, and have copies of it go on (process/freeze, process/thaw)
 #   discard.so      what QEMU is loaded with: freed memory of its guest goes back to the host, and it takes less (jail/*.c)
 #   manifest.json   versions of both
 #
@@ -157,9 +157,9 @@ build_files() {
   # It takes the place of a whole process, and must not be where that one is.
   ${CC:-cc} -std=gnu2x -O2 -Wall -Wextra -Werror -ffreestanding -fno-stack-protector -fno-pie -no-pie -nostdlib -static \
     -fno-asynchronous-unwind-tables -mno-sse -s -Wl,-Ttext-segment=0x10000000,-z,noexecstack,--build-id=none \
-    -o "$temporary/hull-thaw" "$guest"/process/thaw.c
+    -o "$temporary/hull-thaw" "$guest"/process/thaw/*.c
   ${CC:-cc} -std=gnu2x -D_GNU_SOURCE -static -Os -Wall -Wextra -Werror -ffunction-sections -Wl,--gc-sections -s \
-    -o "$temporary/hull-freeze" "$guest"/process/freeze.c
+    -o "$temporary/hull-freeze" "$guest"/process/freeze/*.c
   chmod 755 "$temporary/hull-thaw"
   mv "$temporary/hull-thaw" "$temporary/hull-freeze" "$out/"
 }
@@ -182,7 +182,7 @@ build_initramfs() {
 }
 
 kernel_sum=$(sum_of "$guest/build.sh")
-agent_sum=$(sum_of "$guest/build.sh" "$guest"/agent/* "$guest"/files/* "$guest"/host/* "$guest"/jail/* "$guest"/process/*)
+agent_sum=$(sum_of "$guest/build.sh" "$guest"/agent/* "$guest"/files/* "$guest"/host/* "$guest"/jail/* "$guest"/process/*.h "$guest"/process/*/*)
 kernel_done=$([ -s "$out/vmlinux" ] && cat "$out/kernel/stamp" 2>/dev/null || true)
 if [ "$kernel_done" = "$kernel_sum" ] && [ -s "$out/initramfs.cpio" ] && [ -s "$out/hull-files" ] && [ -s "$out/discard.so" ] && [ -s "$out/hull-thaw" ] &&
   grep -qs "\"$agent_sum\"" "$out/manifest.json"; then

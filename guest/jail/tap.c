@@ -1,5 +1,5 @@
 // What QEMU asked of its taps cannot be asked of the kernel again: it is noted for whoever makes an image of the process
-// (process/freeze.c). The note is a page at an address that the image's reader leaves free.
+// (process/freeze). The note is a page at an address that the image's reader leaves free.
 #include <linux/if_tun.h>
 #include <linux/ioctl.h>
 #include <stdarg.h>

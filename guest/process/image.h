@@ -1,4 +1,4 @@
-// A process on ice: what hull-freeze (freeze.c) writes of a QEMU that stands still, and hull-thaw (thaw.c) makes such a process
+// A process on ice: what hull-freeze (freeze/) writes of a QEMU that stands still, and hull-thaw (thaw/) makes such a process
 // of again. All of it is of one boot of one host: addresses, registers, and the state of its files are as the kernel gave them.
 //
 //   struct image
@@ -16,14 +16,14 @@
 #define IMAGE_MAGIC 0x31656369656c7568ULL
 #define PAGE 4096UL
 
-// Where thaw.c is linked to be (build.sh), and what it needs besides: a process must not have anything there.
+// Where hull-thaw is linked to be (build.sh), and what it needs besides: a process must not have anything there.
 #define THAW_START 0x10000000UL
 #define THAW_END 0x1f000000UL
 // Where the image's tables are read, and where the kernel's own pages (vdso) wait.
 #define TABLES_PLACE 0x12000000UL
 #define TABLES_MOST 0x01000000UL
 #define KERNEL_PAGES_PLACE 0x14000000UL
-// What tap.c leaves for freeze.c: a page of struct notes.
+// What tap.c leaves for hull-freeze: a page of struct notes.
 #define NOTES_PLACE 0x1f000000UL
 #define NOTES_MAGIC 0x7365746f6e706174ULL
 #define MOST_DESCRIPTORS 256

@@ -3,7 +3,7 @@
  * given these pages at once: each would be a fault, and two if it is looked at first and written to afterwards, which
  * costs a host with paravirtual page tables 0.1 ms.
  *
- * A file of entries for guest/process/thaw.c: u64 address, u32 pages, u32 whether they are written to.
+ * A file of entries for guest/process/thaw/touched.c: u64 address, u32 pages, u32 whether they are written to.
  */
 import { memoryFileOf } from "../../../host/memory-file.ts";
 import { touchedPages } from "../../../host/touched-pages.ts";
