@@ -51,7 +51,7 @@ long call_process(uint64_t place, long number, uint64_t one, uint64_t two, uint6
   if (ptrace(PTRACE_SETREGSET, process_id, NT_PRSTATUS, &vector) < 0 || ptrace(PTRACE_SINGLESTEP, process_id, 0, 0) < 0)
     fail("it cannot be stepped: %s", strerror(errno));
   if (waitpid(process_id, &status, __WALL) != process_id || !WIFSTOPPED(status)) fail("it has ended");
-  if (WSTOPSIG(status) != SIGTRAP) fail("it has a signal to take");
+  if (WSTOPSIG(status) != SIGTRAP) fail_for_now("it has a signal to take");
   vector.iov_len = sizeof registers;
   if (ptrace(PTRACE_GETREGSET, process_id, NT_PRSTATUS, &vector) < 0) fail("its registers: %s", strerror(errno));
   if (registers.rip != place + 2) fail("it is not where it should be");

@@ -2,7 +2,7 @@
 //
 // MEMORY is the number of its descriptor of the guest's memory, which is not part of the image. GENERATION are the 16 bytes of the
 // machine's generation (vmgenid), in hexadecimal, as the guest's memory holds them. What cannot be taken along is an
-// error: it says so in a line, exits with 1, and the process goes on.
+// error: it says so in a line, exits with 1, or with 2 if it may be gone in a moment (a connection, a signal), and the process goes on.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

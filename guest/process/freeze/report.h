@@ -1,5 +1,6 @@
 // How it ends when a process cannot be kept.
 #pragma once
 
-// Says why in a line. The process goes on.
+// Both say why in a line; the process goes on. What stands in the way only now may be gone in a moment: that is another exit code.
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void fail_for_now(const char *format, ...) __attribute__((format(printf, 1, 2)));

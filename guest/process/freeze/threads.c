@@ -33,8 +33,8 @@ static void stop_thread(pid_t id) {
   int status;
   if (ptrace(PTRACE_SEIZE, id, 0, 0) < 0 || ptrace(PTRACE_INTERRUPT, id, 0, 0) < 0)
     fail("thread %d cannot be traced: %s", id, strerror(errno));
-  if (waitpid(id, &status, __WALL) != id || !WIFSTOPPED(status)) fail("thread %d has ended", id);
-  if (status >> 16 != PTRACE_EVENT_STOP) fail("thread %d has a signal to take", id);
+  if (waitpid(id, &status, __WALL) != id || !WIFSTOPPED(status)) fail_for_now("thread %d has ended", id);
+  if (status >> 16 != PTRACE_EVENT_STOP) fail_for_now("thread %d has a signal to take", id);
 }
 
 // A thread may be made while others are being stopped: look until there is none that is new.
@@ -70,8 +70,8 @@ static void read_status(pid_t id, struct thread *thread) {
     char *last;
     if (strncmp(line, "NSpid:", 6) == 0 && (last = strrchr(line, '\t')) != NULL) thread->id = (uint32_t)atoi(last + 1);
     if (sscanf(line, "SigBlk: %llx", &mask) == 1) thread->mask = mask;
-    if (sscanf(line, "SigPnd: %llx", &mask) == 1 && mask != 0) fail("thread %d has a signal to take", id);
-    if (sscanf(line, "ShdPnd: %llx", &mask) == 1 && mask != 0) fail("the process has a signal to take");
+    if (sscanf(line, "SigPnd: %llx", &mask) == 1 && mask != 0) fail_for_now("thread %d has a signal to take", id);
+    if (sscanf(line, "ShdPnd: %llx", &mask) == 1 && mask != 0) fail_for_now("the process has a signal to take");
   }
   fclose(file);
   snprintf(name, sizeof name, "task/%d/comm", id);

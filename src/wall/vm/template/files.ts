@@ -53,13 +53,19 @@ export interface MachineImage {
   readonly devices: Buffer;
 }
 
+/** Why a QEMU is not kept as a process; for good when none of its kind ever can be. */
+export interface Refusal {
+  readonly why: string;
+  readonly forGood: boolean;
+}
+
 export interface TemplateImage extends MachineImage {
   /** Descriptor of a memory file as well: the writable disk. */
   readonly disk: number;
   /** Likewise: the QEMU that its copies go on as, instead of one that reads the state of the devices (process.ts). */
   readonly process?: number;
   /** Why there is none, although there might. */
-  readonly notProcess?: string;
+  readonly notProcess?: Refusal;
 }
 
 const draftMark = ".draft-";

@@ -106,6 +106,42 @@ test("what cannot be made, or does not work, is not made again", async () => {
   await templates.close();
 });
 
+test("a QEMU that cannot be kept is not tried again, and the log says so once", async () => {
+  const tried: boolean[] = [];
+  const said: string[] = [];
+  const log = { ...silentLogger, info: (message: string) => void said.push(message) };
+  let forGood = false;
+  const { templates, start, has } = makeTemplates({
+    log,
+    make: async (_, { asProcess = true }) => {
+      tried.push(asProcess);
+      return {
+        ...{ memory: memoryFile(), disk: memoryFile(), memoryBytes: 4096, usedBytes: 90 },
+        ...{ devices: Buffer.alloc(10), notProcess: { why: "it has timers", forGood } },
+      };
+    },
+  });
+  const [passing, first, second, waiting] = ["p", "f", "s", "w"].map((name) => rootedOf(name));
+  if (passing === undefined || first === undefined || second === undefined || waiting === undefined)
+    throw new Error("too few");
+  for (const rooted of [passing, passing]) await start(rooted);
+  expect(said).toEqual([]);
+  forGood = true;
+  // Machines that wait are copies of a process, or of their size's template.
+  expect(await templates.provide(waiting)).toBeUndefined();
+  expect(await has(waiting)).toBe(false);
+  for (const rooted of [first, first, second, second]) await start(rooted);
+  expect(await templates.provide(waiting)).toBeUndefined();
+  expect([await has(first), await has(second)]).toEqual([true, true]);
+  expect(tried).toEqual([true, true, false, false]);
+  expect(said.length).toBe(1);
+  // Another size has another layout.
+  const other = rootedOf("o", "another");
+  for (const rooted of [other, other]) await start(rooted);
+  expect(tried.at(-1)).toBe(true);
+  await templates.close();
+});
+
 test("those of a template that is taken away go with it, and come again", async () => {
   const { templates, made, has, start } = makeTemplates();
   const [one, other] = [rootedOf("mine", "a"), rootedOf("mine", "b")];

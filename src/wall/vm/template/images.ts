@@ -60,6 +60,8 @@ export class ImageTemplates {
   /** The one that was used last is the last. */
   readonly #kept = new Map<string, Kept>();
   readonly #starts = new Map<string, number>();
+  /** Size's templates whose QEMU cannot be kept. */
+  readonly #neverProcess = new Set<string>();
   /** Images whose process did not go on. */
   readonly #withoutProcess = new Set<string>();
   readonly #ending = new AbortController();
@@ -80,9 +82,10 @@ export class ImageTemplates {
     return found.loaded.lease(key, rooted.size);
   }
 
-  /** As `lease`, but one is made if there is none yet; undefined where it cannot be made. */
+  /** As `lease`, but one is made if there is none yet; undefined where it cannot be made, or its QEMU not be kept. */
   async provide(rooted: RootedSize): Promise<TemplateLease | undefined> {
     const key = await keyOf(rooted);
+    if (this.#neverProcess.has(rooted.base)) return undefined;
     while (this.#making !== undefined) await this.#making;
     const isHopeless = this.#starts.get(key) === Number.NEGATIVE_INFINITY;
     if (!this.#kept.has(key) && !isHopeless && !this.#ending.signal.aborted) {
@@ -91,6 +94,8 @@ export class ImageTemplates {
       });
       await this.#making;
     }
+    const kept = this.#kept.get(key);
+    if (kept !== undefined && this.#neverProcess.has(rooted.base)) this.#drop(key, kept);
     return this.lease(rooted);
   }
 
@@ -142,13 +147,17 @@ export class ImageTemplates {
     if (signal.aborted) return;
     try {
       const begun = performance.now();
-      const asProcess = !this.#withoutProcess.has(key) && this.#withoutProcess.size < mostFailures;
+      const asProcess =
+        !this.#neverProcess.has(rooted.base) &&
+        !this.#withoutProcess.has(key) &&
+        this.#withoutProcess.size < mostFailures;
       const image = await this.#options.make(key, { ...rooted, asProcess }, signal);
       const bytes = image.usedBytes + bytesOfState(image);
       this.#kept.set(key, { base: rooted.base, bytes, loaded: new Loaded(image) });
       const milliseconds = Math.round(performance.now() - begun);
       const { process, notProcess } = image;
-      const how = process === undefined ? { from: "state", why: notProcess } : { from: "process" };
+      const how = process === undefined ? { from: "state", why: notProcess?.why } : { from: "process" };
+      if (notProcess?.forGood === true) this.#refuse(rooted.base, notProcess.why);
       this.#options.log.debug("made a template with the root of an image", {
         ...fields,
         milliseconds,
@@ -161,6 +170,15 @@ export class ImageTemplates {
       const why = messageOf(error);
       this.#options.log.warn("a template with the root of an image could not be made", { ...fields, why });
     }
+  }
+
+  #refuse(base: string, why: string): void {
+    if (this.#neverProcess.has(base)) return;
+    this.#neverProcess.add(base);
+    const template = base.slice(0, 12);
+    const message =
+      "virtual machines go on from states of their devices: their QEMU cannot be kept as a process";
+    this.#options.log.info(message, { template, why });
   }
 
   #keepLimit(): void {

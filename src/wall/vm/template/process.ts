@@ -13,13 +13,17 @@ import { run } from "../../../host/spawn.ts";
 import type { OciContainer } from "../../oci/runtime.ts";
 import { jailed, type VmLayout } from "../layout.ts";
 import { qmp } from "../qmp.ts";
+import type { Refusal } from "./files.ts";
 
 const generationSchema = v.looseObject({
   guid: v.pipe(v.string(), v.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)),
 });
 
 /** The descriptor of a sealed memory file, which the caller closes; or why the QEMU cannot be kept. */
-export type Frozen = { readonly process: number } | { readonly notProcess: string };
+export type Frozen = { readonly process: number } | { readonly notProcess: Refusal };
+
+/** Exit code of hull-freeze for what may be gone in a moment. */
+const refusedForNow = 2;
 
 /** Milliseconds until QEMU has let go of connections that were closed, and between two looks. */
 const patience = 2000;
@@ -42,7 +46,7 @@ export async function freeze(
   await qmp(monitorSocket, "stop", { signal });
   for (const deadline = Date.now() + patience; ; await Bun.sleep(pause)) {
     const frozen = await tryToFreeze(program, pid, generationBytes(guid), signal);
-    if ("process" in frozen || Date.now() >= deadline) return frozen;
+    if ("process" in frozen || frozen.notProcess.forGood || Date.now() >= deadline) return frozen;
   }
 }
 
@@ -62,7 +66,7 @@ async function tryToFreeze(
       return { process: file };
     }
     closeSync(file);
-    return { notProcess: printable(stderr.trim()) };
+    return { notProcess: { why: printable(stderr.trim()), forGood: code !== refusedForNow } };
   } catch (error) {
     closeSync(file);
     throw error;
