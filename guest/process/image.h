@@ -86,6 +86,15 @@ struct watch {
   uint64_t data;
 };
 
+// One lock of a file by its descriptor (open file description lock, fcntl(2)).
+struct lock {
+  int32_t number;
+  uint32_t exclusive;
+  // The last byte is locked as well; all there will be if it is EVERYTHING.
+  uint64_t first, last;
+};
+#define EVERYTHING 0x7fffffffffffffffUL
+
 struct action {
   uint64_t signal, handler, flags, restorer, mask;
 };
@@ -115,7 +124,7 @@ struct image {
   uint64_t magic;
   // Bytes from the beginning that hold no pages.
   uint64_t tables_bytes;
-  struct table places, runs, files, descriptors, watches, actions, threads, filter;
+  struct table places, runs, files, descriptors, watches, locks, actions, threads, filter;
   // Descriptors of the guest's memory, and of this image, as they are handed to thaw.
   uint32_t memory, self;
   struct prctl_mm_map addresses;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../image.h"
+#include "locks.h"
 #include "places.h"
 #include "process.h"
 #include "report.h"
@@ -69,6 +70,7 @@ static void read_descriptor(int32_t number) {
   } else if (path[0] == '/' && (size_t)length < sizeof descriptor.path) {
     descriptor.kind = OPEN_PATH;
     strcpy(descriptor.path, path);
+    read_locks(info, number);
   } else if (strncmp(path, "socket:", 7) == 0) {
     // A connection that its other end has closed is there until QEMU has seen it.
     fail_for_now("descriptor %d is %s", number, path);

@@ -14,6 +14,7 @@
 #include "descriptors.h"
 #include "filter.h"
 #include "generation.h"
+#include "locks.h"
 #include "places.h"
 #include "process.h"
 #include "report.h"
@@ -36,6 +37,7 @@ static void write_image(struct image *image) {
   image->files = place_list(&files);
   image->descriptors = place_list(&descriptors);
   image->watches = place_list(&watches);
+  image->locks = place_list(&locks);
   image->actions = place_list(&actions);
   image->threads = place_list(&thread_list);
   image->filter = place_list(&filter);
@@ -46,6 +48,7 @@ static void write_image(struct image *image) {
   put_list(&files, image->files);
   put_list(&descriptors, image->descriptors);
   put_list(&watches, image->watches);
+  put_list(&locks, image->locks);
   put_list(&actions, image->actions);
   put_list(&thread_list, image->threads);
   put_list(&filter, image->filter);

@@ -29,6 +29,19 @@ static const struct descriptor *descriptor_of(int number) {
   return 0;
 }
 
+// Whoever has one of them already has the disk of this very workload.
+static void take_locks(void) {
+  const struct lock *locks = table(&image->locks);
+  for (uint64_t i = 0; i < image->locks.count; i++) {
+    struct flock lock = {
+      .l_type = locks[i].exclusive ? F_WRLCK : F_RDLCK,
+      .l_start = (long)locks[i].first,
+      .l_len = locks[i].last == EVERYTHING ? 0 : (long)(locks[i].last - locks[i].first + 1),
+    };
+    check(call(SYS_fcntl, locks[i].number, F_OFD_SETLK, &lock), "lock", descriptor_of(locks[i].number)->path);
+  }
+}
+
 void open_descriptors(void) {
   static char memory_path[] = "/proc/self/fd/0000";
   const struct descriptor *all = table(&image->descriptors);
@@ -60,4 +73,5 @@ void open_descriptors(void) {
     if (descriptor_of(watches[i].number) == 0) fail("a watched descriptor is not there", "", 0);
     check(call(SYS_epoll_ctl, watches[i].poll, EPOLL_CTL_ADD, watches[i].number, &event), "epoll_ctl", "");
   }
+  take_locks();
 }

@@ -78,3 +78,7 @@ test("what may pass is refused for now, and what stays for good", async () => {
   const ever = await freeze(await startWith("pipe"));
   expect([ever.code, ever.stderr]).toEqual([refused, expect.stringContaining("is pipe:[")]);
 });
+
+test("a copy has the locks of its files again", async () => {
+  expect(await copyOf("locks")).toEqual(["100 write", "200 read", "200 write", "went on"]);
+});

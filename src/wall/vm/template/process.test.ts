@@ -118,6 +118,11 @@ test(
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
     expect(status).toMatch(/^CapEff:\t0{16}$/m);
     const open = readdirSync(`/proc/${pid}/fd`).map((number) => readlinkSync(`/proc/${pid}/fd/${number}`));
+    // Those of its disk, which no other QEMU may have meanwhile.
+    const about = readdirSync(`/proc/${pid}/fdinfo`).map((number) =>
+      readFileSync(`/proc/${pid}/fdinfo/${number}`, "utf8"),
+    );
+    expect(about.join("")).toMatch(/^lock:.*OFDLCK/m);
     for (const name of ["process", "working-set", "devices"])
       expect(open.filter((path) => path.startsWith(`/memfd:${name} `))).toEqual([]);
     // What one writes, no sibling has.
