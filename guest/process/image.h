@@ -59,6 +59,11 @@ struct run {
   uint64_t protection;
 };
 
+// Pages that nobody may touch (MADV_GUARD_INSTALL): glibc 2.42 has them below the stacks of threads.
+struct guard {
+  uint64_t start, pages;
+};
+
 struct file {
   char path[240];
   uint64_t inode, size, seconds, nanoseconds;
@@ -124,7 +129,7 @@ struct image {
   uint64_t magic;
   // Bytes from the beginning that hold no pages.
   uint64_t tables_bytes;
-  struct table places, runs, files, descriptors, watches, locks, actions, threads, filter;
+  struct table places, runs, guards, files, descriptors, watches, locks, actions, threads, filter;
   // Descriptors of the guest's memory, and of this image, as they are handed to thaw.
   uint32_t memory, self;
   struct prctl_mm_map addresses;

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +19,7 @@
 #define PAGE 4096
 #define GENERATION_OFFSET 40
 #define MADV_GUARD 102
+#define MADV_NO_GUARD 103
 
 static void must(int succeeded, const char *what) {
   if (succeeded) return;
@@ -58,11 +59,23 @@ static int is_readable(char *at) {
   return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1;
 }
 
+// Kernels have guards from 6.13 on, and tell of them from 6.15 on.
+static int is_guard(char *at) {
+  uint64_t entry = 0;
+  int file = open("/proc/self/pagemap", O_RDONLY);
+  must(file >= 0 && pread(file, &entry, sizeof entry, (off_t)((uintptr_t)at / PAGE * sizeof entry)) == sizeof entry, "pagemap");
+  close(file);
+  return entry >> 58 & 1;
+}
+
 static void make_guard(void) {
   guarded = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   must(guarded != MAP_FAILED, "mmap");
   guarded[0] = guarded[2 * PAGE] = 1;
-  must(madvise(guarded + PAGE, PAGE, MADV_GUARD) == 0, "madvise");
+  if (madvise(guarded + PAGE, PAGE, MADV_GUARD) == 0 && is_guard(guarded + PAGE)) return;
+  // As C libraries did it before.
+  madvise(guarded + PAGE, PAGE, MADV_NO_GUARD);
+  must(mprotect(guarded + PAGE, PAGE, PROT_NONE) == 0, "mprotect");
 }
 
 static void make_locks(const char *path) {

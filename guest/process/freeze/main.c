@@ -34,6 +34,7 @@ static void check_timers(void) {
 static void write_image(struct image *image) {
   image->places = place_list(&places);
   image->runs = place_list(&runs);
+  image->guards = place_list(&guards);
   image->files = place_list(&files);
   image->descriptors = place_list(&descriptors);
   image->watches = place_list(&watches);
@@ -45,6 +46,7 @@ static void write_image(struct image *image) {
   image->tables_bytes = tables_bytes();
   put_list(&places, image->places);
   put_list(&runs, image->runs);
+  put_list(&guards, image->guards);
   put_list(&files, image->files);
   put_list(&descriptors, image->descriptors);
   put_list(&watches, image->watches);

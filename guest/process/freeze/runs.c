@@ -15,7 +15,7 @@
 // Pages of nothing between two runs that are not worth a mapping of their own.
 #define GAP 32
 
-struct list runs = {.size = sizeof(struct run)};
+struct list runs = {.size = sizeof(struct run)}, guards = {.size = sizeof(struct guard)};
 
 static bool is_zero(const uint64_t *page) {
   for (size_t i = 0; i < PAGE / sizeof *page; i++)
@@ -29,6 +29,19 @@ static bool is_own(uint64_t entry, uint16_t kind) {
   return there && (kind == PLACE_ANONYMOUS || !(entry >> 61 & 1));
 }
 
+// Kernels before 6.15 do not tell. There, reading such a page fails.
+static bool is_guard(uint64_t entry) { return entry >> 58 & 1; }
+
+static void add_guard(uint64_t start) {
+  struct guard *last = guards.count == 0 ? NULL : (struct guard *)guards.items + guards.count - 1;
+  if (last != NULL && last->start + last->pages * PAGE == start) {
+    last->pages++;
+    return;
+  }
+  struct guard guard = {start, 1};
+  add(&guards, &guard);
+}
+
 static void read_pages_of(int pagemap, const struct place *place) {
   static uint64_t entries[512];
   static uint64_t page[PAGE / sizeof(uint64_t)];
@@ -40,6 +53,13 @@ static void read_pages_of(int pagemap, const struct place *place) {
     if (pread(pagemap, entries, count * sizeof *entries, (off_t)(at / PAGE * sizeof *entries)) != (ssize_t)(count * sizeof *entries))
       fail("the pages at %lx: %s", at, strerror(errno));
     for (size_t i = 0; i < count; i++, at += PAGE) {
+      if (is_guard(entries[i])) {
+        add_guard(at);
+        // No run goes across it.
+        run = NULL;
+        nothing = 0;
+        continue;
+      }
       bool own = is_own(entries[i], place->kind);
       if (own && pread(process_memory, page, PAGE, (off_t)at) != (ssize_t)PAGE) fail("the page at %lx: %s", at, strerror(errno));
       // A page of a file that was written to holds what it holds.

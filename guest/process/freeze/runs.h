@@ -4,7 +4,8 @@
 #pragma once
 #include "list.h"
 
-extern struct list runs;
+// And those that are guards, which hold nothing.
+extern struct list runs, guards;
 
-// Writes them to the image.
+// Writes the pages to the image.
 void read_runs(void);

@@ -45,6 +45,17 @@ static void read_run(const struct run *run, long self) {
   }
 }
 
+// Of kernels from 6.13 on, whatever the headers are of.
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+static void place_guards(void) {
+  const struct guard *guards = table(&image->guards);
+  for (uint64_t i = 0; i < image->guards.count; i++)
+    check(call(SYS_madvise, guards[i].start, guards[i].pages * PAGE, MADV_GUARD_INSTALL), "guard", "");
+}
+
 void map_places(long self) {
   const struct place *places = table(&image->places);
   const struct file *files = table(&image->files);
@@ -80,4 +91,5 @@ void map_places(long self) {
       read_run(&runs[i], self);
     else
       map(runs[i].start, runs[i].pages * PAGE, runs[i].protection, MAP_NORESERVE, self, runs[i].offset);
+  place_guards();
 }

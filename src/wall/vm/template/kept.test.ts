@@ -82,3 +82,7 @@ test("what may pass is refused for now, and what stays for good", async () => {
 test("a copy has the locks of its files again", async () => {
   expect(await copyOf("locks")).toEqual(["100 write", "200 read", "200 write", "went on"]);
 });
+
+test("a copy has the pages again that nobody may touch", async () => {
+  expect(await copyOf("guard")).toEqual(["there", "guarded", "there", "went on"]);
+});
