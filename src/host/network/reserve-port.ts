@@ -14,6 +14,7 @@ const solSocket = 1;
 const reuseAddress = 2;
 const levelIpv6 = 41;
 const onlyVersion6 = 26;
+const shutdownBoth = 2;
 
 /** `address`: 4 or 16 bytes; zeros for all. Throws `EADDRINUSE`, `EADDRNOTAVAIL`… */
 export function reservePort(protocol: "tcp" | "udp", address: Buffer, port: number): Disposable {
@@ -32,7 +33,13 @@ export function reservePort(protocol: "tcp" | "udp", address: Buffer, port: numb
     closeDescriptor(descriptor);
     throw error;
   }
-  return { [Symbol.dispose]: () => closeDescriptor(descriptor) };
+  return {
+    [Symbol.dispose]() {
+      // A program that is just being started has a copy of the descriptor for a moment more, close-on-exec or not.
+      if (protocol === "tcp") libc.shutdown(descriptor, shutdownBoth);
+      closeDescriptor(descriptor);
+    },
+  };
 }
 
 /** struct sockaddr_in and sockaddr_in6 */

@@ -1,12 +1,19 @@
 /** Connections that the packet filter cannot lead on are passed on byte by byte, each direction at its reader's pace. */
 import { connect, type Socket } from "node:net";
 
+export interface Destination {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Forwarder extends Disposable {
+  /** Connections go there from now on; those to another destination end. */
+  lead(to: Destination): void;
+}
+
 /** Listens on an IPv6 address and port of the host. Throws when they are taken. */
-export function forwardConnections(
-  hostname: string,
-  port: number,
-  to: { readonly host: string; readonly port: number },
-): Disposable {
+export function forwardConnections(hostname: string, port: number, first: Destination): Forwarder {
+  let to = first;
   // Node's own listener tells of a taken port only later; this one throws at once.
   const sockets = new Set<Bun.Socket<Passage>>();
   // Bun's types do not know `ipv6Only`, which Bun does.
@@ -34,10 +41,17 @@ export function forwardConnections(
     },
   };
   const listener = Bun.listen<Passage>(address);
+  const endAll = (): void => {
+    for (const socket of sockets) socket.terminate();
+  };
   return {
+    lead(next) {
+      if (next.host !== to.host || next.port !== to.port) endAll();
+      to = next;
+    },
     [Symbol.dispose]() {
       listener.stop();
-      for (const socket of sockets) socket.terminate();
+      endAll();
     },
   };
 }
@@ -48,7 +62,7 @@ interface Passage {
   readonly drained: () => void;
 }
 
-function openPassage(client: Bun.Socket<Passage>, to: { host: string; port: number }): Passage {
+function openPassage(client: Bun.Socket<Passage>, to: Destination): Passage {
   const target = connect({ ...to, allowHalfOpen: true });
   let pending: Buffer = Buffer.alloc(0);
   let ended = false;

@@ -30,3 +30,16 @@ test("several ports of one range have its free ones in order, and one too many i
   using again = holdPorts([range], target);
   expect(again.bound.map(({ hostPort }) => hostPort)).toEqual([710]);
 });
+
+test("ports that lead elsewhere are not free in between, and those that nobody wants any longer are", () => {
+  const tcp: PortRequest = { ...sctp("127.0.0.1", 18_711), protocol: "tcp" };
+  const udp: PortRequest = { ...sctp("127.0.0.1", 18_712), protocol: "udp" };
+  using before = holdPorts([tcp, udp], target);
+  // Taken by the first, so that this succeeds only because it changes over.
+  using moved = holdPorts([udp], { ...target, address4: "172.18.0.9" }, before);
+  expect(moved.redirects.map(({ address }) => address)).toEqual(["172.18.0.9"]);
+  expect(before.bound.map(({ protocol }) => protocol)).toEqual(["tcp"]);
+  before[Symbol.dispose]();
+  expect(() => holdPorts([udp], target)).toThrow("18712/udp");
+  using _again = holdPorts([tcp], target);
+});

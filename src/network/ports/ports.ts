@@ -10,7 +10,7 @@ import { errnoNameOf, reasonOf } from "../../host/system-error.ts";
 import { bytesOf, requireAddress } from "../addresses/address.ts";
 import type { Redirect } from "../firewall/rules.ts";
 import type { BoundPort, PortRequest, Protocol } from "../records/types.ts";
-import { forwardConnections } from "./forward.ts";
+import { type Forwarder, forwardConnections } from "./forward.ts";
 
 /** Ports that are given when the client does not name one: where the kernel takes its own from, by default. */
 const firstRandom = 32_768;
@@ -22,11 +22,14 @@ export interface PortTarget {
   readonly address6: string | undefined;
 }
 
-export interface HeldPort {
+interface HeldPort {
   readonly bound: BoundPort;
   readonly redirect: Redirect | undefined;
-  readonly hold: Disposable | undefined;
+  readonly hold: Hold;
 }
+
+/** What keeps a port from others: a socket, or one that passes connections on itself. */
+type Hold = Disposable | Forwarder;
 
 /** The ports of one workload, taken until they are released. */
 export class HeldPorts implements Disposable {
@@ -49,8 +52,21 @@ export class HeldPorts implements Disposable {
   }
 
   release(which: (bound: BoundPort) => boolean): void {
-    for (const { bound, hold } of this.#ports) if (which(bound)) hold?.[Symbol.dispose]();
+    for (const { bound, hold } of this.#ports) if (which(bound)) hold[Symbol.dispose]();
     this.#ports = this.#ports.filter(({ bound }) => !which(bound));
+  }
+
+  /** Gives away what holds this port of the host; undefined when none of these does. */
+  take({ protocol, port, hostAddress, hostPort }: BoundPort): Hold | undefined {
+    const found = this.#ports.find(
+      ({ bound }) =>
+        bound.protocol === protocol &&
+        bound.port === port &&
+        bound.hostAddress === hostAddress &&
+        bound.hostPort === hostPort,
+    );
+    this.#ports = this.#ports.filter((one) => one !== found);
+    return found?.hold;
   }
 
   [Symbol.dispose](): void {
@@ -60,12 +76,18 @@ export class HeldPorts implements Disposable {
 
 let nextRandom = firstRandom;
 
-/** Takes all of the ports, or none. Throws `portInUse`. */
-export function holdPorts(requests: readonly PortRequest[], target: PortTarget): HeldPorts {
+/**
+ * Takes all of the ports, or none. Those that `before` holds change over without being free in between. Throws `portInUse`.
+ */
+export function holdPorts(
+  requests: readonly PortRequest[],
+  target: PortTarget,
+  before: HeldPorts = new HeldPorts([]),
+): HeldPorts {
   const held: HeldPort[] = [];
-  const searched: Searched = new Map();
+  const place: Place = { target, before, searched: new Map() };
   try {
-    for (const request of requests) held.push(...holdPort(request, target, searched));
+    for (const request of requests) held.push(...holdPort(request, place));
     return new HeldPorts(held);
   } catch (error) {
     new HeldPorts(held)[Symbol.dispose]();
@@ -73,10 +95,15 @@ export function holdPorts(requests: readonly PortRequest[], target: PortTarget):
   }
 }
 
-/** Where the next one of several that may have a port of the same range begins to look: those before are taken. */
-type Searched = Map<string, number>;
+interface Place {
+  readonly target: PortTarget;
+  readonly before: HeldPorts;
+  /** Where the next one of several that may have a port of the same range begins to look: those before are taken. */
+  readonly searched: Map<string, number>;
+}
 
-function holdPort(request: PortRequest, target: PortTarget, searched: Searched): HeldPort[] {
+function holdPort(request: PortRequest, place: Place): HeldPort[] {
+  const { searched } = place;
   const fixed = request.hostFirst !== 0;
   const [first, last] = fixed ? [request.hostFirst, request.hostLast] : [firstRandom, lastRandom];
   const range = `${request.protocol} ${request.hostAddress} ${first}-${last}`;
@@ -85,7 +112,7 @@ function holdPort(request: PortRequest, target: PortTarget, searched: Searched):
   for (let number = begin; number <= last; number += 1) {
     const hostPort = fixed ? number : nextRandomPort();
     try {
-      const held = holdNumber(request, hostPort, target);
+      const held = holdNumber(request, hostPort, place);
       if (fixed) searched.set(range, number + 1);
       return held;
     } catch (error) {
@@ -106,15 +133,15 @@ function nextRandomPort(): number {
   return port;
 }
 
-function holdNumber(request: PortRequest, hostPort: number, target: PortTarget): HeldPort[] {
+function holdNumber(request: PortRequest, hostPort: number, place: Place): HeldPort[] {
   const { protocol, port } = request;
   const held: HeldPort[] = [];
   try {
     for (const hostAddress of addressesOf(request)) {
       const bound = { protocol, port, hostAddress, hostPort };
       const one = hostAddress.includes(":")
-        ? holdVersion6(bound, target, request.hostAddress === "")
-        : holdVersion4(bound, target);
+        ? holdVersion6(bound, place, request.hostAddress === "")
+        : holdVersion4(bound, place);
       if (one !== undefined) held.push(one);
     }
     return held;
@@ -129,12 +156,14 @@ function addressesOf({ hostAddress }: PortRequest): string[] {
   return hostAddress === "" ? ["0.0.0.0", "::"] : [hostAddress];
 }
 
-function holdVersion4(bound: BoundPort, { address4 }: PortTarget): HeldPort | undefined {
+function holdVersion4(bound: BoundPort, { target, before }: Place): HeldPort | undefined {
+  const { address4 } = target;
   if (address4 === undefined) return undefined;
-  return { bound, redirect: { bound, address: address4 }, hold: reserve(bound) };
+  const hold = before.take(bound) ?? reserve(bound);
+  return { bound, redirect: { bound, address: address4 }, hold };
 }
 
-function holdVersion6(bound: BoundPort, target: PortTarget, implied: boolean): HeldPort | undefined {
+function holdVersion6(bound: BoundPort, { target, before }: Place, implied: boolean): HeldPort | undefined {
   const { address4, address6 } = target;
   const to = address6 ?? address4;
   if (to === undefined) return undefined;
@@ -148,10 +177,14 @@ function holdVersion6(bound: BoundPort, target: PortTarget, implied: boolean): H
   }
   const led = address6 !== undefined && bound.hostAddress !== "::1";
   try {
+    const destination = { host: to, port: bound.port };
+    const held = before.take(bound);
+    if (held !== undefined && "lead" in held) held.lead(destination);
     const hold =
-      bound.protocol === "tcp"
-        ? forwardConnections(bound.hostAddress, bound.hostPort, { host: to, port: bound.port })
-        : reserve(bound);
+      held ??
+      (bound.protocol === "tcp"
+        ? forwardConnections(bound.hostAddress, bound.hostPort, destination)
+        : reserve(bound));
     return { bound, redirect: led ? { bound, address: address6 } : undefined, hold };
   } catch (error) {
     // A host without IPv6.

@@ -120,10 +120,9 @@ async function movePorts(context: NetworkContext, record: WorkloadRecord): Promi
   const wanted = portsToMove(record);
   if (wanted.length === 0 || (held !== undefined && leadsTo(held, target))) return;
   if (held !== undefined) await firewall.change("delete", held.redirects);
-  held?.[Symbol.dispose]();
   ports.delete(record.id);
   try {
-    const moved = holdPorts(wanted, target);
+    const moved = holdPorts(wanted, target, held);
     ports.set(record.id, moved);
     records.putWorkload({ ...record, bound: moved.bound });
     await firewall.change("add", moved.redirects);
@@ -133,6 +132,9 @@ async function movePorts(context: NetworkContext, record: WorkloadRecord): Promi
     ports.delete(record.id);
     records.putWorkload({ ...record, bound: [] });
     throw error;
+  } finally {
+    // Those that the workload has no longer.
+    held?.[Symbol.dispose]();
   }
 }
 
