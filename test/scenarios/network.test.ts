@@ -205,6 +205,34 @@ for (const wall of walls) {
     );
 
     test(
+      "ports without an address are bound where the network says, and move with it",
+      async () => {
+        const [local, open] = [name("local"), name("open")];
+        const option = "com.docker.network.bridge.host_binding_ipv4=127.0.0.1";
+        await daemon.hullOk(["network", "create", "-o", option, local]);
+        await daemon.hullOk(["network", "create", "--ipv6", open]);
+        const networks = ["--network", local, "--network", open];
+        await serve(wall, name("bound"), ...networks, "-p", "18196:80", "-p", "18197:53/udp");
+        const published = async (): Promise<string[]> =>
+          (await daemon.hullOk(["port", name("bound")])).split("\n").toSorted();
+        expect(await published()).toEqual(["53/udp -> 127.0.0.1:18197", "80/tcp -> 127.0.0.1:18196"]);
+        expect(await fromHost("127.0.0.1:18196")).toBe(name("bound"));
+        expect(await fromHost("127.0.0.2:18196")).toBeUndefined();
+        await daemon.hullOk(["network", "disconnect", local, name("bound")]);
+        expect(await published()).toEqual([
+          "53/udp -> 0.0.0.0:18197",
+          "53/udp -> [::]:18197",
+          "80/tcp -> 0.0.0.0:18196",
+          "80/tcp -> [::]:18196",
+        ]);
+        expect(await fromHost("127.0.0.2:18196")).toBe(name("bound"));
+        await daemon.hullOk(["rm", "-f", name("bound")]);
+        await daemon.hullOk(["network", "rm", local, open]);
+      },
+      testTimeout,
+    );
+
+    test(
       "a workload without a network has a loopback interface only, and keeps its addresses over a restart",
       async () => {
         const none = [

@@ -194,7 +194,8 @@ function checkDrivers(request: CreateNetworkRequest): void {
     });
 }
 
-/** The host's address that published ports are bound to when none is named. */
+/** The host's address that published ports are bound to when none is named; empty: every one. */
 export function defaultHostAddress(network: NetworkRecord): string {
-  return option(network, "com.docker.network.bridge.host_binding_ipv4") ?? "";
+  const address = option(network, "com.docker.network.bridge.host_binding_ipv4") ?? "";
+  return address === "0.0.0.0" ? "" : address;
 }

@@ -10,6 +10,27 @@ export function bindings({ request, exposed }: Pick<WorkloadRecord, "request" | 
   return [...request.ports, ...all.map(anyHostPort).filter(({ port }) => port >= 1 && port <= 65_535)];
 }
 
+/**
+ * Those that an earlier start, or an earlier network, came to: with the same numbers. What was bound to an address that nobody
+ * named is so again, wherever that is now.
+ */
+export function boundAgain({ request, bound }: Pick<WorkloadRecord, "request" | "bound">): PortRequest[] {
+  const requests = bound.map((one) => {
+    const named = request.ports.some(
+      ({ protocol, port, hostAddress }) =>
+        protocol === one.protocol && port === one.port && hostAddress === one.hostAddress,
+    );
+    return named ? asRequest(one) : { ...asRequest(one), hostAddress: "" };
+  });
+  const key = (one: PortRequest): string => JSON.stringify(one);
+  return [...new Map(requests.map((one) => [key(one), one])).values()];
+}
+
+/** `hostAddress`: where those are bound that name no address; empty: everywhere. */
+export function boundTo(hostAddress: string, requests: readonly PortRequest[]): PortRequest[] {
+  return requests.map((one) => (one.hostAddress === "" ? { ...one, hostAddress } : one));
+}
+
 /** The same port again. */
 export function asRequest({ protocol, port, hostAddress, hostPort }: BoundPort): PortRequest {
   return { protocol, port, hostAddress, hostFirst: hostPort, hostLast: hostPort };

@@ -38,8 +38,9 @@ test("ports that lead elsewhere are not free in between, and those that nobody w
   // Taken by the first, so that this succeeds only because it changes over.
   using moved = holdPorts([udp], { ...target, address4: "172.18.0.9" }, before);
   expect(moved.redirects.map(({ address }) => address)).toEqual(["172.18.0.9"]);
-  expect(before.bound.map(({ protocol }) => protocol)).toEqual(["tcp"]);
-  before[Symbol.dispose]();
+  expect(before.bound).toEqual([]);
   expect(() => holdPorts([udp], target)).toThrow("18712/udp");
-  using _again = holdPorts([tcp], target);
+  using again = holdPorts([tcp], target);
+  using everywhere = holdPorts([{ ...tcp, hostAddress: "0.0.0.0" }], target, again);
+  expect(everywhere.bound.map(({ hostAddress }) => hostAddress)).toEqual(["0.0.0.0"]);
 });

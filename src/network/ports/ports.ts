@@ -77,13 +77,15 @@ export class HeldPorts implements Disposable {
 let nextRandom = firstRandom;
 
 /**
- * Takes all of the ports, or none. Those that `before` holds change over without being free in between. Throws `portInUse`.
+ * Takes all of the ports, or none. Those that `before` holds change over without being free in between, and its others are let
+ * go first. Throws `portInUse`.
  */
 export function holdPorts(
   requests: readonly PortRequest[],
   target: PortTarget,
   before: HeldPorts = new HeldPorts([]),
 ): HeldPorts {
+  before.release((bound) => !requests.some((request) => covers(request, bound)));
   const held: HeldPort[] = [];
   const place: Place = { target, before, searched: new Map() };
   try {
@@ -149,6 +151,16 @@ function holdNumber(request: PortRequest, hostPort: number, place: Place): HeldP
     new HeldPorts(held)[Symbol.dispose]();
     throw error;
   }
+}
+
+function covers(request: PortRequest, { protocol, port, hostAddress, hostPort }: BoundPort): boolean {
+  return (
+    request.protocol === protocol &&
+    request.port === port &&
+    request.hostFirst <= hostPort &&
+    request.hostLast >= hostPort &&
+    addressesOf(request).includes(hostAddress)
+  );
 }
 
 /** No address means every one, of both families. */

@@ -16,11 +16,12 @@ import {
 } from "../links/wiring.ts";
 import type { NetworkContext } from "../networks/context.ts";
 import { allocate, modeOf, wayOutOf } from "../networks/endpoints.ts";
+import { defaultHostAddress } from "../networks/networks.ts";
 import { lowerIdleNetworks, raiseNetwork } from "../networks/raise.ts";
 import { policyWord } from "../policy/place.ts";
 import { adoptProtection, lift, protect, restrict } from "../policy/protect.ts";
 import { isLimited, newQueueNumber, queuesOf, shape } from "../policy/shaping.ts";
-import { asRequest, bindings } from "../ports/bindings.ts";
+import { asRequest, bindings, boundTo } from "../ports/bindings.ts";
 import { holdPorts } from "../ports/ports.ts";
 import type { EndpointRecord, WorkloadRecord } from "../records/types.ts";
 import { sweepLater } from "./sweep.ts";
@@ -107,7 +108,7 @@ async function attachToBridges(
 
 /** Takes the ports and records them. */
 function holdBound(context: NetworkContext, record: WorkloadRecord, requests: ReturnType<typeof bindings>) {
-  const held = holdPorts(requests, targetOf(context, record));
+  const held = holdPorts(boundTo(hostAddressOf(context, record), requests), targetOf(context, record));
   context.ports.set(record.id, held);
   if (held.bound.length > 0) context.records.putWorkload({ ...record, bound: held.bound });
   return held;
@@ -115,10 +116,22 @@ function holdBound(context: NetworkContext, record: WorkloadRecord, requests: Re
 
 /** The endpoint that published ports lead to: the way out. */
 export function targetOf(context: NetworkContext, record: WorkloadRecord) {
+  const { four, six } = wayOutEndpoints(context, record);
+  return { address4: four?.address4, address6: six?.address6 };
+}
+
+/** Where ports are bound that name no address: the network that they lead to says. */
+export function hostAddressOf(context: NetworkContext, record: WorkloadRecord): string {
+  const { four, six } = wayOutEndpoints(context, record);
+  const network = context.records.networks.get((four ?? six)?.network ?? "");
+  return network === undefined ? "" : defaultHostAddress(network);
+}
+
+function wayOutEndpoints(context: NetworkContext, record: WorkloadRecord) {
   const wayOut = wayOutOf(context, record.endpoints);
   const named = (name: string | undefined): EndpointRecord | undefined =>
     record.endpoints.find((endpoint) => endpoint.interface === name);
-  return { address4: named(wayOut[4])?.address4, address6: named(wayOut[6])?.address6 };
+  return { four: named(wayOut[4]), six: named(wayOut[6]) };
 }
 
 /** An old pair may still be on its way out, so each start has one of its own. */

@@ -8,10 +8,10 @@ import { allocateOne, modeOf, planEndpoint } from "../networks/endpoints.ts";
 import { raiseNetwork } from "../networks/raise.ts";
 import { protect, restrict } from "../policy/protect.ts";
 import { shape } from "../policy/shaping.ts";
-import { asRequest, bindings } from "../ports/bindings.ts";
+import { bindings, boundAgain, boundTo } from "../ports/bindings.ts";
 import { type HeldPorts, holdPorts, type PortTarget } from "../ports/ports.ts";
 import type { EndpointRequest, NetworkRecord, PortRequest, WorkloadRecord } from "../records/types.ts";
-import { filesOf, interfacesOf, plugsOf, requireWorkload, targetOf } from "./attach.ts";
+import { filesOf, hostAddressOf, interfacesOf, plugsOf, requireWorkload, targetOf } from "./attach.ts";
 import { requireCards } from "./register.ts";
 
 /** How a running workload's interfaces are now; its wall has to tell the kernel inside, if that is not the host's. */
@@ -117,7 +117,7 @@ async function movePorts(context: NetworkContext, record: WorkloadRecord): Promi
   const { ports, firewall, records } = context;
   const target = targetOf(context, record);
   const held = ports.get(record.id);
-  const wanted = portsToMove(record);
+  const wanted = boundTo(hostAddressOf(context, record), portsToMove(record));
   if (wanted.length === 0 || (held !== undefined && leadsTo(held, target))) return;
   if (held !== undefined) await firewall.change("delete", held.redirects);
   ports.delete(record.id);
@@ -152,7 +152,7 @@ async function movePortsBack(context: NetworkContext, before: WorkloadRecord): P
 
 /** Those that lead somewhere keep their numbers; the others are tried for anew. */
 function portsToMove(record: WorkloadRecord): PortRequest[] {
-  const bound = record.bound.map(asRequest);
+  const bound = boundAgain(record);
   const isBound = (request: PortRequest): boolean =>
     bound.some(({ port, protocol }) => port === request.port && protocol === request.protocol);
   return [...bound, ...bindings(record).filter((request) => !isBound(request))];

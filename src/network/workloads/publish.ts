@@ -1,9 +1,10 @@
 /** Changes of the ports that a workload publishes, while it runs or rests. */
 import { HullError } from "../../contract/errors.ts";
 import type { NetworkContext } from "../networks/context.ts";
+import { boundTo } from "../ports/bindings.ts";
 import { HeldPorts, holdPorts } from "../ports/ports.ts";
 import type { PortRequest, WorkloadRecord } from "../records/types.ts";
-import { requireWorkload, targetOf } from "./attach.ts";
+import { hostAddressOf, requireWorkload, targetOf } from "./attach.ts";
 
 export async function changePorts(
   context: NetworkContext,
@@ -35,7 +36,7 @@ async function changeLive(
   const before = context.ports.get(record.id);
   const target = targetOf(context, record);
   const gone = (bound: WorkloadRecord["bound"][number]): boolean => remove.some((one) => boundIs(bound, one));
-  const added = holdPorts(add, target);
+  const added = holdPorts(boundTo(hostAddressOf(context, record), add), target);
   const leaving = before?.redirects.filter(({ bound }) => gone(bound)) ?? [];
   try {
     const bound = [...record.bound.filter((one) => !gone(one)), ...added.bound];
