@@ -125,7 +125,8 @@ int main(int count, char **words) {
   if (strcmp(what, "guard") == 0) make_guard();
   if (strcmp(what, "locks") == 0) make_locks(path);
   if (strcmp(what, "socket") == 0) above(socket(AF_UNIX, SOCK_STREAM, 0));
-  if (strcmp(what, "pipe") == 0) make_pipe();
+  // It cannot be kept, whatever signal it has to take.
+  if (strcmp(what, "pipe") == 0 || strcmp(what, "signals") == 0) make_pipe();
   if (strcmp(what, "high") == 0) must(fcntl(open(path, O_RDONLY), F_DUPFD, 1000) == 1000, "fcntl");
   puts("ready");
   fflush(stdout);

@@ -16,6 +16,8 @@
 
 static struct user_regs_struct first_registers;
 static bool is_stepped;
+// What it was to be given meanwhile.
+static int signal_to_take;
 
 void note_registers(const struct user_regs_struct *registers) { first_registers = *registers; }
 
@@ -23,7 +25,7 @@ void let_go_on(void) {
   struct iovec before = {&first_registers, sizeof first_registers};
   if (!is_stepped) return;
   ptrace(PTRACE_SETREGSET, process_id, NT_PRSTATUS, &before);
-  ptrace(PTRACE_DETACH, process_id, 0, 0);
+  ptrace(PTRACE_DETACH, process_id, 0, signal_to_take);
 }
 
 uint64_t call_place(void) {
@@ -51,7 +53,10 @@ long call_process(uint64_t place, long number, uint64_t one, uint64_t two, uint6
   if (ptrace(PTRACE_SETREGSET, process_id, NT_PRSTATUS, &vector) < 0 || ptrace(PTRACE_SINGLESTEP, process_id, 0, 0) < 0)
     fail("it cannot be stepped: %s", strerror(errno));
   if (waitpid(process_id, &status, __WALL) != process_id || !WIFSTOPPED(status)) fail("it has ended");
-  if (WSTOPSIG(status) != SIGTRAP) fail_for_now("it has a signal to take");
+  if (WSTOPSIG(status) != SIGTRAP) {
+    signal_to_take = WSTOPSIG(status);
+    fail_for_now("it has a signal to take");
+  }
   vector.iov_len = sizeof registers;
   if (ptrace(PTRACE_GETREGSET, process_id, NT_PRSTATUS, &vector) < 0) fail("its registers: %s", strerror(errno));
   if (registers.rip != place + 2) fail("it is not where it should be");

@@ -34,7 +34,10 @@ static void stop_thread(pid_t id) {
   if (ptrace(PTRACE_SEIZE, id, 0, 0) < 0 || ptrace(PTRACE_INTERRUPT, id, 0, 0) < 0)
     fail("thread %d cannot be traced: %s", id, strerror(errno));
   if (waitpid(id, &status, __WALL) != id || !WIFSTOPPED(status)) fail_for_now("thread %d has ended", id);
-  if (status >> 16 != PTRACE_EVENT_STOP) fail_for_now("thread %d has a signal to take", id);
+  if (status >> 16 == PTRACE_EVENT_STOP) return;
+  // The kernel has given it to us: it is lost when we end, unless it is handed back.
+  ptrace(PTRACE_DETACH, id, 0, WSTOPSIG(status));
+  fail_for_now("thread %d has a signal to take", id);
 }
 
 // A thread may be made while others are being stopped: look until there is none that is new.

@@ -86,3 +86,10 @@ test("a copy has the locks of its files again", async () => {
 test("a copy has the pages again that nobody may touch", async () => {
   expect(await copyOf("guard")).toEqual(["there", "guarded", "there", "went on"]);
 });
+
+test("a process that is refused has lost no signal", async () => {
+  const pid = await startWith("signals");
+  for (let time = 0; time < 50; time++) expect((await freeze(pid)).code).toBeOneOf([refused, refusedForNow]);
+  // It ends when one is missing.
+  expect(subject?.exitCode).toBe(null);
+});
