@@ -69,6 +69,9 @@ struct file {
   uint64_t inode, size, seconds, nanoseconds;
 };
 
+// Instructions of a filter, as the kernel has it (BPF_MAXINSNS).
+#define MOST_FILTER 4096
+
 enum { OPEN_INHERITED, OPEN_PATH, OPEN_MEMORY, OPEN_EVENTS, OPEN_SIGNALS, OPEN_POLL, OPEN_TAP };
 
 struct descriptor {

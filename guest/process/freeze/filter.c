@@ -6,10 +6,9 @@
 #include <string.h>
 #include <sys/ptrace.h>
 
+#include "../image.h"
 #include "process.h"
 #include "report.h"
-
-#define MOST_INSTRUCTIONS 4096
 
 struct list filter = {.size = sizeof(struct sock_filter)};
 
@@ -26,14 +25,14 @@ static long filters_of(const char *path) {
 // The kernel counts filters from the first one. Those of whoever started the jail come first, then the jail's: the next process has
 // them, too. The one over them is its own.
 void read_filter(void) {
-  static struct sock_filter instructions[MOST_INSTRUCTIONS];
+  static struct sock_filter instructions[MOST_FILTER];
   char path[64];
   enum __ptrace_request get = (enum __ptrace_request)PTRACE_SECCOMP_GET_FILTER;
   snprintf(path, sizeof path, "/proc/%d/status", process_id);
   long outer = filters_of("/proc/self/status"), all = filters_of(path);
   if (all != outer + 2) fail("it has %ld filters where %ld are expected", all, outer + 2);
   long count = ptrace(get, process_id, outer + 1, NULL);
-  if (count <= 0 || count > MOST_INSTRUCTIONS) fail("its filter: %s", strerror(errno));
+  if (count <= 0 || count > MOST_FILTER) fail("its filter: %s", strerror(errno));
   if (ptrace(get, process_id, outer + 1, instructions) != count) fail("its filter: %s", strerror(errno));
   for (long i = 0; i < count; i++) add(&filter, &instructions[i]);
 }

@@ -87,6 +87,27 @@ test("a copy has the pages again that nobody may touch", async () => {
   expect(await copyOf("guard")).toEqual(["there", "guarded", "there", "went on"]);
 });
 
+test("an image that is damaged is none", async () => {
+  const pid = await startWith("nothing");
+  copyFileSync(`/proc/${pid}/fd/${memoryNumber}`, memory);
+  expect((await freeze(pid)).code).toBe(0);
+  const whole = readFileSync(image);
+  // Tables of image.h: each has u64 offset, u64 count.
+  const [firstTable, tables] = [16, 10];
+  for (let table = 0; table < tables; table++)
+    for (const at of [0, 8]) {
+      const damaged = Buffer.from(whole);
+      damaged.writeBigUInt64LE(2n ** 40n, firstTable + 16 * table + at);
+      writeFileSync(image, damaged);
+      const { code, stderr } = await thaw();
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/no image|is damaged/)]);
+    }
+  writeFileSync(image, whole.subarray(0, 4096));
+  expect((await thaw()).stderr).toContain("is damaged");
+  writeFileSync(image, whole);
+  expect((await thaw()).stdout).toBe("went on\n");
+});
+
 test("a process that is refused has lost no signal", async () => {
   const pid = await startWith("signals");
   for (let time = 0; time < 50; time++) expect((await freeze(pid)).code).toBeOneOf([refused, refusedForNow]);
