@@ -2,11 +2,11 @@
 //
 // MEMORY is the number of its descriptor of the guest's memory, which is not part of the image. GENERATION are the 16 bytes of the
 // machine's generation (vmgenid), in hexadecimal, as the guest's memory holds them. What cannot be taken along is an
-// error: it says so in a line, exits with 1, or with 2 if it may be gone in a moment (a connection, a signal), and the process goes on.
+// error: it says so in a line, exits with 1, or with 2 if it may be gone in a moment (a connection, a signal, want of
+// memory or time), and the process goes on.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "../image.h"
 #include "actions.h"
@@ -22,7 +22,6 @@
 #include "threads.h"
 #include "writer.h"
 
-// Whatever the process has made of itself, looking at it ends.
 #define MOST_SECONDS 20
 
 static void check_timers(void) {
@@ -60,7 +59,7 @@ static void write_image(struct image *image) {
 
 int main(int count, char **words) {
   if (count != 5) fail("wants PID MEMORY IMAGE GENERATION");
-  alarm(MOST_SECONDS);
+  limit_time(MOST_SECONDS);
   uint32_t memory = (uint32_t)atoi(words[2]);
   struct image image = {.magic = IMAGE_MAGIC, .memory = memory, .self = memory + 1};
   open_image(words[3]);

@@ -1,8 +1,10 @@
 #include "report.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "calls.h"
 
@@ -26,4 +28,17 @@ void fail_for_now(const char *format, ...) {
   va_list list;
   va_start(list, format);
   end(EXIT_FOR_NOW, format, list);
+}
+
+static void end_late(int signal) {
+  static const char text[] = "hull-freeze: it takes too long\n";
+  (void)signal;
+  let_go_on();
+  if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(EXIT_FOR_NOW);
+  _exit(EXIT_FOR_NOW);
+}
+
+void limit_time(unsigned seconds) {
+  signal(SIGALRM, end_late);
+  alarm(seconds);
 }

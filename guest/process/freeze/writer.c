@@ -24,7 +24,7 @@ uint64_t pages_end(void) { return written; }
 void write_pages(const void *data, size_t bytes) {
   for (size_t done = 0; done < bytes;) {
     ssize_t count = pwrite(out, (const char *)data + done, bytes - done, (off_t)(written + done));
-    if (count <= 0) fail("the image cannot be written: %s", strerror(errno));
+    if (count <= 0) fail_for_now("the image cannot be written: %s", strerror(errno));
     done += (size_t)count;
   }
   written += bytes;
@@ -48,7 +48,7 @@ uint64_t tables_bytes(void) {
 }
 
 void put(const void *data, size_t bytes, uint64_t offset) {
-  if (pwrite(out, data, bytes, (off_t)offset) != (ssize_t)bytes) fail("the image cannot be written: %s", strerror(errno));
+  if (pwrite(out, data, bytes, (off_t)offset) != (ssize_t)bytes) fail_for_now("the image cannot be written: %s", strerror(errno));
 }
 
 void put_list(const struct list *list, struct table table) {

@@ -87,6 +87,19 @@ test("a copy has the pages again that nobody may touch", async () => {
   expect(await copyOf("guard")).toEqual(["there", "guarded", "there", "went on"]);
 });
 
+test("what takes too long is refused for now, and says so", async () => {
+  const pid = await startWith("child");
+  writeFileSync(image, "");
+  const words = [join(guest, "hull-freeze"), String(pid), String(memoryNumber), image, generation];
+  const freezing = Bun.spawn(words, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  const traced = `TracerPid:\t${freezing.pid}\n`;
+  while (!readFileSync(`/proc/${pid}/status`, "utf8").includes(traced)) await Bun.sleep(1);
+  // Sooner than the time is over.
+  freezing.kill("SIGALRM");
+  expect(await new Response(freezing.stderr).text()).toBe("hull-freeze: it takes too long\n");
+  expect(await freezing.exited).toBe(refusedForNow);
+});
+
 test("an image that is damaged is none", async () => {
   const pid = await startWith("nothing");
   copyFileSync(`/proc/${pid}/fd/${memoryNumber}`, memory);

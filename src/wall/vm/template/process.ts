@@ -22,8 +22,8 @@ const generationSchema = v.looseObject({
 /** The descriptor of a sealed memory file, which the caller closes; or why the QEMU cannot be kept. */
 export type Frozen = { readonly process: number } | { readonly notProcess: Refusal };
 
-/** Exit code of hull-freeze for what may be gone in a moment. */
-const refusedForNow = 2;
+/** Exit code of hull-freeze for what stays; anything else, its being killed included, may be gone in a moment. */
+const refusedForGood = 1;
 
 /** Milliseconds until QEMU has let go of connections that were closed, and between two looks. */
 const patience = 2000;
@@ -66,7 +66,7 @@ async function tryToFreeze(
       return { process: file };
     }
     closeSync(file);
-    return { notProcess: { why: printable(stderr.trim()), forGood: code !== refusedForNow } };
+    return { notProcess: { why: printable(stderr.trim()), forGood: code === refusedForGood } };
   } catch (error) {
     closeSync(file);
     throw error;
