@@ -28,6 +28,9 @@
 #define NOTES_MAGIC 0x7365746f6e706174ULL
 #define MOST_DESCRIPTORS 256
 
+// Where hull-thaw has the image's file meanwhile: descriptors of processes are below.
+#define HIGH_DESCRIPTOR 1000
+
 struct notes {
   uint64_t magic;
   // What was asked of TUNSETOFFLOAD, by descriptor.

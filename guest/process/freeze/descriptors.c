@@ -35,6 +35,7 @@ static void read_descriptor(int32_t number) {
   struct descriptor descriptor = {.number = number};
   unsigned flags = 0;
   unsigned long long count = 0, mask = 0, position = 0;
+  if (number >= HIGH_DESCRIPTOR) fail("descriptor %d has too high a number", number);
   snprintf(name, sizeof name, "/proc/%d/fd/%d", process_id, number);
   ssize_t length = readlink(name, path, sizeof path - 1);
   if (length < 0) fail("descriptor %d: %s", number, strerror(errno));

@@ -40,6 +40,7 @@ void read_tap(struct descriptor *descriptor) {
   descriptor->header = (uint32_t)header;
   descriptor->send_buffer = buffer;
   descriptor->value = (uint64_t)(unsigned short)request.ifr_flags;
-  if (descriptor->number < MOST_DESCRIPTORS) descriptor->offload = notes()->offloads[descriptor->number];
+  if (descriptor->number >= MOST_DESCRIPTORS) fail("what was asked of the tap of descriptor %d is not noted", descriptor->number);
+  descriptor->offload = notes()->offloads[descriptor->number];
   snprintf(descriptor->path, sizeof descriptor->path, "%.*s", IFNAMSIZ, request.ifr_name);
 }

@@ -26,7 +26,6 @@
 #include "touched.h"
 
 #define ADDRESSES_END 0x7ffffffff000UL
-#define HIGH_DESCRIPTOR 1000
 
 __attribute__((used)) _Noreturn static void resume(void) {
   const struct thread *threads = table(&image->threads);

@@ -79,6 +79,11 @@ test("what may pass is refused for now, and what stays for good", async () => {
   expect([ever.code, ever.stderr]).toEqual([refused, expect.stringContaining("is pipe:[")]);
 });
 
+test("a descriptor where hull-thaw has the image is refused", async () => {
+  const { code, stderr } = await freeze(await startWith("high"));
+  expect([code, stderr]).toEqual([refused, expect.stringContaining("descriptor 1000")]);
+});
+
 test("a copy has the locks of its files again", async () => {
   expect(await copyOf("locks")).toEqual(["100 write", "200 read", "200 write", "went on"]);
 });
