@@ -184,7 +184,8 @@ build_initramfs() {
 kernel_sum=$(sum_of "$guest/build.sh")
 agent_sum=$(sum_of "$guest/build.sh" "$guest"/agent/* "$guest"/files/* "$guest"/host/* "$guest"/jail/* "$guest"/process/*.h "$guest"/process/*/*)
 kernel_done=$([ -s "$out/vmlinux" ] && cat "$out/kernel/stamp" 2>/dev/null || true)
-if [ "$kernel_done" = "$kernel_sum" ] && [ -s "$out/initramfs.cpio" ] && [ -s "$out/hull-files" ] && [ -s "$out/discard.so" ] && [ -s "$out/hull-thaw" ] &&
+if [ "$kernel_done" = "$kernel_sum" ] && [ -s "$out/initramfs.cpio" ] && [ -s "$out/hull-files" ] && [ -s "$out/discard.so" ] &&
+  [ -s "$out/hull-thaw" ] && [ -s "$out/hull-freeze" ] &&
   grep -qs "\"$agent_sum\"" "$out/manifest.json"; then
   exit 0
 fi
