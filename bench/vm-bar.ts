@@ -1,8 +1,9 @@
 /**
  * Where the milliseconds of `hull run --rm --isolation vm hull/tiny true` go, from the daemon's own account, as bars.
  *
- *   scripts/bun bench/vm-bar.ts [--runs N] [--network NAME] [--built]
+ *   scripts/bun bench/vm-bar.ts [--runs N] [--network NAME] [--pool] [--built]
  *
+ * `--pool` has each one find a machine that waits with the image's root.
  * `--built` uses dist/hull as it is instead of building it.
  */
 import { join } from "node:path";
@@ -19,6 +20,7 @@ const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "8" },
     network: { type: "string", default: "default" },
+    pool: { type: "boolean", default: false },
     built: { type: "boolean", default: false },
   },
 });
@@ -47,7 +49,7 @@ if (!values.built) {
 }
 await using daemon = await startDaemon({
   program: join(projectRoot, "dist/hull"),
-  config: { logLevel: "debug" },
+  config: { logLevel: "debug", vm: { pool: values.pool ? 1 : 0 } },
 });
 const flags = values.network === "default" ? [] : ["--network", values.network];
 const command = ["run", "--rm", "--isolation", "vm", ...flags, "hull/tiny", "true"];
@@ -64,11 +66,23 @@ for (const [step, all] of samples) {
   console.log(`${step.padEnd(34)} ${middle.toFixed(1).padStart(7)} ms  ${bar}`);
 }
 
+/** Whatever has started since the last one that waited has taken it. */
+function isWaiting(): boolean {
+  const { log } = daemon;
+  const waits = log.lastIndexOf("a virtual machine waits for an image");
+  return (
+    waits > log.lastIndexOf("a virtual machine is up") &&
+    log.slice(waits).split("\n", 1)[0]?.includes('"layers":') === true
+  );
+}
+
 /**
  * One run, by its steps in their order. The rows `between …` are what lies between two steps of the daemon: the client, the
  * API, and, before the removal, the program itself. The daemon's clock says milliseconds.
  */
-async function account({ log: before }: TestDaemon): Promise<Map<string, number>> {
+async function account(daemon: TestDaemon): Promise<Map<string, number>> {
+  if (values.pool) await until("a machine waits", isWaiting);
+  const { log: before } = daemon;
   const begun = Date.now();
   const started = performance.now();
   await daemon.hullOk(command, { timeoutMs: 60_000 });

@@ -49,6 +49,7 @@ export async function serve(config: Config, log: Logger): Promise<void> {
   resources.defer(async () => {
     await Promise.all(Object.values(walls).map((wall) => wall.close()));
   });
+  images.whenLayersGo((paths) => walls.vm.forgetLayers(paths));
   await walls.vm.cleanUp();
   const { builds } = images;
   const engine = resources.use(

@@ -101,7 +101,8 @@ function preparedFor({ walls }: EngineContext, request: RunRequest, image: Image
   if (!request.ofBuild && image.config.volumes.length > 0) return undefined;
   const { wall, memoryBytes, nanoCpus, pidsLimit } = request;
   const resources = { memoryBytes, cpus: nanoCpus / 1e9, pids: pidsLimit };
-  return walls[wall].prepared?.(resources, image.layers.length);
+  const layers = image.layers.map(({ path }) => path);
+  return walls[wall].prepared?.(resources, layers);
 }
 
 export async function startWorkload(context: EngineContext, workload: Workload): Promise<void> {

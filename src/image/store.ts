@@ -46,6 +46,8 @@ import { verifyStore } from "./verify.ts";
 /** The image store, and what builds need of it. */
 export interface ImageStoreWithBuilds extends ImageStore {
   readonly builds: BuildStore;
+  /** Has `forget` called with layers that are no more: whoever has them open keeps their space on the disk. */
+  whenLayersGo(forget: (paths: readonly string[]) => Promise<void>): void;
 }
 
 /** Opens the store under `root`, making it when there is none. One process at a time; the caller holds the lock. */
@@ -74,6 +76,7 @@ class DiskImageStore implements ImageStoreWithBuilds {
   readonly #registry: RegistryCommands;
   #closed = false;
   #makingTiny: Promise<void> | undefined;
+  #forget: (paths: readonly string[]) => Promise<void> = () => Promise.resolve();
   /** Hidden images may belong to workloads that were not looked at yet, until something was leased or removed. */
   #leasesKnown = false;
 
@@ -239,7 +242,13 @@ class DiskImageStore implements ImageStoreWithBuilds {
       if (!stays(blobs, blob) || !stays(layers, diffId)) fetched.delete(blob);
     }
     const swept = this.#content.sweep(blobs, layers);
-    return { ...swept, spared: spared || swept.spared };
+    const forgotten = swept.layers.length === 0 ? undefined : this.#forget(swept.layers);
+    const removed = Promise.all([swept.removed, forgotten]).then(() => undefined);
+    return { ...swept, spared: spared || swept.spared, removed };
+  }
+
+  whenLayersGo(forget: (paths: readonly string[]) => Promise<void>): void {
+    this.#forget = forget;
   }
 
   #image(id: Digest): Image {

@@ -56,10 +56,12 @@ export interface Wall {
   /** The files of a workload that has no sandbox, until disposed of. */
   openFiles(spec: SandboxSpec): Promise<OpenFiles>;
   /**
-   * A sandbox that is prepared for a workload of that size, if there is one: whoever gives a new workload its id has it
-   * start sooner. It is kept for a while.
+   * A sandbox that is prepared for a workload of that size and of the image with these layers, if there is one: whoever gives
+   * a new workload its id has it start sooner. It is kept for a while.
    */
-  prepared?(resources: Resources, layers: number): PreparedSandbox | undefined;
+  prepared?(resources: Resources, layers: readonly string[]): PreparedSandbox | undefined;
+  /** No workload has these layers, and no other ever will. Resolves when nothing of the wall's keeps their space on the disk. */
+  forgetLayers?(paths: readonly string[]): Promise<void>;
   /** Makes a suspended workload go on. A wall that can save the memory of its workloads has it, `suspend` and `fork`. */
   revive?: ((spec: SandboxSpec) => Promise<Sandbox>) | undefined;
   /** Lets go of what the wall holds for the daemon (sockets, watches, idle mounts); running sandboxes go on. */

@@ -1,6 +1,6 @@
 /** Machines that wait for an image: what starts in one is like any other, and none of them is left behind. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startDaemon, type TestDaemon } from "../support/daemon.ts";
@@ -39,29 +39,59 @@ function qemuOf(id: string): string | undefined {
   });
 }
 
-/** The id of the machine that waits: one that stands still, and so uses no processor. */
-async function waiting(): Promise<string> {
+/** Inodes of what a process has open. */
+function filesOf(pid: string): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((number) => statSync(`/proc/${pid}/fd/${number}`).ino);
+  } catch {
+    // No process, or one that has gone.
+    return [];
+  }
+}
+
+/** What a machine's jail has of layers. */
+function shownTo(id: string): string[] {
+  return readdirSync(`/proc/${qemuOf(id)}/root/layers`).sort();
+}
+
+/**
+ * The id of the machine that waits: one that stands still, and so uses no processor. `layers`: how many the image has that it
+ * has the root of; by default, any will do, and one that is of none.
+ */
+async function waiting(layers?: number): Promise<string> {
   let found = "";
   const stands = async (): Promise<boolean> => {
-    found = noted().find(isReady) ?? "";
+    found = noted().find((id) => isReady(id, layers)) ?? "";
     const before = timesOf(found);
     await Bun.sleep(300);
     return before !== "" && before === timesOf(found);
   };
   // The first one may have to wait for a template to be made.
-  await until("a machine waits", stands, timeout / 2);
+  await until("a machine waits", stands, 60_000);
   return found;
 }
 
 /** A busy host may keep one that is not ready yet from using a processor, too. */
-function isReady(id: string): boolean {
+function isReady(id: string, layers?: number): boolean {
   const ready = (line: string) => line.includes("a virtual machine waits for an image") && line.includes(id);
-  return daemon.log.split("\n").some(ready);
+  const line = daemon.log.split("\n").find(ready);
+  return line !== undefined && (layers === undefined || layers === layersIn(line));
+}
+
+function layersIn(line: string): number {
+  return Number(/"layers":(\d+)/.exec(line)?.[1] ?? 0);
 }
 
 function timesOf(id: string): string {
   const pid = id === "" ? undefined : qemuOf(id);
   return pid === undefined ? "" : readFileSync(`/proc/${pid}/stat`, "utf8").split(" ").slice(13, 15).join();
+}
+
+/** Has one wait with the root of hull/tiny, whatever was started last. */
+async function waitingForTiny(): Promise<string> {
+  // It may have no template yet, or a machine that waited may have been another image's.
+  for (let start = 0; start < 2; start++) await run("--rm", "hull/tiny", "true");
+  return await waiting(1);
 }
 
 function run(...args: string[]): Promise<string> {
@@ -121,16 +151,17 @@ describe("a machine that waited", () => {
       const draw =
         "head -c 16 /dev/urandom | od -An -tx1; cat /etc/machine-id /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid; date +%s";
       const seen = new Set<string>();
-      const machines = 4;
-      for (let machine = 0; machine < machines; machine++) {
-        const id = await waiting();
+      // At first they are of no image, then with the root of this one.
+      const machines = [undefined, undefined, 2, 2, 2, 2];
+      for (const layers of machines) {
+        const id = await waiting(layers);
         const lines = (await run("--rm", "pool/id", "sh", "-c", draw)).split("\n").map((line) => line.trim());
         expect(noted()).not.toContain(id);
         const now = Number(lines.pop());
         expect(Math.abs(now - Date.now() / 1000)).toBeLessThan(60);
         for (const line of lines) if (line !== "") seen.add(line);
       }
-      expect(seen.size).toBe(4 * machines);
+      expect(seen.size).toBe(4 * machines.length);
       await daemon.hullOk(["rmi", "pool/id"]);
     },
     timeout * 2,
@@ -139,7 +170,7 @@ describe("a machine that waited", () => {
   test(
     "is for one workload of the default size, and another takes its place; other sizes do without",
     async () => {
-      const id = await waiting();
+      const id = await waitingForTiny();
       await run("--rm", "--memory", "96m", "hull/tiny", "true");
       expect(noted()).toContain(id);
       await daemon.hullOk(["create", "--name", "taken", "hull/tiny"]);
@@ -156,9 +187,61 @@ describe("a machine that waited", () => {
   );
 
   test(
+    "has the root of the image that was started last, and nothing of another; that one does without, once",
+    async () => {
+      const context = mkdtempSync(join(tmpdir(), "pool-"));
+      writeFileSync(join(context, "Dockerfile"), "FROM hull/tiny\nRUN echo other > /other\n");
+      await daemon.hullOk(["build", "-q", "-t", "pool/other", context]);
+      rmSync(context, { recursive: true });
+      const id = await waitingForTiny();
+      expect(shownTo(id)).toEqual(["0"]);
+      const look = ["--rm", "pool/other", "cat", "/other"];
+      for (let start = 0; start < 2; start++) expect(await run(...look)).toBe("other");
+      expect(noted()).toContain(id);
+      const next = await waiting(2);
+      await until("the other one has gone", () => Promise.resolve(!noted().includes(id)));
+      expect([qemuOf(id), shownTo(next)]).toEqual([undefined, ["0", "1"]]);
+      expect(await run(...look)).toBe("other");
+      expect(noted()).not.toContain(next);
+      expect(await waiting(2)).not.toBe(next);
+      await daemon.hullOk(["rmi", "pool/other"]);
+    },
+    timeout,
+  );
+
+  test(
+    "goes with its image, whose layers take no place on the disk any more",
+    async () => {
+      const place = mkdtempSync(join(tmpdir(), "pool-"));
+      await run("--name", "whole", "hull/tiny", "sh", "-c", "echo mine > /mine");
+      await daemon.hullOk(["export", "-o", join(place, "tar"), "whole"]);
+      await daemon.hullOk(["rm", "whole"]);
+      const layers = join(daemon.root, "layers");
+      const before = readdirSync(layers);
+      await daemon.hullOk(["import", join(place, "tar"), "pool/imported"]);
+      rmSync(place, { recursive: true });
+      const [layer = ""] = readdirSync(layers).filter((name) => !before.includes(name));
+      const { ino } = statSync(join(layers, layer));
+      for (let start = 0; start < 2; start++)
+        expect(await run("--rm", "pool/imported", "cat", "/mine")).toBe("mine");
+      let id = "";
+      await until("one waits with its root", async () => {
+        id = await waiting(1);
+        return filesOf(qemuOf(id) ?? "").includes(ino);
+      });
+      await daemon.hullOk(["rmi", "pool/imported"]);
+      expect([qemuOf(id), noted().includes(id)]).toEqual([undefined, false]);
+      expect(readdirSync(layers)).toEqual(before);
+      expect(readdirSync("/proc").some((pid) => filesOf(pid).includes(ino))).toBe(false);
+      expect(await waiting()).not.toBe(id);
+    },
+    timeout,
+  );
+
+  test(
     "goes with the daemon, and after its death with the next one",
     async () => {
-      const id = await waiting();
+      const id = await waitingForTiny();
       await daemon.kill9();
       expect(qemuOf(id)).toBeDefined();
       await daemon.start();

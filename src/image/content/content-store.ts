@@ -26,6 +26,12 @@ export interface Sweep {
   readonly removed: Promise<void>;
 }
 
+/** Nobody has yet been told to close what he has open of it. */
+export interface ContentSweep extends Sweep {
+  /** Where there were layers that are no more. */
+  readonly layers: readonly string[];
+}
+
 interface Shared {
   /** What each session holds. */
   readonly sessions: Set<ReadonlySet<Digest>>;
@@ -172,7 +178,7 @@ export class ContentStore {
    * Takes away every blob and layer that is neither named nor held. All of them are gone from their places before
    * anybody else has a turn, so nobody sees half of it.
    */
-  sweep(blobs: ReadonlySet<Digest>, layers: ReadonlySet<Digest>): Sweep {
+  sweep(blobs: ReadonlySet<Digest>, layers: ReadonlySet<Digest>): ContentSweep {
     const bin = join(this.#temp, randomUUID());
     const places = [
       { directory: this.#blobs, suffix: "", named: blobs },
@@ -180,6 +186,7 @@ export class ContentStore {
     ];
     let spared = false;
     const binned: string[] = [];
+    const gone: string[] = [];
     let failure: unknown;
     for (const { directory, suffix, named } of places)
       for (const name of readdirSync(directory)) {
@@ -193,6 +200,7 @@ export class ContentStore {
         try {
           renameSync(join(directory, name), place);
           binned.push(place);
+          if (directory === this.#layers) gone.push(join(directory, name));
         } catch (error) {
           failure ??= error;
         }
@@ -201,7 +209,7 @@ export class ContentStore {
       for (const place of binned) await rm(place, { force: true });
       if (failure !== undefined) throw failure;
     };
-    return { spared, removed: remove() };
+    return { spared, layers: gone, removed: remove() };
   }
 }
 

@@ -43,7 +43,7 @@ import { isSaved, type StepTaken } from "./saved/files.ts";
 import { goOn, release } from "./saved/hold.ts";
 import { Saver } from "./saved/saver.ts";
 import type { SavedImage } from "./saved/wake.ts";
-import { placesFor } from "./template/key.ts";
+import { type MachineSize, placesFor } from "./template/key.ts";
 import { TemplateManager } from "./template/manager.ts";
 import { TemplateStarts } from "./template/starts.ts";
 
@@ -92,6 +92,8 @@ export class VmWall implements Wall {
       log: this.#log,
       make: (parts) => this.#make(parts),
       writeRehearsalLayer: options.writeRehearsalLayer,
+      started: (spec) => this.#noteStart(spec),
+      refined: () => this.#pool.fillLater(),
     });
     const { store } = this.#starts;
     this.templates = new TemplateManager(store, () => host.parts());
@@ -109,6 +111,7 @@ export class VmWall implements Wall {
       places: options.pool?.places ?? ((id) => ({ directory: id, runtimeDirectory: id })),
       stateDirectory,
       log: this.#log,
+      canWaitWith: (layers) => this.#starts.canWaitWith(layers, waitingSize(layers)),
       make: (spec) => this.#makeWaiting(spec),
       remove: (spec) => removeWaiting({ spec, layout: layoutOf(spec), runtime: host.oci() }),
     });
@@ -165,8 +168,18 @@ export class VmWall implements Wall {
   }
 
   /** One of those that wait. */
-  prepared(resources: Resources, layers: number): PreparedSandbox | undefined {
-    return isDefault(resources) && layers <= poolPlaces ? this.#pool.offer() : undefined;
+  prepared(resources: Resources, layers: readonly string[]): PreparedSandbox | undefined {
+    return isDefault(resources) && layers.length <= poolPlaces ? this.#pool.offer(layers) : undefined;
+  }
+
+  async forgetLayers(paths: readonly string[]): Promise<void> {
+    this.#starts.forgetLayers(paths);
+    await this.#pool.forgetLayers(paths);
+  }
+
+  /** What could not have had a machine that waited is none that one should wait for. */
+  #noteStart(spec: SandboxSpec): void {
+    if (misfitOf(spec) === undefined) this.#pool.started(spec.layers);
   }
 
   /** Has as many machines wait for an image as the configuration wants. */
@@ -187,7 +200,12 @@ export class VmWall implements Wall {
         freshDisk: true,
         wiredCards: true,
       };
-      return await claimWaiting(waiting, spec, state, { saver: this.#saver, log: this.#log });
+      const claimed = await claimWaiting(waiting, spec, state, { saver: this.#saver, log: this.#log });
+      this.#noteStart(spec);
+      void this.#starts.startedWaiting(spec, waitingSize(spec.layers)).catch((error: unknown) => {
+        this.#log.debug("a start could not be counted", { name: spec.name, why: messageOf(error) });
+      });
+      return claimed;
     } catch (error) {
       const name = spec.name;
       this.#log.info("a virtual machine that waited could not be used", { name, why: messageOf(error) });
@@ -199,11 +217,11 @@ export class VmWall implements Wall {
 
   async #makeWaiting(spec: SandboxSpec): Promise<WaitingMachine> {
     const host = await this.#host.parts();
-    const memoryBytes = memoryOf(spec.resources);
-    const size = { memoryBytes, processors: processorsOf(spec.resources), layerPlaces: poolPlaces };
-    using template = await this.#starts.forWaiting(size, host);
+    const size = waitingSize(spec.layers);
+    using template = await this.#starts.forWaiting(size, host, spec.layers);
     const layout = layoutOf(spec);
-    const parts = { spec, ...host, layout, nodes: this.#nodes, memoryBytes, template, waits: true };
+    const { memoryBytes } = size;
+    const parts = { spec, ...host, layout, nodes: this.#nodes, memoryBytes, template };
     try {
       return await makeWaiting(parts, this.#options.writeRehearsalLayer);
     } catch (error) {
@@ -282,10 +300,22 @@ export class VmWall implements Wall {
 /** Layers of an image that fits a machine that waits. */
 const poolPlaces = placesFor(6) ?? 6;
 
+const defaultResources: Resources = { memoryBytes: 0, cpus: 0, pids: 0 };
 /** Machines that wait are of the default size. */
+const defaultSize = {
+  memoryBytes: memoryOf(defaultResources),
+  processors: processorsOf(defaultResources),
+};
+
+/** With an image's root, they have the places of its template; otherwise, those for any image that fits. */
+function waitingSize(layers: readonly string[]): MachineSize {
+  const places = layers.length === 0 ? undefined : placesFor(layers.length);
+  return { ...defaultSize, layerPlaces: places ?? poolPlaces };
+}
+
 function isDefault(resources: Resources): boolean {
-  const wanted = { memoryBytes: 0, cpus: 0, pids: 0 };
-  return memoryOf(resources) === memoryOf(wanted) && processorsOf(resources) === processorsOf(wanted);
+  const { memoryBytes, processors } = defaultSize;
+  return memoryOf(resources) === memoryBytes && processorsOf(resources) === processors;
 }
 
 /** Why a workload cannot have a machine that waited. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "../../../contract/logger.ts";
 import type { SandboxSpec } from "../../wall.ts";
-import { Pool, type PoolMachine } from "./pool.ts";
+import { Pool, type PoolMachine, type PoolOptions } from "./pool.ts";
 
 class FakeMachine implements PoolMachine {
   readonly spec: SandboxSpec;
@@ -38,7 +38,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-function poolOf(keptFor?: number): Pool<FakeMachine> {
+function poolOf(changes: Partial<PoolOptions<FakeMachine>> = {}): Pool<FakeMachine> {
   return new Pool<FakeMachine>({
     size: 1,
     stateDirectory: directory,
@@ -53,7 +53,7 @@ function poolOf(keptFor?: number): Pool<FakeMachine> {
       await removal;
       removed.push(id);
     },
-    ...(keptFor === undefined ? {} : { keptFor }),
+    ...changes,
   });
 }
 
@@ -61,7 +61,7 @@ const noted = (): string[] => readdirSync(join(directory, "pool"));
 
 async function offered(pool: Pool<FakeMachine>) {
   await pool.fill();
-  const offer = pool.offer();
+  const offer = pool.offer([]);
   const machine = machines.at(-1);
   if (offer === undefined || machine === undefined) throw new Error("nothing waits");
   return { offer, machine };
@@ -70,7 +70,7 @@ async function offered(pool: Pool<FakeMachine>) {
 test("what is offered is handed over once, and is noted until then", async () => {
   const pool = poolOf();
   const { offer, machine } = await offered(pool);
-  expect(pool.offer()).toBeUndefined();
+  expect(pool.offer([])).toBeUndefined();
   expect(offer.namespace()).toBe("/proc/7/ns/net");
   expect(noted()).toEqual([offer.id]);
   expect(await pool.take(offer.id)).toBe(machine);
@@ -83,7 +83,7 @@ test("an offer that is given back waits for the next workload, unless another to
   const pool = poolOf();
   const { offer } = await offered(pool);
   offer.giveBack();
-  const again = pool.offer();
+  const again = pool.offer([]);
   expect(again?.id).toBe(offer.id);
   await pool.fill();
   again?.giveBack();
@@ -95,7 +95,7 @@ test("an offer that is given back waits for the next workload, unless another to
 });
 
 test("an offer that is over has no name space: another process may have the machine's number", async () => {
-  const pool = poolOf(1);
+  const pool = poolOf({ keptFor: 1 });
   const { offer } = await offered(pool);
   while (removed.length === 0) await Bun.sleep(1);
   expect(offer.namespace()).toBeUndefined();
@@ -141,13 +141,13 @@ test("one that could not be made, or has ended, is replaced once somebody asks f
     refillPause: 1,
   });
   await pool.fill();
-  expect(pool.offer()).toBeUndefined();
+  expect(pool.offer([])).toBeUndefined();
   while (pool.waiting === 0) await Bun.sleep(1);
   // Its end is not known yet.
   for (const machine of machines) machine.process = undefined;
-  expect(pool.offer()).toBeUndefined();
+  expect(pool.offer([])).toBeUndefined();
   while (pool.waiting === 0) await Bun.sleep(1);
-  expect(pool.offer()?.id).toBe(machines[1]?.spec.id ?? "");
+  expect(pool.offer([])?.id).toBe(machines[1]?.spec.id ?? "");
   await pool.close();
 });
 
@@ -161,6 +161,105 @@ test("a machine that cannot be made leaves nothing", async () => {
     remove: ({ id }) => Promise.resolve(void removed.push(id)),
   });
   await pool.fill();
-  expect([removed.length, noted(), pool.offer()]).toEqual([1, [], undefined]);
+  expect([removed.length, noted(), pool.offer([])]).toEqual([1, [], undefined]);
+  await pool.close();
+});
+
+const one = ["/layers/one"];
+const other = ["/layers/base", "/layers/other"];
+const third = ["/layers/third"];
+const none: string[] = [];
+
+/** Of images with templates, all but the third one. */
+function poolOfImages(size: number): Pool<FakeMachine> {
+  return poolOf({ size, canWaitWith: ([first]) => first !== third[0] });
+}
+
+/** Layers of the machines that have been made since the last call. */
+function made(): (readonly string[])[] {
+  return machines.splice(0).map(({ spec }) => spec.layers);
+}
+
+test("what is made is of the image that was started last, and for it only", async () => {
+  const pool = poolOfImages(1);
+  for (const layers of [other, one, third]) pool.started(layers);
+  await pool.fill();
+  expect(made()).toEqual([one]);
+  expect([pool.offer(other), pool.offer(none), pool.waiting]).toEqual([undefined, undefined, 1]);
+  expect(pool.offer([...one])).toBeDefined();
+  await pool.close();
+});
+
+test("one of no image is for every image; of several, one always is", async () => {
+  const pool = poolOfImages(3);
+  await pool.fill();
+  expect(made()).toEqual([none, none, none]);
+  pool.started(one);
+  await pool.fill();
+  expect([made(), removed.length]).toEqual([[one], 1]);
+  // The first one is its own, the others are those of none.
+  const ids = [pool.offer(one), pool.offer(one), pool.offer(third)].map((offer) => offer?.id);
+  expect(new Set(ids).size).toBe(3);
+  await pool.fill();
+  expect(made()).toEqual([one, one, none]);
+  await pool.close();
+});
+
+test("an image without a machine is given that of the one that was started longest ago, once", async () => {
+  const pool = poolOfImages(3);
+  pool.started(one);
+  await pool.fill();
+  expect(made()).toEqual([one, one, none]);
+  pool.started(other);
+  await pool.fill();
+  expect([made(), removed.length]).toEqual([[other], 1]);
+  // Both have one by now, whichever is started.
+  for (const layers of [one, other, one, third]) {
+    pool.started(layers);
+    await pool.fill();
+  }
+  expect([made(), removed.length]).toEqual([[], 1]);
+  const another = ["/layers/another"];
+  pool.started(another);
+  await pool.fill();
+  expect([made(), removed.length]).toEqual([[another], 2]);
+  expect(pool.offer(one)?.id).toBeDefined();
+  const [last] = [pool.offer(other), pool.offer(none)];
+  expect(removed).not.toContain(last?.id ?? "");
+  expect(pool.waiting).toBe(1);
+  await pool.close();
+});
+
+test("machines go with their layers: those that wait, are offered, or are being made", async () => {
+  let finish = (): void => undefined;
+  const made: string[] = [];
+  const pool = poolOf({
+    size: 1,
+    canWaitWith: () => true,
+    make: async (spec) => {
+      made.push(...spec.layers);
+      if (spec.layers === third) await new Promise<void>((resolve) => (finish = resolve));
+      return new FakeMachine(spec);
+    },
+  });
+  pool.started(other);
+  await pool.fill();
+  await pool.forgetLayers(["/layers/unused", "/layers/base"]);
+  expect([removed.length, pool.waiting]).toEqual([1, 0]);
+  pool.started(one);
+  await pool.fill();
+  const offer = pool.offer(one);
+  await pool.forgetLayers(one);
+  expect([removed.length, offer?.namespace()]).toEqual([2, undefined]);
+  pool.started(third);
+  const filled = pool.fill();
+  while (made.at(-1) !== third[0]) await Bun.sleep(1);
+  const forgotten = pool.forgetLayers(third);
+  finish();
+  await forgotten;
+  expect(removed.length).toBe(3);
+  await filled;
+  // Of the images that were started, none is there any more.
+  expect([pool.waiting, made]).toEqual([1, ["/layers/base", "/layers/other", ...one, ...third]]);
   await pool.close();
 });

@@ -1,8 +1,12 @@
 /**
- * Machines of the default size that wait for an image, so that a start finds one that is there already.
+ * Machines of the default size that wait for a workload, so that a start finds one that is there already. Each has the root of
+ * one image, or waits for its image, too.
  *
  *   cleanUp -> fill -> (offer -> take | given back | expiry)* -> close
  *
+ * - What is made is of the image that was started last, of those that machines can wait with; without one, it is of none. Of
+ *   several machines, one is of none: it fits every image. When the image that was started last has no machine, the one whose
+ *   image was started longest ago makes room for one: once for each start at most, and after it.
  * - `offer` gives the id of one that waits (and the network name space that its cards are in), for a workload that is
  *   about to be made with that id, and keeps the machine for it for a while. `take` hands it over, once. An offer that is
  *   given back waits again. What is taken, has ended or could not be made is replaced in the background.
@@ -30,10 +34,12 @@ export interface PoolMachine {
 export interface PoolOptions<Machine> {
   /** Machines that wait; 0: there is no pool. */
   readonly size: number;
+  /** Whether machines can wait with the root of the image that has these layers; by default none can. */
+  readonly canWaitWith?: (layers: readonly string[]) => boolean;
   readonly stateDirectory: string;
   readonly places: Places;
   readonly log: Logger;
-  /** Nothing is left of a failed attempt but what `remove` takes away. */
+  /** With the root of the image whose layers are told. Nothing is left of a failed attempt but what `remove` takes away. */
   readonly make: (spec: SandboxSpec) => Promise<Machine>;
   readonly remove: (spec: SandboxSpec) => Promise<void>;
   /** Milliseconds that an offered machine is kept for the workload that has its id. */
@@ -44,6 +50,8 @@ export interface PoolOptions<Machine> {
 
 const keptFor = 60_000;
 const refillPause = 1000;
+/** Images whose starts are known. */
+const mostStarted = 256;
 
 export class Pool<Machine extends PoolMachine> {
   readonly #options: PoolOptions<Machine>;
@@ -51,6 +59,10 @@ export class Pool<Machine extends PoolMachine> {
   readonly #free = new Map<string, Machine>();
   readonly #offered = new Map<string, { readonly machine: Machine; readonly expiry: NodeJS.Timeout }>();
   readonly #removals = new Map<string, Promise<void>>();
+  /** Layers of the images that were started; the last one is the last. */
+  readonly #started = new Map<string, readonly string[]>();
+  /** The one that is being made, until it waits or nothing is left of it; its layers may have gone meanwhile. */
+  #making: { readonly spec: SandboxSpec; readonly end: Promise<void>; isGone: boolean } | undefined;
   #filling: Promise<void> | undefined;
   #refill: NodeJS.Timeout | undefined;
   #closed = false;
@@ -82,17 +94,65 @@ export class Pool<Machine extends PoolMachine> {
     return this.#filling;
   }
 
-  offer(): PreparedSandbox | undefined {
-    const [first] = this.#free;
-    // One that could not be made, or has ended, is missing until somebody asks for it.
-    this.#fillLater();
-    if (first === undefined || this.#closed) return undefined;
-    const [id, machine] = first;
-    this.#free.delete(id);
-    if (machine.container.pid() === undefined) {
-      this.#discard(machine);
-      return undefined;
+  /** Makes what is missing in a while, if anything is. */
+  fillLater(): void {
+    clearTimeout(this.#refill);
+    if (this.#closed || this.#options.size === 0) return;
+    this.#refill = setTimeout(() => void this.fill(), this.#options.refillPause ?? refillPause);
+    this.#refill.unref();
+  }
+
+  /** A workload has started that a machine could have waited for. */
+  started(layers: readonly string[]): void {
+    const name = nameOf(layers);
+    this.#started.delete(name);
+    this.#started.set(name, layers);
+    const [oldest] = this.#started.keys();
+    if (this.#started.size > mostStarted && oldest !== undefined) this.#started.delete(oldest);
+    this.fillLater();
+  }
+
+  /** Ends the machines of all images with one of these layers, which are no more. Resolves when they have gone. */
+  async forgetLayers(paths: readonly string[]): Promise<void> {
+    const gone = new Set(paths);
+    const isOf = ({ layers }: SandboxSpec): boolean => layers.some((path) => gone.has(path));
+    for (const [name, layers] of this.#started)
+      if (layers.some((path) => gone.has(path))) this.#started.delete(name);
+    const removals: (Promise<void> | undefined)[] = [];
+    for (const machine of this.#free.values()) if (isOf(machine.spec)) removals.push(this.#end(machine));
+    for (const [id, { machine }] of this.#offered)
+      if (isOf(machine.spec)) {
+        this.#withdraw(id);
+        removals.push(this.#removals.get(id));
+      }
+    if (this.#making !== undefined && isOf(this.#making.spec)) {
+      this.#making.isGone = true;
+      removals.push(this.#making.end);
     }
+    if (removals.length > 0) this.fillLater();
+    await Promise.all(removals);
+  }
+
+  /** For a workload of the image that has these layers. */
+  offer(layers: readonly string[]): PreparedSandbox | undefined {
+    // One that could not be made, or has ended, is missing until somebody asks for it.
+    this.fillLater();
+    for (let found = this.#fitting(layers); found !== undefined; found = this.#fitting(layers)) {
+      this.#free.delete(found.spec.id);
+      if (found.container.pid() !== undefined) return this.#offer(found);
+      this.#discard(found);
+    }
+    return undefined;
+  }
+
+  #fitting(layers: readonly string[]): Machine | undefined {
+    if (this.#closed) return undefined;
+    const free = [...this.#free.values()];
+    return free.find((machine) => isOf(machine, layers)) ?? free.find((machine) => isOf(machine, []));
+  }
+
+  #offer(machine: Machine): PreparedSandbox {
+    const { id } = machine.spec;
     const expiry = setTimeout(() => this.#withdraw(id), this.#options.keptFor ?? keptFor);
     expiry.unref();
     this.#offered.set(id, { machine, expiry });
@@ -136,7 +196,7 @@ export class Pool<Machine extends PoolMachine> {
     }
     this.#offered.delete(id);
     clearTimeout(offered.expiry);
-    this.#fillLater();
+    this.fillLater();
     await rm(join(this.#directory, id), { force: true });
     return offered.machine;
   }
@@ -151,35 +211,79 @@ export class Pool<Machine extends PoolMachine> {
     await Promise.all(this.#removals.values());
   }
 
-  #fillLater(): void {
-    clearTimeout(this.#refill);
-    if (this.#closed || this.#options.size === 0) return;
-    this.#refill = setTimeout(() => void this.fill(), this.#options.refillPause ?? refillPause);
-    this.#refill.unref();
-  }
-
   async #fill(): Promise<void> {
-    const { size, places, log } = this.#options;
-    while (this.#free.size < size && !this.#closed) {
-      const spec = specOf(randomBytes(32).toString("hex"), places);
+    const { places, log } = this.#options;
+    while (!this.#closed) {
+      const layers = await this.#missing();
+      if (layers === undefined) return;
+      const spec = specOf(randomBytes(32).toString("hex"), places, layers);
       const begun = performance.now();
+      const { promise: end, resolve } = Promise.withResolvers<void>();
+      const making = { spec, end, isGone: false };
+      this.#making = making;
       try {
         const machine = await this.#make(spec);
         const milliseconds = Math.round(performance.now() - begun);
-        log.debug("a virtual machine waits for an image", { id: spec.id, milliseconds });
+        if (making.isGone) {
+          this.#discard(machine);
+          await this.#removals.get(spec.id);
+          continue;
+        }
+        log.debug("a virtual machine waits for an image", {
+          ...{ id: spec.id, milliseconds },
+          ...(layers.length === 0 ? {} : { layers: layers.length }),
+        });
         this.#free.set(spec.id, machine);
         // It is of no use any more if it ends by itself.
         void machine.agent.closed.then(() => {
           this.#withdraw(spec.id);
           if (!this.#free.delete(spec.id)) return;
           this.#discard(machine);
-          this.#fillLater();
+          this.fillLater();
         });
       } catch (error) {
         log.warn("a virtual machine could not be made to wait for an image", { why: messageOf(error) });
         return;
+      } finally {
+        this.#making = undefined;
+        resolve();
       }
     }
+  }
+
+  /** Layers of the image that a machine is missing of; undefined if none is. One that is worth less has made room for it. */
+  async #missing(): Promise<readonly string[] | undefined> {
+    const { size } = this.#options;
+    const free = [...this.#free.values()];
+    const ofNone = free.filter((machine) => isOf(machine, []));
+    const reserved = size > 1 ? 1 : 0;
+    const latest = this.#latest();
+    if (free.length < size)
+      return latest !== undefined && free.length - ofNone.length < size - reserved ? latest : [];
+    if (latest === undefined || free.some((machine) => isOf(machine, latest))) return undefined;
+    const least = ofNone.length > reserved ? ofNone[0] : this.#leastRecent(free);
+    if (least === undefined) return undefined;
+    await this.#end(least);
+    return latest;
+  }
+
+  /** Of the images that machines can wait with. */
+  #latest(): readonly string[] | undefined {
+    const { canWaitWith = () => false } = this.#options;
+    return [...this.#started.values()].findLast(canWaitWith);
+  }
+
+  #leastRecent(free: readonly Machine[]): Machine | undefined {
+    const names = [...this.#started.keys()];
+    const timeOf = ({ spec }: Machine): number => names.indexOf(nameOf(spec.layers));
+    return free.filter((machine) => !isOf(machine, [])).sort((one, other) => timeOf(one) - timeOf(other))[0];
+  }
+
+  /** Of one that is free. */
+  async #end(machine: Machine): Promise<void> {
+    this.#free.delete(machine.spec.id);
+    this.#discard(machine);
+    await this.#removals.get(machine.spec.id);
   }
 
   async #make(spec: SandboxSpec): Promise<Machine> {
@@ -224,15 +328,23 @@ export class Pool<Machine extends PoolMachine> {
   }
 }
 
-/** What is known of a workload of which nothing is known yet. */
-function specOf(id: string, places: Places): SandboxSpec {
+function nameOf(layers: readonly string[]): string {
+  return JSON.stringify(layers);
+}
+
+function isOf({ spec }: PoolMachine, layers: readonly string[]): boolean {
+  return nameOf(spec.layers) === nameOf(layers);
+}
+
+/** What is known of a workload of which nothing is known yet but, possibly, its image. */
+function specOf(id: string, places: Places, layers: readonly string[] = []): SandboxSpec {
   const { directory, runtimeDirectory } = places(id);
   return {
     id,
     name: id.slice(0, 12),
     directory,
     runtimeDirectory,
-    layers: [],
+    layers,
     process: {
       args: [],
       env: [],

@@ -2,8 +2,8 @@
  * A machine that waits for an image: a copy of a template whose agent has answered, standing still. It has the id of the
  * workload that it will be given to, and with it the names, the user and the places of everything.
  *
- * What it cannot have yet are the layers. Its jail shows a directory that is empty at first; QEMU is given what is linked
- * into it once there is an image.
+ * One of an image's template has the image's root. Any other cannot have the layers yet: its jail shows a directory that is
+ * empty at first, and QEMU is given what is linked into it once there is an image.
  */
 import { statSync } from "node:fs";
 import { link, mkdir, rm, writeFile } from "node:fs/promises";
@@ -24,6 +24,7 @@ import { rehearse, type WriteRehearsalLayer } from "../rehearsal.ts";
 import { VmSandbox } from "../sandbox.ts";
 import type { MachineState } from "../sandbox-parts.ts";
 import { Stopwatch } from "../stopwatch.ts";
+import { signatureOf } from "../template/images.ts";
 import { loadState } from "../template/state.ts";
 
 /** Milliseconds. */
@@ -34,6 +35,8 @@ export interface WaitingMachine {
   readonly parts: MachineParts;
   readonly container: OciContainer;
   readonly agent: AgentConnection;
+  /** Which files its layers were, if it has any. */
+  readonly files: string;
 }
 
 /** Nothing is left of a failed attempt but what `removeWaiting` takes away. */
@@ -44,12 +47,15 @@ export async function makeWaiting(
   // An emulator translates what it runs for the first time: here, nobody waits for it.
   const isProcess = found.template?.image.process !== undefined;
   const rehearses = found.facts.acceleration === "tcg" && writeLayer !== undefined && !isProcess;
-  const parts = { ...found, rehearses };
+  const isRooted = found.spec.layers.length > 0;
+  const parts = { ...found, rehearses, waits: !isRooted };
   const { spec, layout } = parts;
+  const files = await signatureOf(spec.layers);
   for (const path of [spec.directory, spec.runtimeDirectory])
     await mkdir(path, { recursive: true, mode: 0o700 });
   await makeDirectories(parts);
-  await mkdir(layout.layers, { recursive: true, mode: 0o755 });
+  for (const path of spec.layers) await letRead(path);
+  if (!isRooted) await mkdir(layout.layers, { recursive: true, mode: 0o755 });
   if (rehearses) {
     const layer = join(layout.layers, basename(jailed.rehearsal));
     await writeLayer(layer);
@@ -76,28 +82,23 @@ export async function makeWaiting(
   const agent = await AgentConnection.open(layout.agentSocket, options);
   if (rehearses) await rehearse(agent, spec);
   await qmp(layout.monitorSocket, "stop", { signal: gone.signal });
-  return { spec, parts, container, agent };
+  return { spec, parts, container, agent, files };
 }
 
 /** Gives the machine its image. When it throws, the machine is of no use any more. */
 export async function claimWaiting(
-  { parts, container, agent }: WaitingMachine,
+  waiting: WaitingMachine,
   spec: SandboxSpec,
   state: MachineState,
   { saver, log }: MakeOptions,
 ): Promise<VmSandbox> {
+  const { parts, container, agent } = waiting;
   const { layout, runtime } = parts;
   const watch = new Stopwatch();
   layCards(container, spec);
   watch.lap("cards");
   await writeFile(layout.state, JSON.stringify(state), { mode: 0o600 });
-  for (const [index, path] of spec.layers.entries()) {
-    await letRead(path);
-    await link(path, join(layout.layers, String(index)));
-  }
-  await qmp(layout.monitorSocket, fillingOf(spec.layers.length));
-  // QEMU has them open.
-  await rm(layout.layers, { recursive: true });
+  await giveLayers(waiting, spec);
   watch.lap("layers");
   const learner = learnerOf(container, parts.template);
   const sandbox = new VmSandbox({
@@ -110,6 +111,25 @@ export async function claimWaiting(
   watch.lap("root");
   log.debug("a virtual machine is up", { name: spec.name, from: "pool", ...watch.laps });
   return sandbox;
+}
+
+async function giveLayers(
+  { parts, files, spec: { layers } }: WaitingMachine,
+  spec: SandboxSpec,
+): Promise<void> {
+  const { layout } = parts;
+  if (layers.length > 0) {
+    if ((await signatureOf(spec.layers)) !== files) throw new Error("it has the root of another image");
+    await qmp(layout.monitorSocket, "cont");
+    return;
+  }
+  for (const [index, path] of spec.layers.entries()) {
+    await letRead(path);
+    await link(path, join(layout.layers, String(index)));
+  }
+  await qmp(layout.monitorSocket, fillingOf(spec.layers.length));
+  // QEMU has them open.
+  await rm(layout.layers, { recursive: true });
 }
 
 /** Its network was made in the name space that the machine is in. */

@@ -163,3 +163,33 @@ test("the end abandons what is being made", async () => {
   await templates.close();
   expect(await templates.lease(rooted)).toBeUndefined();
 });
+
+test("those of layers that are no more go, and an image's machines can wait while it has a process", async () => {
+  const memory = memoryFile();
+  const { templates, has, start } = makeTemplates({
+    make: async () => ({
+      ...{ memory, disk: memoryFile(), memoryBytes: 4096, usedBytes: 90 },
+      ...{ devices: Buffer.alloc(0), process: memoryFile() },
+    }),
+  });
+  const [gone, other] = [rootedOf("gone"), rootedOf("stays")];
+  await start(gone);
+  expect(templates.hasProcess(gone)).toBe(false);
+  await start(gone);
+  expect([templates.hasProcess(gone), templates.hasProcess(other)]).toEqual([true, false]);
+  expect(templates.hasProcess({ ...gone, size: { ...gone.size, processors: 2 } })).toBe(false);
+  templates.forgetLayers(other.layers);
+  expect(await has(gone)).toBe(true);
+  templates.forgetLayers(gone.layers);
+  expect([templates.hasProcess(gone), await has(gone)]).toEqual([false, false]);
+  await templates.close();
+});
+
+test("a start that needed no template of its image keeps it from going", async () => {
+  const { templates, has, start } = makeTemplates({ limit: 250 });
+  const [first, second, third] = ["used", "unused", "last"].map((name) => rootedOf(name));
+  if (first === undefined || second === undefined || third === undefined) throw new Error("too few");
+  for (const rooted of [first, first, second, second, first, third, third]) await start(rooted);
+  expect([await has(first), await has(second), await has(third)]).toEqual([true, false, true]);
+  await templates.close();
+});

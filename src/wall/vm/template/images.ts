@@ -5,7 +5,7 @@
  *   (lease -> (dispose | forget)? -> started)* -> close
  *
  * - One is made in the background a moment after the second start of an image; one at a time.
- * - They have a limit together: the one that is unused for longest goes first.
+ * - They have a limit together: the one that is unused for longest goes first. Those of images that have gone go, too.
  * - Whatever is wrong with one costs time only: there is the size's template to start from.
  */
 import { createHash } from "node:crypto";
@@ -37,6 +37,8 @@ export interface ImageTemplatesOptions {
   readonly log: Logger;
   /** Milliseconds from a start until a template is made: whoever starts now needs the processors. */
   readonly pause?: number;
+  /** Called when one was made. */
+  readonly made?: () => void;
   /** Bytes of all of them; one has what its guest uses, 80 MB mostly, and 40 of its QEMU where that is kept (process.ts). */
   readonly limit?: number;
 }
@@ -50,7 +52,7 @@ const mostFailures = 3;
 const mostCounted = 256;
 
 interface Kept {
-  readonly base: string;
+  readonly rooted: RootedSize;
   readonly bytes: number;
   readonly loaded: Loaded;
 }
@@ -71,14 +73,22 @@ export class ImageTemplates {
     this.#options = options;
   }
 
+  /** Whether there is one that is a process, for whoever need not know whether its files are still the same. */
+  hasProcess({ size, layers }: Pick<RootedSize, "size" | "layers">): boolean {
+    const wanted = JSON.stringify([size, layers]);
+    return [...this.#kept.values()].some(
+      ({ rooted, loaded }) =>
+        loaded.image.process !== undefined && JSON.stringify([rooted.size, rooted.layers]) === wanted,
+    );
+  }
+
   /** Undefined when there is none. */
   async lease(rooted: RootedSize): Promise<TemplateLease | undefined> {
     if (this.#kept.size === 0) return undefined;
     const key = await keyOf(rooted);
     const found = this.#kept.get(key);
     if (found === undefined) return undefined;
-    this.#kept.delete(key);
-    this.#kept.set(key, found);
+    this.#touch(key, found);
     return found.loaded.lease(key, rooted.size);
   }
 
@@ -99,15 +109,17 @@ export class ImageTemplates {
     return this.lease(rooted);
   }
 
-  /** A workload of the image, which is new, has started from the size's template. */
+  /** A workload of the image, which is new, has started, and not by a lease of its template. */
   async started(rooted: RootedSize): Promise<void> {
     const key = await keyOf(rooted);
+    const found = this.#kept.get(key);
+    if (found !== undefined) return this.#touch(key, found);
     const starts = (this.#starts.get(key) ?? 0) + 1;
     this.#starts.delete(key);
     this.#starts.set(key, starts);
     const [oldest] = this.#starts.keys();
     if (this.#starts.size > mostCounted && oldest !== undefined) this.#starts.delete(oldest);
-    if (starts < startsBefore || this.#making !== undefined || this.#kept.has(key)) return;
+    if (starts < startsBefore || this.#making !== undefined) return;
     if (this.#ending.signal.aborted) return;
     this.#making = this.#make(key, rooted).finally(() => {
       this.#making = undefined;
@@ -131,7 +143,14 @@ export class ImageTemplates {
 
   /** All that were made of a size's template. */
   forgetThoseOf(base: string): void {
-    for (const [key, kept] of this.#kept) if (kept.base === base) this.#drop(key, kept);
+    for (const [key, kept] of this.#kept) if (kept.rooted.base === base) this.#drop(key, kept);
+  }
+
+  /** All that have one of these layers, which are no more. */
+  forgetLayers(paths: readonly string[]): void {
+    const gone = new Set(paths);
+    for (const [key, kept] of this.#kept)
+      if (kept.rooted.layers.some((path) => gone.has(path))) this.#drop(key, kept);
   }
 
   async close(): Promise<void> {
@@ -153,17 +172,15 @@ export class ImageTemplates {
         this.#withoutProcess.size < mostFailures;
       const image = await this.#options.make(key, { ...rooted, asProcess }, signal);
       const bytes = image.usedBytes + bytesOfState(image);
-      this.#kept.set(key, { base: rooted.base, bytes, loaded: new Loaded(image) });
+      this.#kept.set(key, { rooted, bytes, loaded: new Loaded(image) });
       const milliseconds = Math.round(performance.now() - begun);
       const { process, notProcess } = image;
       const how = process === undefined ? { from: "state", why: notProcess?.why } : { from: "process" };
       if (notProcess?.forGood === true) this.#refuse(rooted.base, notProcess.why);
-      this.#options.log.debug("made a template with the root of an image", {
-        ...fields,
-        milliseconds,
-        ...how,
-      });
+      const what = rooted.layers.length === 0 ? "for machines that wait" : "with the root of an image";
+      this.#options.log.debug(`made a template ${what}`, { ...fields, milliseconds, ...how });
       this.#keepLimit();
+      this.#options.made?.();
     } catch (error) {
       if (signal.aborted) return;
       this.#starts.set(key, Number.NEGATIVE_INFINITY);
@@ -179,6 +196,11 @@ export class ImageTemplates {
     const message =
       "virtual machines go on from states of their devices: their QEMU cannot be kept as a process";
     this.#options.log.info(message, { template, why });
+  }
+
+  #touch(key: string, kept: Kept): void {
+    this.#kept.delete(key);
+    this.#kept.set(key, kept);
   }
 
   #keepLimit(): void {
@@ -203,17 +225,22 @@ function bytesOfState({ devices, process }: TemplateImage): number {
   return process === undefined ? devices.length : usedBytes(process, fstatSync(process).size);
 }
 
-/** A layer's file stays as it is while a workload has it, and may be another one afterwards. */
 async function keyOf({ base, layers }: RootedSize): Promise<string> {
+  const files = await signatureOf(layers);
+  return createHash("sha256")
+    .update(JSON.stringify([base, files]))
+    .digest("hex");
+}
+
+/** A layer's file stays as it is while a workload has it, and may be another one afterwards. */
+export async function signatureOf(layers: readonly string[]): Promise<string> {
   const files = await Promise.all(
     layers.map(async (path) => {
       const { dev, ino, size, mtimeMs } = await stat(path);
       return [path, dev, ino, size, mtimeMs];
     }),
   );
-  return createHash("sha256")
-    .update(JSON.stringify([base, files]))
-    .digest("hex");
+  return JSON.stringify(files);
 }
 
 function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {

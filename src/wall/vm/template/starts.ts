@@ -27,6 +27,10 @@ export interface TemplateStartsOptions {
   readonly log: Logger;
   readonly make: (parts: MachineParts) => Promise<VmSandbox>;
   readonly writeRehearsalLayer?: WriteRehearsalLayer | undefined;
+  /** A new workload has started. */
+  readonly started: (spec: SandboxSpec) => void;
+  /** Machines could wait for an image that they could not wait for before. */
+  readonly refined: () => void;
 }
 
 export class TemplateStarts {
@@ -37,7 +41,11 @@ export class TemplateStarts {
   constructor(options: TemplateStartsOptions) {
     const { log, templateDirectory: directory, stateDirectory } = options;
     this.#options = options;
-    this.#images = new ImageTemplates({ log, make: (...what) => this.#refine(...what) });
+    this.#images = new ImageTemplates({
+      log,
+      make: (...what) => this.#refine(...what),
+      made: options.refined,
+    });
     const removed = (key: string): void => this.#images.forgetThoseOf(key);
     this.store = new TemplateStore({ directory, stateDirectory, log, removed });
   }
@@ -73,6 +81,7 @@ export class TemplateStarts {
       process: spec.process,
     };
     const isNew = (await diskFiles(layout.disks)).length === 0;
+    if (isNew) this.#options.started(spec);
     const fromImage = isNew ? await this.#fromImage(parts, rooted) : undefined;
     if (fromImage !== undefined) return fromImage;
     try {
@@ -91,12 +100,29 @@ export class TemplateStarts {
     }
   }
 
+  /** A new workload has started in a machine that waited. */
+  async startedWaiting({ layers, process }: SandboxSpec, size: MachineSize): Promise<void> {
+    const base = await this.store.keyOf(size, await this.#options.host.parts());
+    await this.#images.started({ base, size, layers, process });
+  }
+
+  /** Whether machines can wait with the root of that image. */
+  canWaitWith(layers: readonly string[], size: MachineSize): boolean {
+    return layers.length > 0 && this.#images.hasProcess({ size, layers });
+  }
+
+  /** Layers that are no more. */
+  forgetLayers(paths: readonly string[]): void {
+    this.#images.forgetLayers(paths);
+  }
+
   /**
-   * What a machine that waits is made of: under emulation a process that has rehearsed once for all of them, else the template of
-   * its size. Throws why there is none.
+   * What a machine that waits is made of: the process that has the image's root. For no image, under emulation a process that
+   * has rehearsed once for all of them, else the template of its size. Throws why there is none.
    */
-  async forWaiting(size: MachineSize, host: HostParts): Promise<TemplateLease> {
+  async forWaiting(size: MachineSize, host: HostParts, layers: readonly string[]): Promise<TemplateLease> {
     const base = await this.store.lease(size, host);
+    if (layers.length > 0) return await this.#withRoot(base, layers);
     if (host.facts.acceleration !== "tcg" || this.#options.writeRehearsalLayer === undefined) return base;
     const rooted = { base: base.key, size, layers: [], process: noProcess };
     const copied = await this.#images.provide(rooted).catch((error: unknown) => {
@@ -109,6 +135,20 @@ export class TemplateStarts {
     }
     base[Symbol.dispose]();
     return copied;
+  }
+
+  async #withRoot(base: TemplateLease, layers: readonly string[]): Promise<TemplateLease> {
+    using sized = base;
+    try {
+      const rooted = { base: sized.key, size: sized.size, layers, process: noProcess };
+      const found = await this.#images.lease(rooted);
+      if (found?.image.process !== undefined) return found;
+      found?.[Symbol.dispose]();
+    } catch (error) {
+      this.#images.forgetLayers(layers);
+      throw error;
+    }
+    throw new Error("the image has another template by now");
   }
 
   /** A machine that was to wait did not come of it. */

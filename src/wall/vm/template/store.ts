@@ -80,9 +80,17 @@ export class TemplateStore {
     return this.#sums.of(programs);
   }
 
+  /** Names the template for machines of a size, whether there is one or not. */
+  async keyOf(
+    size: MachineSize,
+    { programs, facts }: Pick<HostParts, "programs" | "facts">,
+  ): Promise<string> {
+    return templateKey(size, await this.#sums.of(programs), facts);
+  }
+
   /** Whether a machine of that size starts without waiting for its template; a damaged one is taken for whole. */
-  async has(size: MachineSize, { programs, facts }: Pick<HostParts, "programs" | "facts">): Promise<boolean> {
-    const key = templateKey(size, await this.#sums.of(programs), facts);
+  async has(size: MachineSize, host: Pick<HostParts, "programs" | "facts">): Promise<boolean> {
+    const key = await this.keyOf(size, host);
     return this.#loaded.has(key) || existsSync(`${this.#options.directory}/${key}`);
   }
 
