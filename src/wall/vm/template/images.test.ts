@@ -193,3 +193,13 @@ test("a start that needed no template of its image keeps it from going", async (
   expect([await has(first), await has(second), await has(third)]).toEqual([true, false, true]);
   await templates.close();
 });
+
+test("an image whose second start comes while another's template is being made has its own made after that", async () => {
+  const { templates, made, has } = makeTemplates();
+  const [one, other] = [rootedOf("sooner"), rootedOf("later")];
+  for (const rooted of [one, one, other, other]) await templates.started(rooted);
+  await templates.settled();
+  expect(made).toEqual(["sooner", "later"]);
+  expect([await has(one), await has(other)]).toEqual([true, true]);
+  await templates.close();
+});

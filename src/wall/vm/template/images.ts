@@ -68,6 +68,8 @@ export class ImageTemplates {
   readonly #withoutProcess = new Set<string>();
   readonly #ending = new AbortController();
   #making: Promise<void> | undefined;
+  /** The one that was asked for last while another was being made. */
+  #next: { readonly key: string; readonly rooted: RootedSize } | undefined;
 
   constructor(options: ImageTemplatesOptions) {
     this.#options = options;
@@ -99,10 +101,7 @@ export class ImageTemplates {
     while (this.#making !== undefined) await this.#making;
     const isHopeless = this.#starts.get(key) === Number.NEGATIVE_INFINITY;
     if (!this.#kept.has(key) && !isHopeless && !this.#ending.signal.aborted) {
-      this.#making = this.#make(key, rooted, 0).finally(() => {
-        this.#making = undefined;
-      });
-      await this.#making;
+      await this.#begin(key, rooted, 0);
     }
     const kept = this.#kept.get(key);
     if (kept !== undefined && this.#neverProcess.has(rooted.base)) this.#drop(key, kept);
@@ -119,16 +118,14 @@ export class ImageTemplates {
     this.#starts.set(key, starts);
     const [oldest] = this.#starts.keys();
     if (this.#starts.size > mostCounted && oldest !== undefined) this.#starts.delete(oldest);
-    if (starts < startsBefore || this.#making !== undefined) return;
-    if (this.#ending.signal.aborted) return;
-    this.#making = this.#make(key, rooted).finally(() => {
-      this.#making = undefined;
-    });
+    if (starts < startsBefore || this.#ending.signal.aborted) return;
+    if (this.#making === undefined) void this.#begin(key, rooted);
+    else this.#next = { key, rooted };
   }
 
   /** Resolves when nothing is being made. */
   async settled(): Promise<void> {
-    await this.#making;
+    while (this.#making !== undefined) await this.#making;
   }
 
   /** One that does not work. If it was a process, the next one of the image is a state of the devices. */
@@ -157,6 +154,18 @@ export class ImageTemplates {
     this.#ending.abort();
     await this.#making;
     for (const [key, kept] of this.#kept) this.#drop(key, kept);
+  }
+
+  #begin(key: string, rooted: RootedSize, pause?: number): Promise<void> {
+    const making = this.#make(key, rooted, pause).finally(() => {
+      this.#making = undefined;
+      const next = this.#next;
+      this.#next = undefined;
+      if (next === undefined || this.#kept.has(next.key) || this.#ending.signal.aborted) return;
+      if (this.#starts.get(next.key) !== Number.NEGATIVE_INFINITY) void this.#begin(next.key, next.rooted);
+    });
+    this.#making = making;
+    return making;
   }
 
   async #make(key: string, rooted: RootedSize, pause = this.#options.pause ?? usualPause): Promise<void> {
