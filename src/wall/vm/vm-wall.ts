@@ -26,7 +26,7 @@ import { maximumLayers } from "./arguments.ts";
 import { planCables } from "./cables.ts";
 import { DeviceNodes } from "./device-nodes.ts";
 import { readExit } from "./exit-record.ts";
-import { greet } from "./greet.ts";
+import { greet, RestoreFailure } from "./greet.ts";
 import { VmHost, type VmHostOptions } from "./host.ts";
 import { jailUser } from "./jail-identity.ts";
 import { layoutOf, type VmLayout } from "./layout.ts";
@@ -225,7 +225,7 @@ export class VmWall implements Wall {
     try {
       return await makeWaiting(parts, this.#options.writeRehearsalLayer);
     } catch (error) {
-      this.#starts.refused(template);
+      if (error instanceof RestoreFailure) this.#starts.refused(template);
       throw error;
     }
   }

@@ -8,15 +8,16 @@
 import { statSync } from "node:fs";
 import { link, mkdir, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { messageOf } from "../../../contract/errors.ts";
 import type { OciContainer } from "../../oci/runtime.ts";
 import type { SandboxSpec } from "../../wall.ts";
 import { AgentConnection } from "../agent.ts";
 import { layMoreCables, makeTaps } from "../cables.ts";
 import { diskBytes, prepareDisk } from "../disk.ts";
-import { setUp } from "../greet.ts";
+import { RestoreFailure, setUp } from "../greet.ts";
 import { jailUser } from "../jail-identity.ts";
 import { fillingOf } from "../layer-places.ts";
-import { jailed } from "../layout.ts";
+import { jailed, type VmLayout } from "../layout.ts";
 import { jailOptions, letRead, type MachineParts, makeDirectories } from "../machine.ts";
 import { learnerOf, type MakeOptions, makeJail } from "../make.ts";
 import { qmp } from "../qmp.ts";
@@ -25,7 +26,7 @@ import { VmSandbox } from "../sandbox.ts";
 import type { MachineState } from "../sandbox-parts.ts";
 import { Stopwatch } from "../stopwatch.ts";
 import { signatureOf } from "../template/images.ts";
-import { loadState } from "../template/state.ts";
+import { loadState, type StateOptions } from "../template/state.ts";
 
 /** Milliseconds. */
 const restoreTimeout = 30_000;
@@ -78,11 +79,20 @@ export async function makeWaiting(
     () => gone.abort(),
   );
   const options = { timeout: restoreTimeout, signal: gone.signal };
-  await loadState(layout, { ...options, isProcess });
-  const agent = await AgentConnection.open(layout.agentSocket, options);
+  const agent = await restore(layout, { ...options, isProcess });
   if (rehearses) await rehearse(agent, spec);
   await qmp(layout.monitorSocket, "stop", { signal: gone.signal });
   return { spec, parts, container, agent, files };
+}
+
+/** Throws `RestoreFailure`: whatever else fails says nothing of the template. */
+async function restore(layout: VmLayout, options: StateOptions): Promise<AgentConnection> {
+  try {
+    await loadState(layout, options);
+    return await AgentConnection.open(layout.agentSocket, options);
+  } catch (error) {
+    throw new RestoreFailure(messageOf(error), { cause: error });
+  }
 }
 
 /** Gives the machine its image. When it throws, the machine is of no use any more. */
