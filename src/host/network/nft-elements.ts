@@ -71,8 +71,9 @@ export class NftElements implements Disposable {
   }
 }
 
-/** As the kernel compares keys: every part filled up to a multiple of four bytes. */
+/** As the kernel compares keys: of several parts, each is filled up to a multiple of four bytes. */
 export function keyBytes(parts: readonly Buffer[]): Buffer {
+  if (parts.length === 1) return Buffer.concat(parts);
   return Buffer.concat(parts.flatMap((part) => [part, Buffer.alloc((4 - (part.length % 4)) % 4)]));
 }
 

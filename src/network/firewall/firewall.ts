@@ -108,6 +108,11 @@ export class Firewall {
     const ports = links.flatMap((link) => this.#guarded.get(link) ?? []);
     for (const link of links) this.#guarded.delete(link);
     await this.#changeElements(this.#guardChanges("delete", ports));
+    // Ports of two networks may have one hardware address.
+    const still = [...this.#guarded.values()].filter((port) =>
+      ports.some(({ hardware }) => hardware === port.hardware),
+    );
+    if (still.length > 0) await this.#changeElements(this.#guardChanges("add", still));
   }
 
   /** Makes the rules about restricted workloads fit those that there are. */

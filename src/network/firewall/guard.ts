@@ -4,6 +4,10 @@
  * this daemon's own. What is not IPv4, IPv6 or ARP is refused (VLAN tags too), and so is what only routers say.
  *
  * Ports are elements of sets, so that one more is no rule more.
+ *
+ * What goes from one port to another, by that one's hardware address, is not tracked as a connection: nothing is ever decided by that
+ * (only what leaves a network is judged), and where br_netfilter hands bridged packets to the Internet protocols' hooks, tracking
+ * would be the dearest of them.
  */
 import { macBytes } from "../../host/network/links.ts";
 import { interfaceKey, keyBytes, type SetElement } from "../../host/network/nft-elements.ts";
@@ -17,7 +21,7 @@ export interface GuardedPort {
   readonly addresses: readonly string[];
 }
 
-export const guardSets = ["ports", "hardware", "senders4", "senders6", "targets6"] as const;
+export const guardSets = ["ports", "hardware", "senders4", "senders6", "targets6", "neighbours"] as const;
 export type GuardSet = (typeof guardSets)[number];
 
 export function guardedPort({
@@ -56,6 +60,7 @@ export function guardElements(ports: readonly GuardedPort[]): Record<GuardSet, S
     senders4: addressed(false, (port) => [link(port), hardware(port)]),
     senders6: addressed(true, (port) => [link(port), hardware(port)]),
     targets6: addressed(true, (port) => [link(port)]),
+    neighbours: ports.map((port) => ({ key: [hardware(port)] })),
   };
 }
 
@@ -99,18 +104,22 @@ export function guardRuleset(table: string, ports: readonly GuardedPort[]): stri
       "typeof iifname . @th,64,128",
       pairs((port) => addresses(true)(port).map(hexadecimal)),
     ),
+    set("neighbours", "type ether_addr", [...new Set(ports.map(({ hardware }) => hardware))]),
     chains,
     "}\n",
   ].join("");
 }
 
-// Most packets are asked one question. The frames of link protocols miss this hook, and end here: bridges do not learn from
+// Most packets are asked two questions. The frames of link protocols miss this hook, and end here: bridges do not learn from
 // them (links/bridges.ts), and no packet in one is taken (rules.ts).
 const chains = `  chain prerouting {
     type filter hook prerouting priority dstnat; policy accept;
-    ether type ip iifname . ether saddr . ip saddr @senders4 accept
-    ether type ip6 meta l4proto != ipv6-icmp iifname . ether saddr . ip6 saddr @senders6 accept
+    ether type ip iifname . ether saddr . ip saddr @senders4 goto passing
+    ether type ip6 meta l4proto != ipv6-icmp iifname . ether saddr . ip6 saddr @senders6 goto passing
     iifname @ports jump check
+  }
+  chain passing {
+    ether daddr @neighbours notrack
   }
   chain check {
     iifname . ether saddr != @hardware drop

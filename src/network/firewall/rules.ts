@@ -16,7 +16,8 @@
  * - What comes in frames of link protocols is from a bridge's port instead of the bridge, which rules about bridges would miss: no
  *   packet is taken from there.
  *
- * Every packet goes through the filter chains. What belongs to a connection is through with the first rule of `forward`: its
+ * Every packet goes through the filter chains. Those between neighbours are not tracked (guard.ts), and come by here only because
+ * of br_netfilter. What belongs to a connection is through with the first rule of `forward`: its
  * first packet was judged, and who sends the others is the guard's to know (guard.ts). The chains of nat see first packets only.
  */
 import type { BoundPort } from "../records/types.ts";
@@ -226,6 +227,7 @@ ${internal ? "    iifname @internal drop\n" : ""}  }
   chain forward {
     type filter hook forward priority filter; policy accept;
     ct state established,related accept
+    ct state untracked iifname . oifname @same accept
     iifname @bridges goto leaving
     oifname @bridges goto entering
 ${forwardingIsOurs.map(keepStill).join("")}  }
