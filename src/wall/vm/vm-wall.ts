@@ -173,8 +173,7 @@ export class VmWall implements Wall {
   }
 
   async forgetLayers(paths: readonly string[]): Promise<void> {
-    this.#starts.forgetLayers(paths);
-    await this.#pool.forgetLayers(paths);
+    await Promise.all([this.#starts.forgetLayers(paths), this.#pool.forgetLayers(paths)]);
   }
 
   /** What could not have had a machine that waited is none that one should wait for. */

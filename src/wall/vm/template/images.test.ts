@@ -98,8 +98,12 @@ test("what cannot be made, or does not work, is not made again", async () => {
   const { templates, made, has, start } = makeTemplates();
   for (let count = 0; count < 2; count++) await start(rooted);
   const lease = await templates.lease(rooted);
-  templates.forget(lease?.key ?? "");
-  lease?.[Symbol.dispose]();
+  if (lease === undefined) throw new Error("there is no template");
+  // Of one that the image has no longer.
+  templates.forget({ key: lease.key, image: { ...lease.image } });
+  expect(await has(rooted)).toBe(true);
+  templates.forget(lease);
+  lease[Symbol.dispose]();
   for (let count = 0; count < 3; count++) await start(rooted);
   expect(made.length).toBe(1);
   expect(await has(rooted)).toBe(false);
@@ -178,10 +182,47 @@ test("those of layers that are no more go, and an image's machines can wait whil
   await start(gone);
   expect([templates.hasProcess(gone), templates.hasProcess(other)]).toEqual([true, false]);
   expect(templates.hasProcess({ ...gone, size: { ...gone.size, processors: 2 } })).toBe(false);
-  templates.forgetLayers(other.layers);
+  await templates.forgetLayers(other.layers);
   expect(await has(gone)).toBe(true);
-  templates.forgetLayers(gone.layers);
+  await templates.forgetLayers(gone.layers);
   expect([templates.hasProcess(gone), await has(gone)]).toEqual([false, false]);
+  await templates.close();
+});
+
+test("what is being made of layers that are no more is abandoned, and so is what was to be made next", async () => {
+  const begun = Promise.withResolvers<void>();
+  const made: string[] = [];
+  const { templates, has } = makeTemplates({
+    make: (_, { layers }, signal) => {
+      made.push(layers[0] ?? "");
+      begun.resolve();
+      return new Promise((_resolve, reject) => signal.addEventListener("abort", reject));
+    },
+  });
+  const [first, second] = [rootedOf("unmade"), rootedOf("unmade-next")];
+  for (let count = 0; count < 2; count++) await templates.started(first);
+  await begun.promise;
+  for (let count = 0; count < 2; count++) await templates.started(second);
+  await templates.forgetLayers(second.layers);
+  await templates.forgetLayers(first.layers);
+  await templates.settled();
+  expect(made).toEqual(first.layers.slice());
+  expect([await has(first), await has(second)]).toEqual([false, false]);
+  await templates.close();
+});
+
+test("a process of files that are others by now is forgotten", async () => {
+  const { templates, has, start } = makeTemplates({
+    make: async () => ({
+      ...{ memory: memoryFile(), disk: memoryFile(), memoryBytes: 4096, usedBytes: 90 },
+      ...{ devices: Buffer.alloc(0), process: memoryFile() },
+    }),
+  });
+  const rooted = rootedOf("changed");
+  for (let count = 0; count < 2; count++) await start(rooted);
+  expect(templates.hasProcess(rooted)).toBe(true);
+  templates.forgetProcesses(rooted);
+  expect([templates.hasProcess(rooted), await has(rooted)]).toEqual([false, false]);
   await templates.close();
 });
 

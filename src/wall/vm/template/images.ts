@@ -68,6 +68,8 @@ export class ImageTemplates {
   readonly #withoutProcess = new Set<string>();
   readonly #ending = new AbortController();
   #making: Promise<void> | undefined;
+  /** Of what is being made. */
+  #made: { readonly rooted: RootedSize; readonly abandon: AbortController } | undefined;
   /** The one that was asked for last while another was being made. */
   #next: { readonly key: string; readonly rooted: RootedSize } | undefined;
 
@@ -76,10 +78,14 @@ export class ImageTemplates {
   }
 
   /** Whether there is one that is a process, for whoever need not know whether its files are still the same. */
-  hasProcess({ size, layers }: Pick<RootedSize, "size" | "layers">): boolean {
+  hasProcess(of: Pick<RootedSize, "size" | "layers">): boolean {
+    return this.#processesOf(of).length > 0;
+  }
+
+  #processesOf({ size, layers }: Pick<RootedSize, "size" | "layers">): [string, Kept][] {
     const wanted = JSON.stringify([size, layers]);
-    return [...this.#kept.values()].some(
-      ({ rooted, loaded }) =>
+    return [...this.#kept].filter(
+      ([, { rooted, loaded }]) =>
         loaded.image.process !== undefined && JSON.stringify([rooted.size, rooted.layers]) === wanted,
     );
   }
@@ -129,11 +135,13 @@ export class ImageTemplates {
   }
 
   /** One that does not work. If it was a process, the next one of the image is a state of the devices. */
-  forget(key: string): void {
+  forget({ key, image }: Pick<TemplateLease, "key" | "image">): void {
     const loaded = this.#kept.get(key)?.loaded;
-    const wasProcess = loaded?.image.process !== undefined;
+    // It went by itself meanwhile, and the image may have another one.
+    if (loaded?.image !== image) return;
+    const wasProcess = image.process !== undefined;
     if (wasProcess) this.#withoutProcess.add(key);
-    loaded?.forget();
+    loaded.forget();
     this.#kept.delete(key);
     this.#starts.set(key, wasProcess ? startsBefore - 1 : Number.NEGATIVE_INFINITY);
   }
@@ -143,11 +151,20 @@ export class ImageTemplates {
     for (const [key, kept] of this.#kept) if (kept.rooted.base === base) this.#drop(key, kept);
   }
 
-  /** All that have one of these layers, which are no more. */
-  forgetLayers(paths: readonly string[]): void {
+  /** Those that `hasProcess` tells of: of files, or of a size's template, that are others by now. */
+  forgetProcesses({ size, layers }: Pick<RootedSize, "size" | "layers">): void {
+    for (const [key, kept] of this.#processesOf({ size, layers })) this.#drop(key, kept);
+  }
+
+  /** All that have one of these layers, which are no more. Resolves when none is being made any longer. */
+  async forgetLayers(paths: readonly string[]): Promise<void> {
     const gone = new Set(paths);
-    for (const [key, kept] of this.#kept)
-      if (kept.rooted.layers.some((path) => gone.has(path))) this.#drop(key, kept);
+    const hasGone = ({ layers }: RootedSize): boolean => layers.some((path) => gone.has(path));
+    for (const [key, kept] of this.#kept) if (hasGone(kept.rooted)) this.#drop(key, kept);
+    if (this.#next !== undefined && hasGone(this.#next.rooted)) this.#next = undefined;
+    if (this.#made === undefined || !hasGone(this.#made.rooted)) return;
+    this.#made.abandon.abort();
+    await this.#making;
   }
 
   async close(): Promise<void> {
@@ -159,6 +176,7 @@ export class ImageTemplates {
   #begin(key: string, rooted: RootedSize, pause?: number): Promise<void> {
     const making = this.#make(key, rooted, pause).finally(() => {
       this.#making = undefined;
+      this.#made = undefined;
       const next = this.#next;
       this.#next = undefined;
       if (next === undefined || this.#kept.has(next.key) || this.#ending.signal.aborted) return;
@@ -169,7 +187,9 @@ export class ImageTemplates {
   }
 
   async #make(key: string, rooted: RootedSize, pause = this.#options.pause ?? usualPause): Promise<void> {
-    const { signal } = this.#ending;
+    const abandon = new AbortController();
+    const signal = AbortSignal.any([this.#ending.signal, abandon.signal]);
+    this.#made = { rooted, abandon };
     const fields = { template: key.slice(0, 12), layers: rooted.layers.length };
     await pauseFor(pause, signal);
     if (signal.aborted) return;
@@ -181,7 +201,9 @@ export class ImageTemplates {
         this.#withoutProcess.size < mostFailures;
       const image = await this.#options.make(key, { ...rooted, asProcess }, signal);
       const bytes = image.usedBytes + bytesOfState(image);
-      this.#kept.set(key, { rooted, bytes, loaded: new Loaded(image) });
+      const loaded = new Loaded(image);
+      if (signal.aborted) return loaded.forget();
+      this.#kept.set(key, { rooted, bytes, loaded });
       const milliseconds = Math.round(performance.now() - begun);
       const { process, notProcess } = image;
       const how = process === undefined ? { from: "state", why: notProcess?.why } : { from: "process" };

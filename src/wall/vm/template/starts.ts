@@ -102,7 +102,10 @@ export class TemplateStarts {
 
   /** A new workload has started in a machine that waited. */
   async startedWaiting({ layers, process }: SandboxSpec, size: MachineSize): Promise<void> {
-    const base = await this.store.keyOf(size, await this.#options.host.parts());
+    const host = await this.#options.host.parts();
+    // With KVM no machine waits with an image's root.
+    if (host.facts.acceleration !== "tcg") return;
+    const base = await this.store.keyOf(size, host);
     await this.#images.started({ base, size, layers, process });
   }
 
@@ -111,9 +114,9 @@ export class TemplateStarts {
     return layers.length > 0 && this.#images.hasProcess({ size, layers });
   }
 
-  /** Layers that are no more. */
-  forgetLayers(paths: readonly string[]): void {
-    this.#images.forgetLayers(paths);
+  /** Layers that are no more; resolves when no template is being made of them. */
+  forgetLayers(paths: readonly string[]): Promise<void> {
+    return this.#images.forgetLayers(paths);
   }
 
   /**
@@ -145,15 +148,16 @@ export class TemplateStarts {
       if (found?.image.process !== undefined) return found;
       found?.[Symbol.dispose]();
     } catch (error) {
-      this.#images.forgetLayers(layers);
+      this.#images.forgetProcesses({ size: sized.size, layers });
       throw error;
     }
+    this.#images.forgetProcesses({ size: sized.size, layers });
     throw new Error("the image has another template by now");
   }
 
   /** A machine that was to wait did not come of it. */
-  refused({ key, image }: TemplateLease): void {
-    if (image.process !== undefined) this.#images.forget(key);
+  refused(template: TemplateLease): void {
+    if (template.image.process !== undefined) this.#images.forget(template);
   }
 
   async close(): Promise<void> {
@@ -197,7 +201,7 @@ export class TemplateStarts {
         name: parts.spec.name,
         why: messageOf(error),
       });
-      this.#images.forget(template.key);
+      this.#images.forget(template);
       return undefined;
     }
   }
