@@ -18,6 +18,8 @@
 
 #define PAGE 4096
 #define GENERATION_OFFSET 40
+static const char first_generation[] = "0123456789abcdef";
+
 #define MADV_GUARD 102
 #define MADV_NO_GUARD 103
 
@@ -40,7 +42,7 @@ static volatile unsigned char *make_memory(int number) {
   if (file != number) must(dup2(file, number) == number && close(file) == 0, "dup2");
   unsigned char *memory = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, number, 0);
   must(memory != MAP_FAILED, "mmap");
-  memcpy(memory + 4 * PAGE + GENERATION_OFFSET, "0123456789abcdef", 16);
+  memcpy(memory + 4 * PAGE + GENERATION_OFFSET, first_generation, sizeof first_generation - 1);
   return memory + 4 * PAGE + GENERATION_OFFSET;
 }
 
@@ -139,7 +141,8 @@ int main(int count, char **words) {
   puts("ready");
   fflush(stdout);
   if (strcmp(what, "signals") == 0) flood();
-  while (*generation == '0') usleep(1000);
+  // A new one may begin as the old one did.
+  while (memcmp((const void *)generation, first_generation, sizeof first_generation - 1) == 0) usleep(1000);
   if (strcmp(what, "guard") == 0)
     for (int page = 0; page < 3; page++) puts(is_readable(guarded + page * PAGE) ? "there" : "guarded");
   if (strcmp(what, "locks") == 0) say_locks(path);
