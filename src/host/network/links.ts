@@ -27,6 +27,7 @@ const link = {
   statistics: 23,
   familySpec: 26,
   namespaceDescriptor: 28,
+  largestSegment4: 63,
 } as const;
 const info = { kind: 1, data: 2, slaveKind: 4, slaveData: 5 } as const;
 const bridge = { forwardDelay: 1, multicastSnooping: 23, options: 46, mostLearned: 49 } as const;
@@ -61,6 +62,8 @@ export interface Link {
   readonly mac: string;
   readonly mtu: number;
   readonly master: number;
+  /** As in LinkSettings; 0 where the kernel does not tell. */
+  readonly largestSegment4: number;
   readonly kind: string;
   readonly traffic: Traffic;
 }
@@ -89,6 +92,8 @@ export interface LinkSettings {
   readonly isolated?: boolean | undefined;
   /** A bridge's port that gives back what came in by it (hairpin mode). */
   readonly reflecting?: boolean | undefined;
+  /** Bytes that it is handed at most in one piece of IPv4 (IFLA_GSO_IPV4_MAX_SIZE); kernels before 6.3 ignore it. */
+  readonly largestSegment4?: number | undefined;
 }
 
 export function makeBridge(name: string, settings: LinkSettings): Message[] {
@@ -210,15 +215,18 @@ function makeAndSet(name: string, kind: string, data: Buffer, settings: LinkSett
 
 function settingsOf(
   settings: {
-    readonly [Name in "mac" | "mtu" | "alias" | "master"]?: LinkSettings[Name] | undefined;
+    readonly [Name in "mac" | "mtu" | "alias" | "master" | "largestSegment4"]?:
+      | LinkSettings[Name]
+      | undefined;
   },
 ): Buffer[] {
-  const { mac, mtu, alias, master } = settings;
+  const { mac, mtu, alias, master, largestSegment4 } = settings;
   return [
     ...(mac === undefined ? [] : [attribute(link.address, macBytes(mac))]),
     ...(mtu === undefined ? [] : [attribute(link.mtu, u32(mtu))]),
     ...(alias === undefined ? [] : [attribute(link.alias, Buffer.from(alias))]),
     ...(master === undefined ? [] : [attribute(link.master, u32(master))]),
+    ...(largestSegment4 === undefined ? [] : [attribute(link.largestSegment4, u32(largestSegment4))]),
   ];
 }
 
@@ -256,6 +264,7 @@ function linkOf({ body }: Answer): Link {
     mac: mac === undefined ? "" : [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":"),
     mtu: found.get(link.mtu)?.readUInt32LE(0) ?? 0,
     master: master?.readUInt32LE(0) ?? 0,
+    largestSegment4: found.get(link.largestSegment4)?.readUInt32LE(0) ?? 0,
     kind: textAttribute(details.get(info.kind)),
     traffic: trafficOf(found.get(link.statistics)),
   };

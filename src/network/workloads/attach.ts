@@ -20,6 +20,7 @@ import { defaultHostAddress } from "../networks/networks.ts";
 import { lowerIdleNetworks, raiseNetwork } from "../networks/raise.ts";
 import { policyWord } from "../policy/place.ts";
 import { adoptProtection, lift, protect, restrict } from "../policy/protect.ts";
+import { sizeSegments } from "../policy/segments.ts";
 import { isLimited, newQueueNumber, queuesOf, shape } from "../policy/shaping.ts";
 import { asRequest, bindings, boundTo } from "../ports/bindings.ts";
 import { holdPorts } from "../ports/ports.ts";
@@ -97,6 +98,7 @@ async function attachToBridges(
       wayOut: wayOutOf(context, record.endpoints),
     });
     shape(context, record);
+    sizeSegments(context, record);
     await context.firewall.change("add", held.redirects);
   } catch (error) {
     namespace[Symbol.dispose]();
@@ -168,7 +170,9 @@ export async function detachWorkload(context: NetworkContext, id: string): Promi
   await lift(context, id);
   // The kernel takes the cables away with the last process of the namespace; what it has not is looked for later.
   sweepLater(context, linksOf(record));
-  records.putWorkload({ ...record, live: false, bound: [] });
+  const rests = { ...record, live: false, bound: [] };
+  records.putWorkload(rests);
+  sizeSegments(context, rests);
 }
 
 /** Joins the namespace of another workload that runs. */
@@ -272,6 +276,7 @@ export async function recoverWorkloads(
       await restrict(context, record);
       context.ports.set(record.id, holdPorts(record.bound.map(asRequest), targetOf(context, record)));
       shape(context, record);
+      sizeSegments(context, record);
     } catch (error) {
       log.error("a workload's networks could not be put in order", { id: record.id, why: messageOf(error) });
     }

@@ -7,6 +7,7 @@ import type { NetworkContext } from "../networks/context.ts";
 import { allocateOne, modeOf, planEndpoint } from "../networks/endpoints.ts";
 import { raiseNetwork } from "../networks/raise.ts";
 import { protect, restrict } from "../policy/protect.ts";
+import { sizeSegments } from "../policy/segments.ts";
 import { shape } from "../policy/shaping.ts";
 import { bindings, boundAgain, boundTo } from "../ports/bindings.ts";
 import { type HeldPorts, holdPorts, type PortTarget } from "../ports/ports.ts";
@@ -55,6 +56,7 @@ export async function connectWorkload(
     await protect(context, record, [endpoint]);
     plugInRunning(context, before, record, endpoint.id);
     shape(context, record);
+    sizeSegments(context, record);
     await movePorts(context, record);
     return changeOf(context, record, [endpoint.interface]);
   } catch (error) {
@@ -104,6 +106,7 @@ export async function disconnectWorkload(
   context.socket.request([deleteLink(leaving.hostLink)]);
   await context.firewall.unguard([leaving.hostLink]);
   await restrict(context, record);
+  sizeSegments(context, before);
   if (record.wall === "container") {
     using namespace = requireNamespace(context, record);
     changeWayOut(namespace, interfacesOf(context, before), interfacesOf(context, record));

@@ -9,6 +9,7 @@ import { type Plug, plugAgain, plugIn } from "../links/wiring.ts";
 import type { NetworkContext } from "../networks/context.ts";
 import { wayOutOf } from "../networks/endpoints.ts";
 import { raiseNetwork } from "../networks/raise.ts";
+import { sizeSegments } from "../policy/segments.ts";
 import { shape } from "../policy/shaping.ts";
 import type { WorkloadRecord } from "../records/types.ts";
 import { plugsOf } from "./attach.ts";
@@ -46,6 +47,7 @@ export class Mender {
           if (!workload.live) continue;
           const endpoints = workload.endpoints.filter((endpoint) => endpoint.network === network.id);
           plugAgain(plugsOf(this.#context, endpoints), this.#context.socket);
+          sizeSegments(this.#context, workload);
         }
       } catch (error) {
         log.error("a network's bridge could not be made again", { network: name, why: messageOf(error) });
@@ -95,6 +97,7 @@ export class Mender {
       const wayOut = wayOutOf(this.#context, workload.endpoints);
       plugIn(namespace, [plug], { host, tag, configure: true, wayOut });
       shape(this.#context, workload);
+      sizeSegments(this.#context, workload);
       this.#told.delete(hostLink);
       log.warn("a workload's cable was gone: another one is laid", about);
     } catch (error) {
