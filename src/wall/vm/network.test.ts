@@ -171,10 +171,15 @@ test("names of parameters and mounts are what the agent takes them for", () => {
     mountFields([
       { type: "tmpfs", source: "", target: "/t", readOnly: false, options: ["noexec", "size=1m"] },
       { type: "bind", source: "/on/host", target: "/b", readOnly: true, options: ["nosuid"] },
+      {
+        ...{ type: "tmpfs", source: "", target: "/e", readOnly: false },
+        options: ["nosuid", "dev", "exec", "mode=700", "noexec", "exec", "noatime", "diratime"],
+      },
     ]),
   );
-  expect(fields.u32()).toBe(2);
+  expect(fields.u32()).toBe(3);
   const entry = () => [fields.u8(), fields.string(), fields.string(), fields.u32(), fields.string()];
   expect(entry()).toEqual([1, "", "/t", 8, "size=1m"]);
   expect(entry()).toEqual([0, "0", "/b", 3, ""]);
+  expect(entry()).toEqual([1, "", "/e", 18, "mode=700"]);
 });

@@ -5,7 +5,7 @@ import { networkCards } from "./arguments.ts";
 import { FieldWriter } from "./fields.ts";
 
 const kinds = { share: 0, tmpfs: 1 } as const;
-const flags = { readOnly: 1, nosuid: 2, nodev: 4, noexec: 8 } as const;
+const flags = { readOnly: 1, nosuid: 2, nodev: 4, noexec: 8, noatime: 16, nodiratime: 32 } as const;
 
 /** The description of a network, for `setUp` and `setNetwork`. */
 export function networkFields(network: SandboxNetwork | undefined): Buffer {
@@ -55,15 +55,23 @@ function parameterPath(name: string): string {
   return name.replaceAll(/[./]/g, (separator) => (separator === "." ? "/" : "."));
 }
 
+/** Options of the mount, not of the file system on it. The last word counts, as with mount(8). */
+const mountWords = ["nosuid", "nodev", "noexec", "noatime", "nodiratime"] as const;
+
+function opposite(word: (typeof mountWords)[number]): string {
+  return word.slice("no".length);
+}
+
 export function mountFields(mounts: readonly SandboxMount[] = []): Buffer {
   const fields = new FieldWriter().u32(mounts.length);
   let shares = 0;
   for (const { type, target, readOnly, options } of mounts) {
-    const set = (["nosuid", "nodev", "noexec"] as const).filter((option) => options.includes(option));
+    const set = mountWords.filter((word) => options.lastIndexOf(word) > options.lastIndexOf(opposite(word)));
     const mask = set.reduce((sum, option) => sum | flags[option], readOnly ? flags.readOnly : 0);
     // The jail has bound the mounts of the host below the share, in their order.
     const source = type === "bind" ? String(shares++) : "";
-    const data = options.filter((option) => !["nosuid", "nodev", "noexec", "ro", "rw"].includes(option));
+    const ofMount = ["ro", "rw", ...mountWords, ...mountWords.map(opposite)];
+    const data = options.filter((option) => !ofMount.includes(option));
     fields
       .u8(type === "bind" ? kinds.share : kinds.tmpfs)
       .string(source)
