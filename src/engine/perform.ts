@@ -7,6 +7,7 @@ import { type EngineContext, emit, settle } from "./context.ts";
 import type { PerformStep, Undo } from "./execute.ts";
 import { withLinks } from "./links.ts";
 import { holdMounts, removeAnonymousVolumes, removeUnused } from "./mounts/hold-mounts.ts";
+import { withLimitsOfHost } from "./mounts/host-limits.ts";
 import { emitConnections } from "./network-events.ts";
 import type { Step } from "./plan.ts";
 import { releaseMounts, removeSandbox } from "./resting.ts";
@@ -159,7 +160,11 @@ export function specOf({ record, connection }: Workload): SandboxSpec {
 async function createSandbox(context: EngineContext, workload: Workload): Promise<Undo> {
   const { record } = workload;
   const spec = specOf(workload);
-  const linked = { ...spec, process: withLinks(context, workload, spec.process) };
+  const linked = {
+    ...spec,
+    process: withLinks(context, workload, spec.process),
+    ...(spec.mounts === undefined ? {} : { mounts: await withLimitsOfHost(spec.mounts) }),
+  };
   const sandbox = await named(workload, context.walls[record.wall].create(linked));
   releaseConnection(workload);
   workload.sandbox = sandbox;

@@ -7,12 +7,15 @@
  * host's mounts (it is the host's slave) but gives none back.
  */
 import {
+  closeSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   rmdirSync,
   symlinkSync,
 } from "node:fs";
@@ -20,7 +23,9 @@ import { tmpdir } from "node:os";
 import { HullError } from "../contract/errors.ts";
 import { detectCgroupLayout } from "./cgroup.ts";
 import { execute } from "./execute.ts";
+import { check, libc } from "./libc.ts";
 import { mount, mountFlag, unmount } from "./mount.ts";
+import { type MountInfo, parseMountInfo } from "./mount-info.ts";
 import { namespaceFlag, namespaceOf, unshare } from "./namespace.ts";
 import { errnoNameOf } from "./system-error.ts";
 
@@ -34,6 +39,9 @@ export interface PrivateMountsOptions {
 const marker = "HULL_MOUNT_NAMESPACE";
 const cgroupRoot = "/sys/fs/cgroup";
 let startedInside: boolean | undefined;
+/** Environment variable, and the descriptor that it names: the mount table of the namespace that this one came from. */
+const tableMarker = "HULL_HOST_MOUNT_TABLE";
+let hostTable: number | undefined;
 
 /**
  * To be called first thing in the program. Returns inside the private namespace; when called outside of it,
@@ -46,9 +54,12 @@ export function enterPrivateMountNamespace(options: PrivateMountsOptions): void 
 /** As `enterPrivateMountNamespace`, for any number of directories that nobody else's mounts shall reach. */
 export function startAgainInPrivateMounts(directories: readonly string[]): void {
   if (inPrivateMountNamespace()) return;
+  // An open mount table stays that of the namespace that it was opened in.
+  const table = openSync("/proc/self/mountinfo", "r");
   try {
     unshare(namespaceFlag.mount);
   } catch (error) {
+    closeSync(table);
     if (errnoNameOf(error) !== "EPERM") throw error;
     throw new HullError(
       "hostMissing",
@@ -63,14 +74,40 @@ export function startAgainInPrivateMounts(directories: readonly string[]): void 
     mount({ source: "none", target: directory, flags: mountFlag.private | mountFlag.recursive });
   }
   hideUnifiedHierarchy();
-  startAgain({ [marker]: markOfThisProcess() });
+  setCloseOnExec(table, false);
+  startAgain({ [marker]: markOfThisProcess(), [tableMarker]: String(table) });
 }
 
 /** Whether this program was started again in a namespace of its own. A program that it starts was not. */
 export function inPrivateMountNamespace(): boolean {
-  startedInside ??= process.env[marker] === markOfThisProcess();
+  if (startedInside === undefined) {
+    startedInside = process.env[marker] === markOfThisProcess();
+    if (startedInside) {
+      hostTable = Number(process.env[tableMarker]);
+      setCloseOnExec(hostTable, true);
+    }
+  }
   delete process.env[marker];
+  delete process.env[tableMarker];
   return startedInside;
+}
+
+/** What is mounted at this moment where this program was started from; nothing when it has no namespace of its own. */
+export function hostMounts(): MountInfo[] {
+  if (hostTable === undefined) return [];
+  const parts: Buffer[] = [];
+  for (let position = 0; ; ) {
+    const part = Buffer.alloc(65_536);
+    const length = readSync(hostTable, part, 0, part.length, position);
+    if (length === 0) return parseMountInfo(Buffer.concat(parts).toString());
+    parts.push(part.subarray(0, length));
+    position += length;
+  }
+}
+
+function setCloseOnExec(descriptor: number, close: boolean): void {
+  const [setFlags, closeOnExec] = [2, 1];
+  check(libc.fcntl(descriptor, setFlags, close ? closeOnExec : 0), "fcntl", "F_SETFD");
 }
 
 /** The process id stays the same when a program is started again, and is another in every program it starts. */

@@ -163,6 +163,32 @@ onBothWalls("mounts", ({ wall, run, ok, hull, daemon, name }) => {
   );
 
   test(
+    "what the host has mounted read-only or without programs stays so, and a tmpfs takes the words of mount(8)",
+    async () => {
+      const [fixed, plain, source] = [name("host-fixed"), name("host-plain"), join(directory, name("host"))];
+      mkdirSync(source);
+      copyFileSync(join(directory, "busybox"), join(source, "busybox"));
+      const device = ["-o", "type=none", "-o", `device=${source}`];
+      await ok(["volume", "create", ...device, "-o", "o=bind,ro,noexec,nosuid", fixed]);
+      await ok(["volume", "create", ...device, "-o", "o=bind", plain]);
+      const script = [
+        "touch /f/new || echo fixed; /f/busybox true || echo none; touch /p/new && /p/busybox echo program",
+        "cp /p/busybox /t/ && /t/busybox echo in memory; cp /p/busybox /n/ && /n/busybox true || echo none",
+        "sed -n 's,.* /t tmpfs .*noatime.*,noatime,p' /proc/mounts",
+      ];
+      const seen = await run([
+        ...["--rm", "-v", `${fixed}:/f`, "-v", `${plain}:/p`],
+        ...["--tmpfs", "/t:exec,suid,noatime", "--tmpfs", "/n:exec,noexec"],
+        ...["hull/tiny", "sh", "-c", script.join("; ")],
+      ]);
+      expect(seen.stdout).toBe("fixed\nnone\nprogram\nin memory\nnone\nnoatime\n");
+      expect(readdirSync(source).sort()).toEqual(["busybox", "new"]);
+      await ok(["volume", "rm", fixed, plain]);
+    },
+    testTimeout,
+  );
+
+  test(
     "a full volume is No space left inside and harmless outside",
     async () => {
       const full = name("full");

@@ -47,6 +47,8 @@ export function containerConfig(spec: SandboxSpec, facts: ConfigFacts): OciConfi
       readonlyPaths,
       resources: ociResources(spec, facts.canLimitSwap),
       ...(facts.seccomp === undefined ? {} : { seccomp: facts.seccomp }),
+      // Otherwise the runtime cuts its name space off from the host's mounts before it binds any of them.
+      ...((spec.mounts ?? []).some(isSlave) ? { rootfsPropagation: "rslave" } : {}),
     },
   };
 }
@@ -131,6 +133,10 @@ function ociMount({ type, source, target, readOnly, options }: SandboxMount, isF
     ...(readOnly ? (isFile ? ["ro"] : ["ro", "rro"]) : ["rw"]),
   ];
   return { destination: target, type: "bind", source, options: flags };
+}
+
+function isSlave({ type, options }: SandboxMount): boolean {
+  return type === "bind" && options.some((word) => word.endsWith("slave"));
 }
 
 function networkFileMounts(directory: string): OciMount[] {
