@@ -24,6 +24,7 @@ import type { BoundPort } from "../records/types.ts";
 
 export interface BridgeRules {
   readonly name: string;
+  readonly index: number;
   readonly internal: boolean;
   readonly subnets4: readonly string[];
   readonly subnets6: readonly string[];
@@ -64,10 +65,11 @@ export function ruleset(facts: RuleFacts): string {
     `table inet ${table} {`,
     set("bridges", "ifname", names),
     set("internal", "ifname", internal),
+    // By index: two names are 32 bytes, and looking for them was a quarter of what the rules cost a packet between neighbours.
     set(
       "same",
-      "ifname . ifname",
-      names.map((name) => `${name} . ${name}`),
+      "iface_index . iface_index",
+      bridges.map(({ index }) => `${index} . ${index}`),
     ),
     set("subnets4", "ipv4_addr", every4, "interval"),
     set("subnets6", "ipv6_addr", every6, "interval"),
@@ -210,7 +212,7 @@ function chains({ bridges, forwardingIsOurs }: RuleFacts): string {
     ct status dnat goto inward
   }
   chain between {
-    iifname . oifname @same accept
+    iif . oif @same accept
     iifname @internal drop
     ct status dnat accept
     drop
@@ -227,7 +229,7 @@ ${internal ? "    iifname @internal drop\n" : ""}  }
   chain forward {
     type filter hook forward priority filter; policy accept;
     ct state established,related accept
-    ct state untracked iifname . oifname @same accept
+    ct state untracked iif . oif @same accept
     iifname @bridges goto leaving
     oifname @bridges goto entering
 ${forwardingIsOurs.map(keepStill).join("")}  }

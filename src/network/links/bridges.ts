@@ -42,6 +42,11 @@ export class Bridges {
     return this.#up.has(network);
   }
 
+  /** Undefined when it is not up. */
+  bridgeOf(network: string): Bridge | undefined {
+    return this.#up.get(network);
+  }
+
   get any(): boolean {
     return this.#up.size > 0;
   }
@@ -199,12 +204,17 @@ function gatewaysOf(network: NetworkRecord): { bytes: Buffer; length: number }[]
   }));
 }
 
-export function bridgeRulesOf(network: NetworkRecord, resolverPort: number | undefined): BridgeRules {
+export function bridgeRulesOf(
+  network: NetworkRecord,
+  { index }: Bridge,
+  resolverPort: number | undefined,
+): BridgeRules {
   const subnets = network.subnets.map(({ subnet }) => subnet);
   const gateways = network.subnets.map(({ gateway }) => gateway);
   const four = (text: string): boolean => !text.includes(":");
   return {
     name: network.bridge,
+    index,
     internal: network.internal,
     subnets4: subnets.filter(four),
     subnets6: subnets.filter((text) => !four(text)),

@@ -143,9 +143,10 @@ export function ruleFacts(
 ): Omit<RuleFacts, "table"> {
   const { records, bridges, resolvers, ports, forwarding } = context;
   return {
-    bridges: [...records.networks.values()]
-      .filter(({ id }) => bridges.isUp(id))
-      .map((network) => bridgeRulesOf(network, resolvers.portOf(network.id))),
+    bridges: [...records.networks.values()].flatMap((network) => {
+      const bridge = bridges.bridgeOf(network.id);
+      return bridge === undefined ? [] : [bridgeRulesOf(network, bridge, resolvers.portOf(network.id))];
+    }),
     redirects: [...ports.values()].flatMap(({ redirects }) => redirects),
     forwardingIsOurs: forwarding.ours,
   };

@@ -25,12 +25,10 @@ export function sizeSegments(context: NetworkContext, record: WorkloadRecord): v
 
 /** The usual ones where a machine is: pieces for it would be parted into single packets. */
 function segmentsOfBridge({ records, bridges }: NetworkContext, id: string): Message[] {
-  const network = records.networks.get(id);
-  if (network === undefined || !bridges.isUp(id)) return [];
   const machine = [...records.workloads.values()].some(
     ({ live, wall, endpoints }) => live && wall === "vm" && endpoints.some((end) => end.network === id),
   );
-  return segmentsOf(bridges.raise(network).bridge.index, machine ? usualSegment : largeSegment);
+  return segmentsOf(bridges.bridgeOf(id)?.index, machine ? usualSegment : largeSegment);
 }
 
 /** An interface of somebody else's among a bridge's ports may take no large ones. */
