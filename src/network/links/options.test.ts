@@ -17,6 +17,13 @@ test("options of networks are checked before they come near the kernel or the pa
     ["com.docker.network.driver.mtu", "1500;"],
     ["somebody.else", "1"],
   ] as const)
-    expect(() => checkOptions({ [name]: value })).toThrow(name);
-  checkOptions({ [address]: "127.0.0.1", [bridge]: "hull-test.0" });
+    expect(() => checkOptions({ [name]: value }, false)).toThrow(name);
+  checkOptions({ [address]: "127.0.0.1", [bridge]: "hull-test.0" }, false);
+});
+
+test("packets of a network with IPv6 are not smaller than IPv6 has them", () => {
+  const mtu = (value: string) => ({ "com.docker.network.driver.mtu": value });
+  checkOptions(mtu("1279"), false);
+  checkOptions(mtu("1280"), true);
+  expect(() => checkOptions(mtu("1279"), true)).toThrow("1280");
 });

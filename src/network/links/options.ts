@@ -21,8 +21,11 @@ export function option(network: NetworkRecord, name: OptionName): string | undef
   return network.options[name];
 }
 
+/** The kernel has no IPv6 on an interface whose packets are smaller than IPv6's smallest. */
+const leastMtu6 = 1280;
+
 /** Throws `invalidParameter`. */
-export function checkOptions(options: Readonly<Record<string, string>>): void {
+export function checkOptions(options: Readonly<Record<string, string>>, ipv6: boolean): void {
   for (const [name, value] of Object.entries(options)) {
     const wrong = (why: string): never => {
       throw new HullError("invalidParameter", { what: `network option ${name}`, value, why });
@@ -32,6 +35,8 @@ export function checkOptions(options: Readonly<Record<string, string>>): void {
       wrong("use true or false");
     if (name === mtu && !(/^\d+$/.test(value) && Number(value) >= 68 && Number(value) <= 65_535))
       wrong("use a number of bytes from 68 to 65535");
+    if (name === mtu && ipv6 && Number(value) < leastMtu6)
+      wrong(`a network with IPv6 has ${leastMtu6} bytes at least`);
     if (name === bridgeName && !(/^[\w.-]+$/.test(value) && value.length <= longestName))
       wrong(`use at most ${longestName} letters, digits, dots and dashes`);
     // The kernel's settings of these names are for all interfaces.

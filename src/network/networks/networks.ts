@@ -39,7 +39,6 @@ export function createNetwork(context: NetworkContext, request: CreateNetworkReq
   const all = [...networks.values()];
   if (all.some((network) => network.name === name)) throw new HullError("networkExists", { name });
   checkDrivers(request);
-  checkOptions(request.options);
   const id = randomBytes(32).toString("hex");
   const bridge = request.options["com.docker.network.bridge.name"] ?? bridgeName(id);
   const holder = all.find((network) => network.bridge === bridge);
@@ -49,6 +48,7 @@ export function createNetwork(context: NetworkContext, request: CreateNetworkReq
     });
   const given = planSubnets(request.subnets.filter(({ subnet }) => subnet !== ""));
   const ipv6 = request.ipv6 || given.some(({ subnet }) => subnet.includes(":"));
+  checkOptions(request.options, ipv6);
   const subnets = completed(context, given, ipv6, all);
   refuseOverlaps(subnets, all);
   const record: NetworkRecord = {
