@@ -65,6 +65,26 @@ test(
 );
 
 test(
+  "forwarding that somebody turned off is turned on again, by the next daemon too",
+  async () => {
+    await serve("forwarded", "-p", "18110:80");
+    const turnOff = async (): Promise<void> => {
+      expect(await run(["sysctl", "-q", "-w", "net.ipv4.ip_forward=0"])).toMatchObject({ code: 0 });
+    };
+    const isOn = async (): Promise<boolean> =>
+      (await run(["sysctl", "-n", "net.ipv4.ip_forward"])).stdout.trim() === "1";
+    await turnOff();
+    await until("forwarding is on again", isOn);
+    await daemon.kill9();
+    await turnOff();
+    await daemon.start();
+    await until("the next daemon has turned it on", isOn);
+    await daemon.hullOk(["rm", "-f", "forwarded"]);
+  },
+  timeout,
+);
+
+test(
   "a bridge and cables that somebody changed, pulled or deleted by hand are put back, and isolation with them",
   async () => {
     const apart = [

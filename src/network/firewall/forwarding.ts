@@ -31,11 +31,13 @@ export class Forwarding {
     if (this.everUsed !== made) this.#records.putFact("rules", made ? "made" : undefined);
   }
 
-  turnOn(family: Family): void {
+  /** Whether it was off. */
+  turnOn(family: Family): boolean {
     const name = settings[family];
-    if (readNetworkSetting(name) !== "0") return;
+    if (readNetworkSetting(name) !== "0") return false;
     this.#records.putFact(`forwarding${family}`, presentNetwork());
     writeNetworkSetting(name, "1");
+    return true;
   }
 
   /** `needed`: another daemon's networks are there. It then stays on, for a later life of this daemon to turn off. */

@@ -86,10 +86,14 @@ function chooseText(pools: readonly Pool[], taken: readonly Subnet[]): string {
   return formatSubnet(chooseSubnet(pools, taken));
 }
 
-function turnForwardingOn({ forwarding }: NetworkContext, network: NetworkRecord): void {
-  if (network.internal) return;
-  forwarding.turnOn(4);
-  if (network.ipv6) forwarding.turnOn(6);
+/** Whether it was off for a family that the network needs. */
+export function turnForwardingOn(
+  { forwarding }: Pick<NetworkContext, "forwarding">,
+  network: NetworkRecord,
+): boolean {
+  if (network.internal) return false;
+  const families = network.ipv6 ? ([4, 6] as const) : ([4] as const);
+  return families.map((family) => forwarding.turnOn(family)).includes(true);
 }
 
 export function lowerNetwork(context: NetworkContext, network: NetworkRecord): void {

@@ -1,6 +1,6 @@
 /**
  * What somebody took away or changed while workloads use it is put back: bridges deleted or set down by hand, their addresses,
- * cables pulled out of them or deleted, rules lost to a flush.
+ * cables pulled out of them or deleted, rules lost to a flush, forwarding turned off.
  */
 import { messageOf } from "../../contract/errors.ts";
 import type { Link } from "../../host/network/links.ts";
@@ -8,7 +8,7 @@ import { networkNamespaceOf } from "../../host/network/namespace.ts";
 import { type Plug, plugAgain, plugIn } from "../links/wiring.ts";
 import type { NetworkContext } from "../networks/context.ts";
 import { wayOutOf } from "../networks/endpoints.ts";
-import { raiseNetwork } from "../networks/raise.ts";
+import { raiseNetwork, turnForwardingOn } from "../networks/raise.ts";
 import { sizeSegments } from "../policy/segments.ts";
 import { shape } from "../policy/shaping.ts";
 import type { WorkloadRecord } from "../records/types.ts";
@@ -33,6 +33,19 @@ export class Mender {
       this.#mendCables(links);
     }
     await firewall.mend();
+    await this.#mendForwarding();
+  }
+
+  /** A host's settings are loaded anew now and then, and say what they said before there was a network of Hull's. */
+  async #mendForwarding(): Promise<void> {
+    const { records, bridges, firewall, log } = this.#context;
+    const stopped = [...records.networks.values()].filter(
+      (network) => bridges.isUp(network.id) && turnForwardingOn(this.#context, network),
+    );
+    if (stopped.length === 0) return;
+    log.warn("somebody turned the host's forwarding off, which networks need: it is on again");
+    // It may be Hull who has it on only now, which the rules keep to what is Hull's.
+    await firewall.establish();
   }
 
   async #mendBridges(links: ReadonlyMap<string, Link>): Promise<void> {
