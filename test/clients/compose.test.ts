@@ -18,6 +18,8 @@ services:
       back: { ipv4_address: 10.96.0.9 }
   client:
     image: hull/tiny
+    mac_address: 02:aa:bb:cc:dd:03
+    extra_hosts: ["gate:host-gateway"]
     command: sh -c 'until wget -qO- http://web/hostname; do sleep 0.2; done; wget -qO- http://www/hostname'
     depends_on: [web]
     networks: [front]
@@ -52,6 +54,14 @@ test.skipIf(Bun.which("docker-compose") === null)(
     await compose("up", "-d");
     await daemon.hullOk(["wait", "app_client_1"]);
     expect((await compose("logs", "--no-color", "client")).stdout.match(/web$/gm)).toHaveLength(2);
+    expect(
+      await daemon.hullOk([
+        "inspect",
+        "-f",
+        "{{.NetworkSettings.Networks.app_front.MacAddress}}",
+        "app_client_1",
+      ]),
+    ).toBe("02:aa:bb:cc:dd:03");
     const answer = await fetch("http://127.0.0.1:18200/hostname", { keepalive: false });
     expect((await answer.text()).trim()).toBe("web");
     expect(await daemon.hullOk(["network", "inspect", "-f", "{{.Internal}}", "app_back"])).toBe("true");

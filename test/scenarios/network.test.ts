@@ -268,6 +268,36 @@ for (const wall of walls) {
       },
       testTimeout,
     );
+
+    test(
+      "a workload that leaves its network and comes back has its hardware address and the host's name again",
+      async () => {
+        const workload = name("traveller");
+        const asked = ["--mac-address", "02:aa:bb:cc:dd:01", "--add-host", "gate:host-gateway"];
+        // As Compose's first version makes one: out of the network and in again before it starts.
+        await daemon.hullOk([
+          ...["create", "--isolation", wall, "--name", workload, "--network", "front", ...asked],
+          ...["hull/tiny", "sleep", "1000"],
+        ]);
+        const leave = ["network", "disconnect", "front", workload];
+        const comeBack = ["network", "connect", "front", workload];
+        await daemon.hullOk(leave);
+        await daemon.hullOk(comeBack);
+        await daemon.hullOk(["start", workload]);
+        const state = (): Promise<string> =>
+          inside(workload, "cat /sys/class/net/eth0/address; grep gate /etc/hosts");
+        const before = await state();
+        expect(before).toMatch(/^02:aa:bb:cc:dd:01\n172\.\S+\tgate$/);
+        await daemon.hullOk(leave);
+        expect(await inside(workload, "grep -c gate /etc/hosts || true")).toBe("0");
+        await daemon.hullOk(comeBack);
+        expect(await state()).toBe(before);
+        // Programs that call out to a whole network ask the interface where to.
+        expect(await inside(workload, "ip -4 addr show eth0")).toMatch(/ brd 172\.\S+\.255 /);
+        await daemon.hullOk(["rm", "-f", workload]);
+      },
+      testTimeout,
+    );
   });
 }
 
@@ -293,6 +323,24 @@ test(
         "true",
       ]);
       expect([code, stderr]).toEqual([125, expect.stringContaining("on the vm wall")]);
+    }
+    for (const [flag, value, why] of [
+      ["--add-host", "far:192.0.2.1", "invalid extra host"],
+      ["--hostname", "another", "invalid host name"],
+      ["--mac-address", "02:aa:bb:cc:dd:02", "invalid MAC address"],
+      ["--dns", "192.0.2.1", "invalid DNS setting"],
+      ["--dns-search", "example.org", "invalid DNS setting"],
+    ] as const) {
+      const refused = await daemon.hull([
+        "run",
+        "--rm",
+        "--network",
+        "container:owner",
+        flag,
+        value,
+        "hull/tiny",
+      ]);
+      expect([refused.code, refused.stderr]).toEqual([125, expect.stringContaining(why)]);
     }
     await daemon.hullOk(["rm", "-f", "owner"]);
   },

@@ -143,6 +143,7 @@ export function translateCreate(body: CreateBody, name: string, platform: string
     restart,
     autoRemove: host.AutoRemove,
     network: translateNetwork(host, {
+      Hostname: body.Hostname,
       Domainname: body.Domainname,
       MacAddress: body.MacAddress,
       NetworkDisabled: body.NetworkDisabled,

@@ -48,6 +48,7 @@ const endpointSettings = v.looseObject({
 export function translateNetwork(
   host: HostNetwork,
   body: {
+    readonly Hostname: string;
     readonly Domainname: string;
     readonly MacAddress: string;
     readonly NetworkDisabled: boolean;
@@ -56,8 +57,12 @@ export function translateNetwork(
   },
 ): NetworkRequest {
   const mode = body.NetworkDisabled ? "none" : host.NetworkMode === "" ? "default" : host.NetworkMode;
-  const endpoints = Object.entries(body.endpoints)
-    .map(([name, value]) => [name === "" ? mode : name, translateEndpoint(value)] as const)
+  const asked = Object.entries(body.endpoints).map(
+    ([name, value]) => [name === "" ? mode : name, translateEndpoint(value)] as const,
+  );
+  const mac = asked.find(([name]) => name === mode)?.[1].mac ?? body.MacAddress;
+  refuseForOthersNetwork(mode, { hostname: body.Hostname, mac });
+  const endpoints = asked
     // What goes with a mode that is no network says nothing.
     .filter(([name]) => name !== mode || !isAlone(mode));
   const named = Object.fromEntries(endpoints);
@@ -79,6 +84,23 @@ export function translateNetwork(
 
 function isAlone(mode: string): boolean {
   return mode === "none" || mode === "host" || mode.startsWith("container:");
+}
+
+/** What belongs to a network that is another's; Docker refuses these, too. */
+function refuseForOthersNetwork(
+  mode: string,
+  { hostname, mac }: { readonly hostname: string; readonly mac: string },
+): void {
+  const joins = mode.startsWith("container:");
+  const refuse = (what: string, value: string): never => {
+    throw new HullError("invalidParameter", {
+      what,
+      value,
+      why: `it cannot be chosen with the network mode ${mode}`,
+    });
+  };
+  if (joins && hostname !== "") refuse("host name", hostname);
+  if ((joins || mode === "host") && mac !== "") refuse("MAC address", mac);
 }
 
 /** The older place of the first network's hardware address. */

@@ -8,7 +8,7 @@ const type = {
   deleteRoute: 25,
   getRoute: 26,
 } as const;
-const address = { address: 1, local: 2, flags: 8 } as const;
+const address = { address: 1, local: 2, broadcast: 4, flags: 8 } as const;
 const route = { destination: 1, outInterface: 4, gateway: 5 } as const;
 
 const familyInet = 2;
@@ -34,9 +34,20 @@ export function addAddress(index: number, { bytes, length }: Prefix): Message {
       addressHeader(index, bytes, length),
       attribute(address.local, bytes),
       attribute(address.address, bytes),
-      ...(bytes.length === 16 ? [attribute(address.flags, u32(noDuplicateDetection))] : []),
+      ...(bytes.length === 16
+        ? [attribute(address.flags, u32(noDuplicateDetection))]
+        : broadcast(bytes, length)),
     ]),
   };
+}
+
+/** Programs ask the interface for it; the kernel does not work it out by itself. */
+function broadcast(bytes: Buffer, length: number): Buffer[] {
+  if (length > 30) return [];
+  const last = (bytes.readUInt32BE() | (0xffffffff >>> length)) >>> 0;
+  const value = Buffer.alloc(4);
+  value.writeUInt32BE(last);
+  return [attribute(address.broadcast, value)];
 }
 
 /** All addresses of all interfaces. */

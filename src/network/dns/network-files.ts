@@ -26,7 +26,7 @@ export function hostsFile(record: WorkloadRecord, facts: FileFacts): string {
     "ff02::1\tip6-allnodes",
     "ff02::2\tip6-allrouters",
     ...request.extraHosts
-      .map((text) => extraHost(text, facts))
+      .flatMap((text) => extraHost(text, facts) ?? [])
       .map(({ name, address }) => `${address}\t${name}`),
     ...(record.endpoints.length === 0 && hostname !== "" ? [`127.0.1.1\t${names}`] : []),
     ...addresses.flatMap((address) => (address === undefined ? [] : [`${address}\t${names}`])),
@@ -71,15 +71,21 @@ export function checkResolverWords(
         });
 }
 
-function extraHost(text: string, facts: FileFacts): { name: string; address: string } {
+function extraHost(text: string, facts: FileFacts): { name: string; address: string } | undefined {
   const { name, address } = parseExtraHost(text);
   if (address !== "host-gateway") return { name, address };
-  if (facts.hostAddress !== undefined) return { name, address: facts.hostAddress };
-  throw new HullError("invalidParameter", {
-    what: "extra host",
-    value: text,
-    why: "the workload is on no network that the host can be reached by",
-  });
+  return facts.hostAddress === undefined ? undefined : { name, address: facts.hostAddress };
+}
+
+/** A line that the client asked for is not left out unsaid. Throws `invalidParameter`. */
+export function requireExtraHosts(record: WorkloadRecord, facts: FileFacts): void {
+  const missing = record.request.extraHosts.find((text) => extraHost(text, facts) === undefined);
+  if (missing !== undefined)
+    throw new HullError("invalidParameter", {
+      what: "extra host",
+      value: missing,
+      why: "the workload is on no network that the host can be reached by",
+    });
 }
 
 /** Names are resolved by the gateways; without any, by what the host itself uses, or what was asked for. */

@@ -1,6 +1,7 @@
 /** Which networks a workload is on, with which addresses: all decided and recorded before anything is made. */
 import { randomBytes } from "node:crypto";
 import { HullError } from "../../contract/errors.ts";
+import { ownMember } from "../../contract/own-member.ts";
 import { formatAddress, requireAddress } from "../addresses/address.ts";
 import { chooseAddress, macOf } from "../addresses/ipam.ts";
 import type { WayOut } from "../links/wiring.ts";
@@ -59,6 +60,17 @@ export function planEndpoints(context: NetworkContext, request: NetworkRequest):
   for (const { network, request: settings } of wanted.values())
     endpoints.push(planEndpoint(network, settings, endpoints));
   return endpoints;
+}
+
+/** The hardware address that the workload was made with is its first network's, whenever it comes back to that. */
+export function withOwnMac(
+  endpoint: EndpointRequest,
+  { mode, endpoints }: NetworkRequest,
+  network: NetworkRecord,
+): EndpointRequest {
+  const primary = primaryOf({ mode });
+  if (endpoint.mac !== undefined || (network.name !== primary && network.id !== primary)) return endpoint;
+  return { ...endpoint, mac: ownMember(endpoints, mode)?.mac };
 }
 
 export function planEndpoint(

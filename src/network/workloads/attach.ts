@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { HullError, messageOf } from "../../contract/errors.ts";
 import type { NetworkNamespace } from "../../host/network/namespace.ts";
-import { hostsFile, resolverFile } from "../dns/network-files.ts";
+import { type FileFacts, hostsFile, requireExtraHosts, resolverFile } from "../dns/network-files.ts";
 import {
   adoptNamespace,
   type Interface,
@@ -17,7 +17,7 @@ import {
 import type { NetworkContext } from "../networks/context.ts";
 import { allocate, modeOf, wayOutOf } from "../networks/endpoints.ts";
 import { defaultHostAddress } from "../networks/networks.ts";
-import { lowerIdleNetworks, raiseNetwork } from "../networks/raise.ts";
+import { lowerIdleNetworks, raiseNetwork, turnForwardingOn } from "../networks/raise.ts";
 import { policyWord } from "../policy/place.ts";
 import { adoptProtection, lift, protect, restrict } from "../policy/protect.ts";
 import { sizeSegments } from "../policy/segments.ts";
@@ -50,7 +50,7 @@ export async function attachWorkload(
   const record = requireWorkload(context, id);
   switch (modeOf(record.request)) {
     case "host":
-      return bare(undefined, filesOf(context, record));
+      return bare(undefined, startFilesOf(context, record));
     case "none":
       return connectionOf(context, record, found());
     case "container":
@@ -210,28 +210,42 @@ function connectionOf(
     taps: [],
     interfaces,
     routes: routesOf(interfaces),
-    ...filesOf(context, record),
+    ...startFilesOf(context, record),
     [Symbol.dispose]: () => namespace[Symbol.dispose](),
   };
 }
 
-export function filesOf(
-  context: NetworkContext,
-  record: WorkloadRecord,
-): { hosts: string; resolver: string } {
+interface NetworkFiles {
+  readonly hosts: string;
+  readonly resolver: string;
+}
+
+/** For a workload that is about to start, which is to have all that was asked for. */
+function startFilesOf(context: NetworkContext, record: WorkloadRecord): NetworkFiles {
+  const facts = factsOf(context, record);
+  requireExtraHosts(record, facts);
+  return { hosts: hostsFile(record, facts), resolver: resolverFile(record, facts) };
+}
+
+/** For a workload whose networks come and go: what these have no address for is left out until they do. */
+export function filesOf(context: NetworkContext, record: WorkloadRecord): NetworkFiles {
+  const facts = factsOf(context, record);
+  return { hosts: hostsFile(record, facts), resolver: resolverFile(record, facts) };
+}
+
+function factsOf(context: NetworkContext, record: WorkloadRecord): FileFacts {
   const networks = record.endpoints.flatMap(({ network }) => context.records.networks.get(network) ?? []);
   const gateways = networks
     .filter(({ id }) => context.resolvers.isOpen(id))
     .flatMap(({ subnets }) => subnets.map(({ gateway }) => gateway));
   const outward = networks.find(({ internal }) => !internal);
   const host = modeOf(record.request) === "host";
-  const facts = {
+  return {
     hostAddress: host ? "127.0.0.1" : outward?.subnets[0]?.gateway,
     resolvers: gateways,
     hostResolver: readHostResolver(),
     keepLocal: host,
   };
-  return { hosts: hostsFile(record, facts), resolver: resolverFile(record, facts) };
 }
 
 function readHostResolver(): string {
@@ -305,6 +319,7 @@ async function reopenNetwork(context: NetworkContext, id: string): Promise<void>
   const network = context.records.networks.get(id);
   if (network === undefined) return;
   context.bridges.raise(network);
+  turnForwardingOn(context, network);
   await context.resolvers.open(network);
 }
 

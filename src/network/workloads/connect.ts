@@ -4,7 +4,7 @@ import { deleteLink } from "../../host/network/links.ts";
 import { networkNamespaceOf } from "../../host/network/namespace.ts";
 import { changeWayOut, type Interface, plugIn, type Route, routesOf } from "../links/wiring.ts";
 import type { NetworkContext } from "../networks/context.ts";
-import { allocateOne, modeOf, planEndpoint } from "../networks/endpoints.ts";
+import { allocateOne, modeOf, planEndpoint, withOwnMac } from "../networks/endpoints.ts";
 import { raiseNetwork } from "../networks/raise.ts";
 import { protect, restrict } from "../policy/protect.ts";
 import { sizeSegments } from "../policy/segments.ts";
@@ -42,7 +42,7 @@ export async function connectWorkload(
   if (before.endpoints.some((endpoint) => endpoint.network === network.id))
     throw new HullError("alreadyConnected", { name: before.name, network: network.name });
   requireCards(before.wall, before.endpoints.length + 1);
-  const planned = planEndpoint(network, request, before.endpoints);
+  const planned = planEndpoint(network, withOwnMac(request, before.request, network), before.endpoints);
   const running = context.processOf(id) !== undefined;
   // A workload without a network that gets one has to be followed from now on.
   const joined = { ...before, endpoints: [...before.endpoints, planned], live: before.live || running };

@@ -80,6 +80,13 @@ function checkRequest({ request, wall, links }: Registration): void {
       request.extraHosts[0] ?? "",
       "the files are those of the workload whose network it joins",
     );
+  const resolving = [...request.dns, ...request.dnsSearch, ...request.dnsOptions];
+  if (mode === "container" && resolving[0] !== undefined)
+    refuse(
+      "DNS setting",
+      resolving[0],
+      "names are resolved as they are for the workload whose network it joins",
+    );
   for (const server of request.dns)
     if (parseAddress(server) === undefined) refuse("DNS server", server, "it is no IP address");
   for (const text of request.extraHosts) parseExtraHost(text);
