@@ -17,3 +17,12 @@ test("a file counts once, by what it takes, whatever its names and size", async 
   expect(await bytesBelow(directory, new Set([at("left-out")]))).toBe(8192);
   rmSync(directory, { recursive: true });
 });
+
+test("what is below paths that are longer than the kernel takes counts, too", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "h-"));
+  const script = `for i in $(seq 40); do mkdir ${"d".repeat(250)} && cd -P ${"d".repeat(250)} || exit 1; done; head -c 8192 /dev/zero >file`;
+  const made = Bun.spawnSync(["busybox", "sh", "-c", script], { cwd: directory });
+  expect(made.exitCode).toBe(0);
+  expect(await bytesBelow(directory)).toBe(8192);
+  rmSync(directory, { recursive: true });
+});
