@@ -1,7 +1,7 @@
 /**
  * Networks against what they are made of, in namespaces of the bench's own: throughput between containers, and
- * between the host and a container, against a bare pair of interfaces on a bare bridge; a published port against
- * the same container's own address; rates that workloads are limited to; the network step of a start; names against
+ * between the host and a container, by its own address and by a published port, against a bare pair of interfaces on a bare
+ * bridge; rates that workloads are limited to; the network step of a start; names against
  * aardvark-dns, and how long they are not answered when the daemon is started anew.
  *
  *   scripts/bun bench/network.ts [--seconds N] [--rounds N]     # needs ip
@@ -152,8 +152,8 @@ const kept: boolean[] = [];
       least: 0.95,
     }),
     reportRatio(`host to container, ${gigabits(hullHost)}`, hullHost, bareHost, { least: 0.95 }),
-    reportRatio(`published port against direct, ${gigabits(publishedHost)}`, publishedHost, hullHost, {
-      least: 0.9,
+    reportRatio(`published port from 127.0.0.1, ${gigabits(publishedHost)}`, publishedHost, bareHost, {
+      least: 0.85,
     }),
   );
 
