@@ -1,5 +1,7 @@
 /** What goes wrong with networks: rules flushed, bridges deleted, daemons killed, addresses and ports used up. */
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { join } from "node:path";
 import { run, start } from "../../src/host/spawn.ts";
 import { startDaemon, type TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/until.ts";
@@ -60,6 +62,38 @@ test(
       "Name:\tsteady",
     );
     await daemon.hullOk(["rm", "-f", "steady"]);
+  },
+  timeout,
+);
+
+test(
+  "a daemon that was killed while it connected a workload leaves it where it was, free to be connected",
+  async () => {
+    await daemon.hullOk(["network", "create", "half"]);
+    await serve("half-way");
+    const endpoints = async (): Promise<string> =>
+      (await daemon.hullOk(["inspect", "-f", "{{json .NetworkSettings.Networks}}", "half-way"])).replaceAll(
+        /EndpointID":"[0-9a-f]+/g,
+        "",
+      );
+    const before = await endpoints();
+    await daemon.hullOk(["network", "connect", "half", "half-way"]);
+    await daemon.kill9();
+    // What is recorded before an address is chosen and a cable laid.
+    using records = new Database(join(daemon.root, "network.db"));
+    records.run(
+      `UPDATE workloads SET record = json_remove(record, '$.endpoints[1].address4', '$.endpoints[1].hardware')
+       WHERE json_extract(record, '$.name') = 'half-way'`,
+    );
+    records.close();
+    const cables = (await links()).filter((name) => name.startsWith("hv"));
+    await daemon.start();
+    expect(await endpoints()).toBe(before);
+    expect((await links()).filter((name) => name.startsWith("hv"))).toHaveLength(cables.length - 1);
+    await daemon.hullOk(["network", "connect", "half", "half-way"]);
+    expect(await daemon.hullOk(["exec", "half-way", "ip", "address"])).toContain(" eth1");
+    await daemon.hullOk(["rm", "-f", "half-way"]);
+    await daemon.hullOk(["network", "rm", "half"]);
   },
   timeout,
 );

@@ -270,17 +270,19 @@ export async function recoverWorkloads(
   known: ReadonlySet<string>,
 ): Promise<void> {
   const { records, bridges, log, firewall } = context;
-  for (const record of [...records.workloads.values()]) {
-    if (!known.has(record.id)) {
-      records.deleteWorkload(record.id);
+  for (const found of [...records.workloads.values()]) {
+    if (!known.has(found.id)) {
+      records.deleteWorkload(found.id);
       continue;
     }
-    if (!record.live) continue;
-    if (!running.has(record.id)) {
-      records.putWorkload({ ...record, live: false, bound: [] });
-      context.egress.delete(record.id);
+    if (!found.live) continue;
+    if (!running.has(found.id)) {
+      records.putWorkload({ ...found, live: false, bound: [] });
+      context.egress.delete(found.id);
       continue;
     }
+    const record = withoutHalfJoined(found);
+    if (record !== found) records.putWorkload(record);
     try {
       // First of all: whatever else fails, the rules that are written below say what it may do.
       await adoptProtection(context, record);
@@ -306,6 +308,13 @@ export async function recoverWorkloads(
   for (const id of records.networks.keys()) if (!bridges.isUp(id)) context.resolvers.close(id);
   if (bridges.any) await firewall.establishAgain();
   else await clearFilter(context);
+}
+
+/** A connection that the dead daemon had recorded and given no address yet: nobody was told of it. */
+function withoutHalfJoined(record: WorkloadRecord): WorkloadRecord {
+  const last = record.endpoints.at(-1);
+  if (last === undefined || last.hardware !== undefined) return record;
+  return { ...record, endpoints: record.endpoints.slice(0, -1) };
 }
 
 /** A table that a dead daemon left. nft is not asked for when there never was one. */
