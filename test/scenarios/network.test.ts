@@ -1,7 +1,8 @@
 /** Workloads of both walls as neighbours: names, ports, networks that come and go. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { WallKind } from "../../src/contract/isolation.ts";
-import { startDaemon, type TestDaemon } from "../support/daemon.ts";
+import { run } from "../../src/host/spawn.ts";
+import { runProgram, startDaemon, type TestDaemon } from "../support/daemon.ts";
 import { testTimeout, walls } from "../support/scenario.ts";
 import { until } from "../support/until.ts";
 
@@ -386,6 +387,47 @@ test(
     }
     await daemon.hullOk(["rm", "-f", ...walls.map((wall) => `six-${wall}`)]);
     await daemon.hullOk(["network", "rm", "six"]);
+  },
+  testTimeout,
+);
+
+test(
+  "a rule set that is saved while workloads run can be loaded where there are none, as at the next boot",
+  async () => {
+    await daemon.hullOk([
+      "run",
+      "-d",
+      "--name",
+      "saved-rules",
+      "-p",
+      "18091:80",
+      "hull/tiny",
+      "sleep",
+      "1000",
+    ]);
+    const { stdout: saved } = await run(["nft", "list", "ruleset"]);
+    expect(saved).toContain("chain forward");
+    const load = await runProgram(["unshare", "--net", "nft", "-f", "-"], { stdin: saved });
+    expect(load).toMatchObject({ code: 0, stderr: "" });
+    await daemon.hullOk(["rm", "-f", "saved-rules"]);
+  },
+  testTimeout,
+);
+
+test(
+  "a start that is refused for its hosts file leaves no cable, and its network is free",
+  async () => {
+    await daemon.hullOk(["network", "create", "--internal", "inner"]);
+    const flags = ["--network", "inner", "--add-host", "host:host-gateway"];
+    await daemon.hullOk(["create", "--name", "refused", ...flags, "hull/tiny", "true"]);
+    const cables = async (): Promise<string[]> =>
+      (await run(["ip", "-o", "link"])).stdout.match(/\bhv[0-9a-f]{12}\b/g) ?? [];
+    const before = await cables();
+    for (let tries = 0; tries < 2; tries += 1)
+      expect((await daemon.hull(["start", "refused"])).code).not.toBe(0);
+    await until("no cable is left", async () => (await cables()).every((cable) => before.includes(cable)));
+    await daemon.hullOk(["rm", "refused"]);
+    await daemon.hullOk(["network", "rm", "inner"]);
   },
   testTimeout,
 );

@@ -26,6 +26,7 @@ const link = {
   alias: 20,
   statistics: 23,
   familySpec: 26,
+  group: 27,
   namespaceDescriptor: 28,
   largestSegment4: 63,
 } as const;
@@ -88,6 +89,8 @@ export interface LinkSettings {
   readonly up?: boolean | undefined;
   /** The kernel makes up no IPv6 address, and asks no neighbour whether it is free. */
   readonly noGeneratedAddress?: boolean | undefined;
+  /** Number that interfaces may have in common (`group` of ip-link(8)). */
+  readonly group?: number | undefined;
   /** A bridge's port that reaches the bridge only, not the other isolated ports. */
   readonly isolated?: boolean | undefined;
   /** A bridge's port that gives back what came in by it (hairpin mode). */
@@ -215,17 +218,18 @@ function makeAndSet(name: string, kind: string, data: Buffer, settings: LinkSett
 
 function settingsOf(
   settings: {
-    readonly [Name in "mac" | "mtu" | "alias" | "master" | "largestSegment4"]?:
+    readonly [Name in "mac" | "mtu" | "alias" | "master" | "group" | "largestSegment4"]?:
       | LinkSettings[Name]
       | undefined;
   },
 ): Buffer[] {
-  const { mac, mtu, alias, master, largestSegment4 } = settings;
+  const { mac, mtu, alias, master, group, largestSegment4 } = settings;
   return [
     ...(mac === undefined ? [] : [attribute(link.address, macBytes(mac))]),
     ...(mtu === undefined ? [] : [attribute(link.mtu, u32(mtu))]),
     ...(alias === undefined ? [] : [attribute(link.alias, Buffer.from(alias))]),
     ...(master === undefined ? [] : [attribute(link.master, u32(master))]),
+    ...(group === undefined ? [] : [attribute(link.group, u32(group))]),
     ...(largestSegment4 === undefined ? [] : [attribute(link.largestSegment4, u32(largestSegment4))]),
   ];
 }

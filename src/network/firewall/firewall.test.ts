@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { silentLogger } from "../../contract/logger.ts";
-import { listTable } from "../../host/network/nft.ts";
+import { listTable, runNft } from "../../host/network/nft.ts";
 import { Egress } from "../egress/egress.ts";
 import { Firewall } from "./firewall.ts";
 
@@ -23,4 +23,23 @@ test("a table that is wanted again while it is being taken away stands afterward
   await firewall.remove();
   expect([firewall.stands, await listTable("inet", table)]).toEqual([false, undefined]);
   firewall.close();
+});
+
+test("ports that had one hardware address one after the other go without the tables being written anew", async () => {
+  const options = { table, facts: () => facts, egress: new Egress(), log: silentLogger };
+  const firewall = new Firewall({ ...options, forgetFlows: () => {} });
+  try {
+    await firewall.establish();
+    const hardware = "02:42:ac:11:00:02";
+    const addresses = ["172.17.0.2"];
+    const links = ["hvfirst", "hvsecond"];
+    await firewall.guard(links.map((link) => ({ link, hardware, addresses })));
+    await runNft(`add chain inet ${table} witness`);
+    await firewall.unguard(links);
+    expect(await listTable("inet", table)).toContain("chain witness");
+    expect(await listTable("bridge", table)).not.toContain(hardware);
+  } finally {
+    await firewall.remove();
+    firewall.close();
+  }
 });

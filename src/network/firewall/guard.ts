@@ -60,7 +60,8 @@ export function guardElements(ports: readonly GuardedPort[]): Record<GuardSet, S
     senders4: addressed(false, (port) => [link(port), hardware(port)]),
     senders6: addressed(true, (port) => [link(port), hardware(port)]),
     targets6: addressed(true, (port) => [link(port)]),
-    neighbours: ports.map((port) => ({ key: [hardware(port)] })),
+    // Two ports may have one, as a workload does that starts again before its last cable is forgotten.
+    neighbours: [...new Set(ports.map((port) => port.hardware))].map((mac) => ({ key: [macBytes(mac)] })),
   };
 }
 

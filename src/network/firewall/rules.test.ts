@@ -7,13 +7,13 @@ const facts: RuleFacts = {
   table: "hull-test",
   bridges: [
     {
-      ...{ name: "hull0", index: 3, internal: false, masquerade: true, subnets4: ["172.17.0.0/16"] },
+      ...{ name: "hull0", group: 1_000, internal: false, masquerade: true, subnets4: ["172.17.0.0/16"] },
       ...{ subnets6: ["fd00::/64"], gateways4: ["172.17.0.1"], gateways6: ["fd00::1"], resolverPort: 5353 },
     },
     {
       ...{
         name: "hull-inner",
-        index: 4_000,
+        group: 1_001,
         internal: true,
         masquerade: true,
         subnets4: ["10.9.0.0/24"],
@@ -57,7 +57,7 @@ describe("the rules", () => {
     expect(table).toContain("elements = { tcp . 8080 : 172.17.0.2 . 80 }");
     expect(table).toContain("elements = { 127.0.0.1 . tcp . 8081 : 172.17.0.2 . 80 }");
     expect(table).toContain("elements = { 172.17.0.1 : 5353 }");
-    expect(table).toMatch(/elements = \{ 3 \. 3,\s+4000 \. 4000 \}/);
+    expect(table).toMatch(/elements = \{ 1000 \. 1000,\s+1001 \. 1001 \}/);
   });
 
   test("ports come and go by themselves, and one that is not there may go", async () => {

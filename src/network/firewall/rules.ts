@@ -24,7 +24,8 @@ import type { BoundPort } from "../records/types.ts";
 
 export interface BridgeRules {
   readonly name: string;
-  readonly index: number;
+  /** Of interfaces, that no other one is in. */
+  readonly group: number;
   readonly internal: boolean;
   readonly subnets4: readonly string[];
   readonly subnets6: readonly string[];
@@ -65,11 +66,17 @@ export function ruleset(facts: RuleFacts): string {
     `table inet ${table} {`,
     set("bridges", "ifname", names),
     set("internal", "ifname", internal),
-    // By index: two names are 32 bytes, and looking for them was a quarter of what the rules cost a packet between neighbours.
     set(
       "same",
-      "iface_index . iface_index",
-      bridges.map(({ index }) => `${index} . ${index}`),
+      "ifname . ifname",
+      names.map((name) => `${name} . ${name}`),
+    ),
+    // Two names are 32 bytes, and looking for them was a quarter of what the rules cost a packet between neighbours. Indexes would
+    // do, but are listed as names, which are refused where there is no such interface: who saved the rules could not load them.
+    set(
+      "sameGroup",
+      "devgroup . devgroup",
+      bridges.map(({ group }) => `${group} . ${group}`),
     ),
     set("subnets4", "ipv4_addr", every4, "interval"),
     set("subnets6", "ipv6_addr", every6, "interval"),
@@ -212,7 +219,7 @@ function chains({ bridges, forwardingIsOurs }: RuleFacts): string {
     ct status dnat goto inward
   }
   chain between {
-    iif . oif @same accept
+    iifname . oifname @same accept
     iifname @internal drop
     ct status dnat accept
     drop
@@ -229,7 +236,7 @@ ${internal ? "    iifname @internal drop\n" : ""}  }
   chain forward {
     type filter hook forward priority filter; policy accept;
     ct state established,related accept
-    ct state untracked iif . oif @same accept
+    ct state untracked iifgroup . oifgroup @sameGroup accept
     iifname @bridges goto leaving
     oifname @bridges goto entering
 ${forwardingIsOurs.map(keepStill).join("")}  }

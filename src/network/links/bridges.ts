@@ -62,7 +62,10 @@ export class Bridges {
       });
     const link = found ?? this.#make(network);
     const bridge = { index: link.index };
-    this.#socket.request(gatewaysOf(network).map((gateway) => addAddress(link.index, gateway)));
+    this.#socket.request([
+      setLink(link.index, { group: groupOf(bridge) }),
+      ...gatewaysOf(network).map((gateway) => addAddress(link.index, gateway)),
+    ]);
     // Connections to the host's loopback addresses may be led to workloads; the packet filter lets none come back.
     if (!network.internal) writeNetworkSetting(`ipv4/conf/${network.bridge}/route_localnet`, "1");
     for (const name of distrusted) writeNetworkSetting(name.replace("BRIDGE", network.bridge), "0");
@@ -204,9 +207,14 @@ function gatewaysOf(network: NetworkRecord): { bytes: Buffer; length: number }[]
   }));
 }
 
+/** Of no other interface, and none that people would think of: what the packet filter knows a bridge by in a hurry. */
+function groupOf({ index }: Bridge): number {
+  return 0x4000_0000 + index;
+}
+
 export function bridgeRulesOf(
   network: NetworkRecord,
-  { index }: Bridge,
+  bridge: Bridge,
   resolverPort: number | undefined,
 ): BridgeRules {
   const subnets = network.subnets.map(({ subnet }) => subnet);
@@ -214,7 +222,7 @@ export function bridgeRulesOf(
   const four = (text: string): boolean => !text.includes(":");
   return {
     name: network.bridge,
-    index,
+    group: groupOf(bridge),
     internal: network.internal,
     subnets4: subnets.filter(four),
     subnets6: subnets.filter((text) => !four(text)),

@@ -7,6 +7,7 @@ import { findLink, setLink } from "../../host/network/links.ts";
 import type { Message } from "../../host/network/netlink.ts";
 import type { NetworkContext } from "../networks/context.ts";
 import type { WorkloadRecord } from "../records/types.ts";
+import { queuesOf } from "./shaping.ts";
 
 /** Bytes; what every interface takes, and a machine's virtual card at most. */
 const usualSegment = 65_536;
@@ -16,9 +17,11 @@ const largeSegment = 262_144;
 /** After a change of the workload's cables, or of the bridges that they are plugged into. */
 export function sizeSegments(context: NetworkContext, record: WorkloadRecord): void {
   const { socket } = context;
-  const ports = record.wall === "vm" || !record.live ? [] : record.endpoints;
+  // What is too large for a queue would be parted into single packets there.
+  const own = [...record.endpoints.map(({ hostLink }) => hostLink), ...Object.values(queuesOf(record))];
+  const cables = record.wall === "vm" || !record.live ? [] : own;
   socket.request([
-    ...ports.flatMap(({ hostLink }) => segmentsOf(findLink(socket, hostLink)?.index, largeSegment)),
+    ...cables.flatMap((name) => segmentsOf(findLink(socket, name)?.index, largeSegment)),
     ...record.endpoints.flatMap(({ network }) => segmentsOfBridge(context, network)),
   ]);
 }

@@ -100,12 +100,13 @@ async function attachToBridges(
     shape(context, record);
     sizeSegments(context, record);
     await context.firewall.change("add", held.redirects);
+    const connection = connectionOf(context, requireWorkload(context, before.id), namespace);
+    undo.move();
+    return connection;
   } catch (error) {
     namespace[Symbol.dispose]();
     throw error;
   }
-  undo.move();
-  return connectionOf(context, requireWorkload(context, before.id), namespace);
 }
 
 /** Takes the ports and records them. */

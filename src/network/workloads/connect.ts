@@ -62,6 +62,7 @@ export async function connectWorkload(
   } catch (error) {
     context.socket.request([deleteLink(planned.hostLink)]);
     context.records.putWorkload(before);
+    sizeSegments(context, joined);
     await context.firewall.unguard([planned.hostLink]);
     await restrict(context, before);
     await movePortsBack(context, before);
@@ -102,11 +103,11 @@ export async function disconnectWorkload(
   const record = { ...before, endpoints: before.endpoints.filter((endpoint) => endpoint !== leaving) };
   const running = context.processOf(id) !== undefined;
   context.records.putWorkload(record);
+  sizeSegments(context, before);
   if (!running) return changeOf(context, record);
   context.socket.request([deleteLink(leaving.hostLink)]);
   await context.firewall.unguard([leaving.hostLink]);
   await restrict(context, record);
-  sizeSegments(context, before);
   if (record.wall === "container") {
     using namespace = requireNamespace(context, record);
     changeWayOut(namespace, interfacesOf(context, before), interfacesOf(context, record));

@@ -3,6 +3,7 @@ import type { NetworkContext } from "../networks/context.ts";
 import { forgetConnections } from "../policy/connections.ts";
 import { requirePolicyPlace } from "../policy/place.ts";
 import { restrict } from "../policy/protect.ts";
+import { sizeSegments } from "../policy/segments.ts";
 import { isLimited, newQueueNumber, shape } from "../policy/shaping.ts";
 import type { NetworkRequest, WorkloadRecord } from "../records/types.ts";
 import { requireWorkload } from "./attach.ts";
@@ -33,6 +34,7 @@ async function applyPolicy(
   context.records.putWorkload(record);
   try {
     shape(context, record);
+    sizeSegments(context, record);
     await restrict(context, record);
   } catch (error) {
     context.records.putWorkload({
