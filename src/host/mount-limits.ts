@@ -10,11 +10,14 @@ import { hostMounts } from "./mount-namespace.ts";
 const limiting = ["ro", "nosuid", "nodev", "noexec"] as const;
 export type MountLimit = (typeof limiting)[number];
 
-/** For a path that answers (see ./answering.ts). */
-export async function mountLimitsOf(path: string): Promise<MountLimit[]> {
+/** For paths that answer (see ./answering.ts), in their order. */
+export async function mountLimitsOf(paths: readonly string[]): Promise<MountLimit[][]> {
+  if (paths.length === 0) return [];
   const own = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8"));
+  const host = hostMounts();
   // Who mounts it says what is wrong with a path that is gone.
-  return limitsOfMount(await realpath(path).catch(() => path), own, hostMounts());
+  const real = await Promise.all(paths.map((path) => realpath(path).catch(() => path)));
+  return real.map((path) => limitsOfMount(path, own, host));
 }
 
 /** The host's table counts where it has the same mounted. */

@@ -4,13 +4,12 @@ import type { SandboxMount } from "../../wall/wall.ts";
 
 /** For mounts that are held (./hold-mounts.ts). */
 export async function withLimitsOfHost(mounts: readonly SandboxMount[]): Promise<SandboxMount[]> {
-  return await Promise.all(
-    mounts.map(async (mount) => {
-      if (mount.type !== "bind") return mount;
-      const limits = await mountLimitsOf(mount.source);
-      const options = limits.filter((limit) => limit !== "ro" && !mount.options.includes(limit));
-      const readOnly = mount.readOnly || limits.includes("ro");
-      return { ...mount, readOnly, options: [...mount.options, ...options] };
-    }),
-  );
+  const binds = mounts.filter(({ type }) => type === "bind");
+  const limits = await mountLimitsOf(binds.map(({ source }) => source));
+  return mounts.map((mount) => {
+    const own = limits[binds.indexOf(mount)] ?? [];
+    const options = own.filter((limit) => limit !== "ro" && !mount.options.includes(limit));
+    const readOnly = mount.readOnly || own.includes("ro");
+    return { ...mount, readOnly, options: [...mount.options, ...options] };
+  });
 }

@@ -23,7 +23,7 @@ export async function raiseNetwork(context: NetworkContext, id: string): Promise
 async function bringUp(context: NetworkContext, network: NetworkRecord): Promise<void> {
   const { bridges, resolvers, firewall, forwarding } = context;
   try {
-    turnForwardingOn(context, network);
+    turnForwardingOn(context, [network]);
     forwarding.noteRules(true);
     await resolvers.open(network);
     await firewall.establish();
@@ -86,14 +86,15 @@ function chooseText(pools: readonly Pool[], taken: readonly Subnet[]): string {
   return formatSubnet(chooseSubnet(pools, taken));
 }
 
-/** Whether it was off for a family that the network needs. */
+/** Whether it was off for a family that the networks need. */
 export function turnForwardingOn(
   { forwarding }: Pick<NetworkContext, "forwarding">,
-  network: NetworkRecord,
+  networks: readonly NetworkRecord[],
 ): boolean {
-  if (network.internal) return false;
-  const families = network.ipv6 ? ([4, 6] as const) : ([4] as const);
-  return families.map((family) => forwarding.turnOn(family)).includes(true);
+  const outward = networks.filter(({ internal }) => !internal);
+  const four = outward.length > 0 && forwarding.turnOn(4);
+  const six = outward.some(({ ipv6 }) => ipv6) && forwarding.turnOn(6);
+  return four || six;
 }
 
 export function lowerNetwork(context: NetworkContext, network: NetworkRecord): void {

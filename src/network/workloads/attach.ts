@@ -18,10 +18,11 @@ import type { NetworkContext } from "../networks/context.ts";
 import { allocate, modeOf, wayOutOf } from "../networks/endpoints.ts";
 import { defaultHostAddress } from "../networks/networks.ts";
 import { lowerIdleNetworks, raiseNetwork, turnForwardingOn } from "../networks/raise.ts";
+import { tuneCables } from "../policy/cables.ts";
 import { policyWord } from "../policy/place.ts";
 import { adoptProtection, lift, protect, restrict } from "../policy/protect.ts";
 import { sizeSegments } from "../policy/segments.ts";
-import { isLimited, newQueueNumber, queuesOf, shape } from "../policy/shaping.ts";
+import { isLimited, newQueueNumber, queuesOf } from "../policy/shaping.ts";
 import { asRequest, bindings, boundTo } from "../ports/bindings.ts";
 import { holdPorts } from "../ports/ports.ts";
 import type { EndpointRecord, WorkloadRecord } from "../records/types.ts";
@@ -97,8 +98,7 @@ async function attachToBridges(
       configure: record.wall === "container",
       wayOut: wayOutOf(context, record.endpoints),
     });
-    shape(context, record);
-    sizeSegments(context, record);
+    tuneCables(context, record);
     await context.firewall.change("add", held.redirects);
     const connection = connectionOf(context, requireWorkload(context, before.id), namespace);
     undo.move();
@@ -292,8 +292,7 @@ export async function recoverWorkloads(
       plugAgain(plugsOf(context, record.endpoints), context.socket);
       await restrict(context, record);
       context.ports.set(record.id, holdPorts(record.bound.map(asRequest), targetOf(context, record)));
-      shape(context, record);
-      sizeSegments(context, record);
+      tuneCables(context, record);
     } catch (error) {
       log.error("a workload's networks could not be put in order", { id: record.id, why: messageOf(error) });
     }
@@ -329,7 +328,7 @@ async function reopenNetwork(context: NetworkContext, id: string): Promise<void>
   const network = context.records.networks.get(id);
   if (network === undefined) return;
   context.bridges.raise(network);
-  turnForwardingOn(context, network);
+  turnForwardingOn(context, [network]);
   await context.resolvers.open(network);
 }
 

@@ -6,9 +6,9 @@ import { changeWayOut, type Interface, plugIn, type Route, routesOf } from "../l
 import type { NetworkContext } from "../networks/context.ts";
 import { allocateOne, modeOf, planEndpoint, withOwnMac } from "../networks/endpoints.ts";
 import { raiseNetwork } from "../networks/raise.ts";
+import { tuneCables } from "../policy/cables.ts";
 import { protect, restrict } from "../policy/protect.ts";
 import { sizeSegments } from "../policy/segments.ts";
-import { shape } from "../policy/shaping.ts";
 import { bindings, boundAgain, boundTo } from "../ports/bindings.ts";
 import { type HeldPorts, holdPorts, type PortTarget } from "../ports/ports.ts";
 import type { EndpointRequest, NetworkRecord, PortRequest, WorkloadRecord } from "../records/types.ts";
@@ -55,8 +55,7 @@ export async function connectWorkload(
     context.records.putWorkload(record);
     await protect(context, record, [endpoint]);
     plugInRunning(context, before, record, endpoint.id);
-    shape(context, record);
-    sizeSegments(context, record);
+    tuneCables(context, record);
     await movePorts(context, record);
     return changeOf(context, record, [endpoint.interface]);
   } catch (error) {

@@ -9,8 +9,8 @@ import { type Plug, plugAgain, plugIn } from "../links/wiring.ts";
 import type { NetworkContext } from "../networks/context.ts";
 import { wayOutOf } from "../networks/endpoints.ts";
 import { raiseNetwork, turnForwardingOn } from "../networks/raise.ts";
+import { tuneCables } from "../policy/cables.ts";
 import { sizeSegments } from "../policy/segments.ts";
-import { shape } from "../policy/shaping.ts";
 import type { WorkloadRecord } from "../records/types.ts";
 import { plugsOf } from "./attach.ts";
 
@@ -39,10 +39,8 @@ export class Mender {
   /** A host's settings are loaded anew now and then, and say what they said before there was a network of Hull's. */
   async #mendForwarding(): Promise<void> {
     const { records, bridges, firewall, log } = this.#context;
-    const stopped = [...records.networks.values()].filter(
-      (network) => bridges.isUp(network.id) && turnForwardingOn(this.#context, network),
-    );
-    if (stopped.length === 0) return;
+    const up = [...records.networks.values()].filter(({ id }) => bridges.isUp(id));
+    if (!turnForwardingOn(this.#context, up)) return;
     log.warn("somebody turned the host's forwarding off, which networks need: it is on again");
     // It may be Hull who has it on only now, which the rules keep to what is Hull's.
     await firewall.establish();
@@ -109,8 +107,7 @@ export class Mender {
       if (namespace === undefined) return;
       const wayOut = wayOutOf(this.#context, workload.endpoints);
       plugIn(namespace, [plug], { host, tag, configure: true, wayOut });
-      shape(this.#context, workload);
-      sizeSegments(this.#context, workload);
+      tuneCables(this.#context, workload);
       this.#told.delete(hostLink);
       log.warn("a workload's cable was gone: another one is laid", about);
     } catch (error) {

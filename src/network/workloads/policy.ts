@@ -1,10 +1,10 @@
 /** What a workload may reach, and how fast, changed while it runs or rests. */
 import type { NetworkContext } from "../networks/context.ts";
+import { tuneCables } from "../policy/cables.ts";
 import { forgetConnections } from "../policy/connections.ts";
 import { requirePolicyPlace } from "../policy/place.ts";
 import { restrict } from "../policy/protect.ts";
-import { sizeSegments } from "../policy/segments.ts";
-import { isLimited, newQueueNumber, shape } from "../policy/shaping.ts";
+import { isLimited, newQueueNumber } from "../policy/shaping.ts";
 import type { NetworkRequest, WorkloadRecord } from "../records/types.ts";
 import { requireWorkload } from "./attach.ts";
 
@@ -33,15 +33,14 @@ async function applyPolicy(
 ): Promise<void> {
   context.records.putWorkload(record);
   try {
-    shape(context, record);
-    sizeSegments(context, record);
+    tuneCables(context, record);
     await restrict(context, record);
   } catch (error) {
     context.records.putWorkload({
       ...before,
       ...(record.queue === undefined ? {} : { queue: record.queue }),
     });
-    shape(context, { ...record, request: before.request });
+    tuneCables(context, { ...record, request: before.request });
     await restrict(context, before);
     throw error;
   }
